@@ -1,0 +1,155 @@
+# gq: `make` builds the five tools and libgq; `make demo`, `make test` are the README's commands; `make help` lists the rest.
+# No source file is listed by hand: folders are globbed, and the registries (architectures, codes, grids, kernel variants) come from file names.
+# CMakeLists.txt holds the same targets by the same globs.
+
+BUILD   ?= build
+MODULES ?= formats core/base core/packing core/kernels core/linalg core/model core/quantize core/text core/runtime core/api cpu_simd
+TESTS   ?= $(patsubst tests/%/,%,$(sort $(dir $(wildcard tests/*/test_*.cpp))))
+TOOLS   := quantize run perplexity bench inspect
+PREFIX  ?= /usr/local
+
+CXX      ?= g++
+CC       ?= gcc
+AR       ?= ar
+MACHINE  := $(firstword $(subst -, ,$(shell $(CXX) -dumpmachine)))
+FOREIGN  := $(if $(filter x86_64,$(MACHINE)),%_neon.cpp,%_avx2.cpp %_avx512.cpp)
+OPT      ?= -O3
+SANITIZE ?=
+WARN     := -Wall -Wextra -Werror
+COMMON   := $(OPT) -g1 -ffp-contract=off -fPIC -fvisibility=hidden $(WARN) -I. -I$(BUILD) $(SANITIZE)
+CXXFLAGS += -std=c++20 $(COMMON)
+CFLAGS   += -std=c99 -pedantic $(COMMON)
+LDLIBS   += -pthread
+LDFLAGS  += $(SANITIZE)
+
+LIB_SRC  := $(filter-out $(FOREIGN),$(sort $(foreach m,$(MODULES),$(wildcard $(m)/*.cpp))))
+LIB_OBJ  := $(LIB_SRC:%.cpp=$(BUILD)/%.o)
+CLI_OBJ  := $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out $(TOOLS:%=apps/%.cpp),$(wildcard apps/*.cpp)))
+TEST_SRC := $(wildcard tests/*.cpp) $(foreach t,$(TESTS),$(wildcard tests/$(t)/test_*.cpp))
+TEST_OBJ := $(TEST_SRC:%.cpp=$(BUILD)/%.o)
+
+.PHONY: all lib tests test demo bench-all asan tsan fuzz format format-check lint install clean help
+.DEFAULT_GOAL := all
+all: $(TOOLS) lib
+lib: libgq.a libgq.so
+tests: $(BUILD)/unit_tests
+
+# --- registries: one macro call per file, written only when the list changes -------------------------------------------------------
+registered = $(foreach f,$(filter $(1),$(LIB_SRC)),$(2)($(basename $(notdir $(f)))))
+define REGISTRY
+// Written by the build from file names; included by the registries with one of the macros defined.
+#ifdef GQ_ARCH
+$(call registered,core/model/arch_%.cpp,GQ_ARCH)
+#endif
+#ifdef GQ_CODES
+$(call registered,core/packing/codes_%.cpp,GQ_CODES)
+#endif
+#ifdef GQ_GRID
+$(call registered,core/packing/grid_%.cpp,GQ_GRID)
+#endif
+#ifdef GQ_VARIANT
+$(call registered,cpu_simd/%.cpp,GQ_VARIANT)
+#endif
+endef
+$(shell mkdir -p $(BUILD))
+ifneq ($(strip $(file <$(BUILD)/registry.inc)),$(strip $(REGISTRY)))
+$(file >$(BUILD)/registry.inc,$(REGISTRY))
+endif
+
+# --- objects, libraries, tools -----------------------------------------------------------------------------------------------------
+$(BUILD)/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) -MMD -MP -c $< -o $@
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/libgq.a: $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+libgq.a: $(BUILD)/libgq.a
+	cp $< $@
+libgq.so: $(LIB_OBJ)
+	$(CXX) -shared -Wl,-soname,libgq.so.0 $(LDFLAGS) $^ -o $@ $(LDLIBS)
+
+$(TOOLS): %: $(BUILD)/apps/%.o $(CLI_OBJ) $(BUILD)/libgq.a
+	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+
+$(BUILD)/unit_tests: $(TEST_OBJ) $(BUILD)/libgq.a
+	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+
+# --- what users type ---------------------------------------------------------------------------------------------------------------
+demo: $(TOOLS)
+	sh apps/demo/demo.sh
+
+# Installs what it lacks, then runs every test that this machine can run, and says which it skips.
+test:
+	sh tests/need.sh g++:g++ python3:python3 /usr/include/doctest/doctest.h:doctest-dev python3-numpy?numpy:python3-numpy
+	$(MAKE) run-tests
+
+.PHONY: run-tests
+run-tests: $(BUILD)/unit_tests $(BUILD)/test_c_api $(TOOLS) libgq.so
+	sh tests/check_layers.sh
+	sh tests/check_symbols.sh libgq.so
+	GQ_SMOLLM2_GGUF="$$(sh apps/demo/fetch_smollm2.sh $(BUILD)/smollm2 || true)" $(BUILD)/unit_tests
+	sh tests/apps/test_tools.sh $(BUILD)/tool_tests
+	$(BUILD)/test_c_api tests/golden/tiny_llama_tied $(BUILD)/c_api.gq
+	@echo "all tests passed"
+
+$(BUILD)/test_c_api: $(BUILD)/tests/api/test_c_api.o $(BUILD)/libgq.a
+	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+
+# Sanitizers have builds of their own.
+asan:
+	$(MAKE) BUILD=$(BUILD)-asan OPT=-O1 SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" sanitized-tests
+tsan:
+	$(MAKE) BUILD=$(BUILD)-tsan OPT=-O1 SANITIZE="-fsanitize=thread" sanitized-tests
+.PHONY: sanitized-tests
+sanitized-tests: $(BUILD)/unit_tests $(BUILD)/test_c_api
+	GQ_QUICK=1 $(BUILD)/unit_tests
+	$(BUILD)/test_c_api tests/golden/tiny_llama_tied $(BUILD)/c_api.gq
+
+# Every parser under libFuzzer (Clang), FUZZ_SECONDS each, starting from the corpora in the tree.
+FUZZ_SECONDS ?= 60
+FUZZERS := $(patsubst tests/fuzz/%.cpp,%,$(wildcard tests/fuzz/fuzz_*.cpp))
+fuzz:
+	$(MAKE) CXX=clang++ CC=clang BUILD=$(BUILD)-fuzz OPT=-O1 SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" run-fuzzers
+.PHONY: run-fuzzers
+run-fuzzers: $(FUZZERS:%=$(BUILD)/%)
+	sh tests/fuzz/run.sh $(BUILD) $(FUZZ_SECONDS) $(FUZZERS)
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libgq.a
+	$(CXX) -fsanitize=fuzzer $(LDFLAGS) $^ -o $@ $(LDLIBS)
+
+# Benchmarks of parts; ./bench measures whole models.
+BENCHES := $(patsubst tests/%.cpp,%,$(wildcard tests/*/bench_*.cpp))
+bench-all: $(TOOLS) $(BENCHES:%=$(BUILD)/%)
+	for b in $(BENCHES:%=$(BUILD)/%); do $$b || exit 1; done
+$(BUILD)/%: $(BUILD)/tests/%.o $(BUILD)/libgq.a
+	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+
+OWN_CODE := $(shell find apps core cpu_simd formats tests \( -name '*.cpp' -o -name '*.h' -o -name '*.c' \) 2>/dev/null | sort)
+format:
+	clang-format -i $(OWN_CODE)
+format-check:
+	clang-format --dry-run --Werror $(OWN_CODE)
+lint: $(BUILD)/registry.inc
+	clang-tidy --quiet $(LIB_SRC) $(wildcard apps/*.cpp) -- -std=c++20 -I. -I$(BUILD)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
+	for t in $(TOOLS); do install -m 755 $$t $(DESTDIR)$(PREFIX)/bin/gq-$$t; done
+	install -m 644 core/api/gq.h $(DESTDIR)$(PREFIX)/include/gq.h
+	install -m 644 libgq.a $(DESTDIR)$(PREFIX)/lib/libgq.a
+	install -m 755 libgq.so $(DESTDIR)$(PREFIX)/lib/libgq.so.0
+	ln -sf libgq.so.0 $(DESTDIR)$(PREFIX)/lib/libgq.so
+
+help:
+	@echo "make            the tools ($(TOOLS)) and libgq.a, libgq.so"
+	@echo "make demo       fetch SmolLM2-135M-Instruct, quantize it to 4 bits, answer a prompt"
+	@echo "make test       every test; installs what it lacks"
+	@echo "make bench-all  benchmarks of the parts;  make asan | tsan | fuzz | format | format-check | lint | install | clean"
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz $(TOOLS) libgq.a libgq.so demo
+
+-include $(LIB_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TOOLS:%=$(BUILD)/apps/%.d)

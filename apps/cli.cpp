@@ -1,0 +1,141 @@
+// Parses command lines by rows. See cli.h.
+#include "apps/cli.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+namespace cli {
+
+void stop(const char* format, ...) {
+    std::fflush(stdout);
+    std::fputs("error: ", stderr);
+    va_list args;
+    va_start(args, format);
+    std::vfprintf(stderr, format, args);
+    va_end(args);
+    std::fputc('\n', stderr);
+    std::exit(1);
+}
+
+void check(gq_status status) {
+    if (status != GQ_OK) stop("%s [%s]", gq_last_error(), gq_status_name(status));
+}
+
+Arguments::Arguments(int argc, char** argv, const char* usage, std::span<const Option> options, size_t max_words)
+    : options_(options), given_(options.size(), false) {
+    for (const Option& option : options) values_.emplace_back(option.fallback);
+    bool only_words = false;
+    for (int i = 1; i < argc; ++i) {
+        const std::string word = argv[i];
+        if (only_words || word == "-" || word[0] != '-') {
+            words_.push_back(word);
+            continue;
+        }
+        if (word == "--") {
+            only_words = true;
+            continue;
+        }
+        if (word == "--help" || word == "-h") {
+            print_help(usage);
+            std::exit(0);
+        }
+        if (word == "--version") {
+            std::printf("gq %s\n", gq_version());
+            std::exit(0);
+        }
+        const size_t equals = word.starts_with("--") ? word.find('=') : std::string::npos;
+        const size_t index = find(word.substr(0, equals));
+        if (index == options.size()) stop("unknown option '%s'; --help lists the known ones", word.c_str());
+        given_[index] = true;
+        if (options[index].value[0] == '\0') {
+            if (equals != std::string::npos) stop("option '%s' takes no value", options[index].name);
+            values_[index] = "1";
+        } else if (equals != std::string::npos) {
+            values_[index] = word.substr(equals + 1);
+        } else if (i + 1 < argc) {
+            values_[index] = argv[++i];
+        } else {
+            stop("option '%s' expects a value: %s", word.c_str(), options[index].value);
+        }
+    }
+    if (words_.size() > max_words) stop("unexpected word '%s'; usage: %s", words_[max_words].c_str(), usage);
+}
+
+size_t Arguments::find(const std::string& name) const {
+    for (size_t i = 0; i < options_.size(); ++i)
+        if (name == options_[i].name || (options_[i].alias[0] != '\0' && name == options_[i].alias)) return i;
+    return options_.size();
+}
+
+void Arguments::print_help(const char* usage) const {
+    std::printf("usage: %s\n\n", usage);
+    for (const Option& o : options_) {
+        std::string left = std::string("  ") + o.name + (o.alias[0] ? std::string(", ") + o.alias : "") + (o.value[0] ? std::string(" ") + o.value : "");
+        left.resize(std::max<size_t>(left.size() + 1, 30), ' ');
+        std::printf("%s%s%s%s%s\n", left.c_str(), o.help, o.fallback[0] ? " (default " : "", o.fallback, o.fallback[0] ? ")" : "");
+    }
+    std::printf("  --help, -h                  this text\n  --version                   the version\n");
+}
+
+bool Arguments::has(const char* name) const { return given_[find(name)]; }
+
+const std::string& Arguments::text(const char* name) const { return values_[find(name)]; }
+
+int32_t Arguments::integer(const char* name) const {
+    const std::string& value = text(name);
+    char* end = nullptr;
+    errno = 0;
+    const long long number = std::strtoll(value.c_str(), &end, 10);
+    if (value.empty() || *end != '\0' || errno != 0 || number < INT32_MIN || number > INT32_MAX)
+        stop("option '%s' expects a whole number, found '%s'", name, value.c_str());
+    return static_cast<int32_t>(number);
+}
+
+uint64_t Arguments::natural(const char* name) const {
+    const std::string& value = text(name);
+    char* end = nullptr;
+    errno = 0;
+    const unsigned long long number = std::strtoull(value.c_str(), &end, 10);
+    if (value.empty() || !std::isdigit(static_cast<unsigned char>(value[0])) || *end != '\0' || errno != 0)
+        stop("option '%s' expects a whole number of at least 0, found '%s'", name, value.c_str());
+    return number;
+}
+
+float Arguments::number(const char* name) const {
+    const std::string& value = text(name);
+    char* end = nullptr;
+    const float number = std::strtof(value.c_str(), &end);
+    if (value.empty() || *end != '\0' || !std::isfinite(number)) stop("option '%s' expects a number, found '%s'", name, value.c_str());
+    return number;
+}
+
+std::string read_file(const std::string& path) {
+    if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
+    std::ifstream file(path, std::ios::binary);
+    if (!file) stop("%s: can't be opened: %s", path.c_str(), std::strerror(errno));
+    std::string text{std::istreambuf_iterator<char>(file), {}};
+    if (file.bad() || !file) {
+        if (!file.eof()) stop("%s: can't be read: %s", path.c_str(), std::strerror(errno));
+    }
+    return text;
+}
+
+std::vector<int32_t> tokenize(const gq_model* model, const std::string& text, bool add_special, bool parse_special) {
+    std::vector<int32_t> tokens(text.size() / 2 + 16);
+    size_t n = tokens.size();
+    gq_status status = gq_tokenize(model, text.data(), text.size(), add_special, parse_special, tokens.data(), &n);
+    tokens.resize(n);
+    if (status == GQ_BUFFER_TOO_SMALL) status = gq_tokenize(model, text.data(), text.size(), add_special, parse_special, tokens.data(), &n);
+    check(status);
+    return tokens;
+}
+
+}  // namespace cli

@@ -1,0 +1,138 @@
+// ./run: a .gq and a prompt → text. The text goes to stdout as it is made; everything else to stderr.
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+
+#include "apps/cli.h"
+
+namespace {
+
+constexpr cli::Option options[] = {
+    {"--model", "-m", "FILE", "", "the .gq; also the first word"},
+    {"--prompt", "-p", "TEXT", "", "the prompt; also the second word"},
+    {"--file", "-f", "FILE", "", "read the prompt from a file; - is stdin, which is also read when there is no prompt"},
+    {"--system", "", "TEXT", "", "system message of the chat"},
+    {"--raw", "", "", "", "no chat template: the prompt goes on as plain text"},
+    {"--n-predict", "-n", "N", "0", "tokens to write at most; 0: until the model stops or the context is full"},
+    {"--ctx", "-c", "N", "0", "positions of the context; 0: what the model was trained for"},
+    {"--threads", "-t", "N", "0", "threads; 0: physical cores that are free to this process"},
+    {"--temp", "", "X", "", "temperature; 0 takes the most likely token (default: the model's)"},
+    {"--top-k", "", "N", "", "keep the N most likely tokens; 0: all"},
+    {"--top-p", "", "X", "", "keep the most likely tokens of total probability X"},
+    {"--min-p", "", "X", "", "keep tokens at least X times as likely as the first"},
+    {"--repeat-penalty", "", "X", "", "divide the logits of recent tokens by X"},
+    {"--seed", "-s", "N", "0", "seed of the sampler"},
+    {"--kv", "", "f16|f32", "f16", "type of the key and value cache"},
+    {"--exact", "", "", "", "f32 activations instead of int8: slower, for comparison"},
+    {"--isa", "", "NAME", "", "scalar, avx2, avx512 or neon; without it, the best this CPU runs"},
+    {"--verify", "", "", "", "compare the file's hashes first"},
+    {"--ignore-eos", "", "", "", "go on past stop tokens"},
+};
+
+volatile std::sig_atomic_t interrupted = 0;
+
+int32_t print_text(const char* text, size_t n, int32_t, void*) {
+    std::fwrite(text, 1, n, stdout);
+    std::fflush(stdout);
+    return interrupted;
+}
+
+std::string prompt_of(const cli::Arguments& args) {
+    const size_t first = args.has("--model") ? 0 : 1;
+    if (args.has("--file")) return cli::read_file(args.text("--file"));
+    if (args.has("--prompt")) return args.text("--prompt");
+    if (args.words().size() > first) return args.words()[first] == "-" ? cli::read_file("-") : args.words()[first];
+    if (isatty(STDIN_FILENO)) cli::stop("a prompt expected: as a word, by -p, by -f, or on stdin");
+    return cli::read_file("-");
+}
+
+gq_session_options session_options(const cli::Arguments& args) {
+    gq_session_options o;
+    gq_session_defaults(&o);
+    o.context = args.integer("--ctx");
+    o.n_threads = args.integer("--threads");
+    o.exact = args.has("--exact");
+    const std::string& kv = args.text("--kv");
+    if (kv != "f16" && kv != "f32") cli::stop("option '--kv' expects f16 or f32, found '%s'", kv.c_str());
+    o.kv_type = kv == "f32" ? GQ_KV_F32 : GQ_KV_F16;
+    if (args.has("--isa")) o.isa = args.text("--isa").c_str();
+    return o;
+}
+
+gq_generate_options generate_options(const cli::Arguments& args, const gq_model* model) {
+    gq_generate_options o;
+    gq_generate_defaults(model, &o);
+    o.max_tokens = args.integer("--n-predict");
+    if (args.has("--temp")) o.temperature = args.number("--temp");
+    if (args.has("--top-k")) o.top_k = args.integer("--top-k");
+    if (args.has("--top-p")) o.top_p = args.number("--top-p");
+    if (args.has("--min-p")) o.min_p = args.number("--min-p");
+    if (args.has("--repeat-penalty")) o.repetition_penalty = args.number("--repeat-penalty");
+    o.seed = args.natural("--seed");
+    o.ignore_stop = args.has("--ignore-eos");
+    return o;
+}
+
+std::vector<int32_t> prompt_tokens(const cli::Arguments& args, const gq_model* model, bool chat) {
+    const std::string prompt = prompt_of(args);
+    if (!chat) return cli::tokenize(model, prompt, true, true);
+    std::vector<gq_chat_message> messages;
+    if (args.has("--system")) messages.push_back({"system", args.text("--system").c_str()});
+    messages.push_back({"user", prompt.c_str()});
+    const std::string rendered =
+        cli::filled([&](char* buffer, size_t* size) { return gq_chat_render(model, messages.data(), messages.size(), 1, buffer, size); });
+    return cli::tokenize(model, rendered, false, true);
+}
+
+void print_summary(const gq_model_info& info, const gq_session* session, const gq_generate_result& r) {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    const double decoded = r.n_generated_tokens > 1 ? r.n_generated_tokens - 1 : 0;  // the first token comes out of the prompt's pass
+    const double rate = decoded > 0 && r.generate_seconds > 0 ? decoded / r.generate_seconds : 0;
+    std::fprintf(stderr, "\n[prompt %d tokens %.1f tok/s | decode %d tokens %.1f tok/s %.1f GB/s | %s, %d threads | %.0f MB resident]\n",
+                 r.n_prompt_tokens, r.prompt_seconds > 0 ? r.n_prompt_tokens / r.prompt_seconds : 0, r.n_generated_tokens, rate,
+                 rate * static_cast<double>(info.streamed_bytes) / 1e9, gq_session_isa(session), gq_session_threads(session),
+                 static_cast<double>(usage.ru_maxrss) / 1024);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const cli::Arguments args(argc, argv, "run MODEL.gq [PROMPT] [options]", options, 2);
+    if (args.words().empty() && !args.has("--model")) cli::stop("a model expected: a .gq file; --help tells more");
+    const std::string path = args.has("--model") ? args.text("--model") : args.words()[0];
+    gq_model_options model_options;
+    gq_model_defaults(&model_options);
+    model_options.verify = args.has("--verify");
+    gq_model* model = nullptr;
+    cli::check(gq_model_open(path.c_str(), &model_options, &model));
+    gq_model_info info{};
+    info.struct_size = sizeof info;
+    cli::check(gq_model_get_info(model, &info));
+    const bool chat = info.has_chat_template && !args.has("--raw");
+    const std::vector<int32_t> prompt = prompt_tokens(args, model, chat);
+    const gq_session_options so = session_options(args);
+    gq_session* session = nullptr;
+    cli::check(gq_session_create(model, &so, &session));
+    std::fprintf(stderr, "[%s | %s, %.1f MB | kernels %s, %d threads%s]\n", path.c_str(), info.architecture, static_cast<double>(info.file_bytes) / 1e6,
+                 gq_session_isa(session), gq_session_threads(session), chat ? " | chat" : "");
+    if (std::strcmp(gq_session_isa(session), "scalar") == 0) std::fprintf(stderr, "[warning: scalar kernels serve; this is slow]\n");
+    std::signal(SIGINT, [](int) {
+        if (interrupted) _exit(130);
+        interrupted = 1;
+    });
+    const gq_generate_options go = generate_options(args, model);
+    gq_generate_result result{};
+    result.struct_size = sizeof result;
+    cli::check(gq_generate(session, 0, prompt.data(), prompt.size(), &go, print_text, nullptr, &result));
+    std::fputc('\n', stdout);
+    std::fflush(stdout);
+    if (result.finish_reason == GQ_FINISH_CONTEXT) std::fprintf(stderr, "[the context of %d positions is full; -c makes room]\n", so.context > 0 ? so.context : info.context_length);
+    print_summary(info, session, result);
+    gq_session_free(session);
+    gq_model_free(model);
+    return interrupted ? 130 : 0;
+}

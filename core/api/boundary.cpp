@@ -1,0 +1,66 @@
+// Errors and buffers at the C boundary. See boundary.h.
+#include "core/api/boundary.h"
+
+#include <algorithm>
+#include <new>
+
+#include "formats/format_error.h"
+
+namespace gq {
+namespace {
+
+thread_local std::string last_error;
+
+// Positions are Status values; gq.h fixes the numbers.
+constexpr gq_status numbers[] = {GQ_OK, GQ_INVALID_ARGUMENT, GQ_BAD_FILE,     GQ_UNSUPPORTED, GQ_IO,
+                                 GQ_OUT_OF_MEMORY, GQ_CONTEXT_FULL, GQ_CANCELLED, GQ_NUMERIC, GQ_INTERNAL};
+
+gq_status number_of(FormatError::Kind kind) {
+    switch (kind) {
+        case FormatError::Kind::malformed: return GQ_BAD_FILE;
+        case FormatError::Kind::unsupported: return GQ_UNSUPPORTED;
+        case FormatError::Kind::io: return GQ_IO;
+    }
+    return GQ_INTERNAL;
+}
+
+}  // namespace
+
+gq_status remember_error(gq_status status, const char* message) {
+    try {
+        last_error = message;
+    } catch (...) {
+        last_error.clear();  // no memory left for the words; the number still tells
+    }
+    return status;
+}
+
+gq_status status_of_current_exception() {
+    try {
+        throw;
+    } catch (const Error& error) {
+        return remember_error(numbers[static_cast<size_t>(error.status())], error.what());
+    } catch (const FormatError& error) {
+        return remember_error(number_of(error.kind()), error.what());
+    } catch (const std::bad_alloc&) {
+        return remember_error(GQ_OUT_OF_MEMORY, "out of memory");
+    } catch (const std::exception& error) {
+        return remember_error(GQ_INTERNAL, error.what());
+    } catch (...) {
+        return remember_error(GQ_INTERNAL, "unknown exception");
+    }
+}
+
+gq_status copy_out(std::string_view text, char* buffer, size_t* size) {
+    require(size, "size");
+    const size_t capacity = buffer ? *size : 0;
+    *size = text.size();
+    if (text.size() > capacity) return remember_error(GQ_BUFFER_TOO_SMALL, "buffer: too small; the size needed was returned");
+    if (!text.empty()) std::memcpy(buffer, text.data(), text.size());
+    if (buffer && text.size() < capacity) buffer[text.size()] = '\0';
+    return GQ_OK;
+}
+
+}  // namespace gq
+
+extern "C" const char* gq_last_error(void) { return gq::last_error.c_str(); }

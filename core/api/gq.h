@@ -1,0 +1,233 @@
+/* gq: quantized language models in one .gq file. The only public header of libgq; C99, and C++ by extern "C".
+ *
+ * Rules that hold for every function:
+ *   - Handles are opaque. A handle is made by gq_…_open / _create and given back by gq_…_free; freeing NULL does nothing.
+ *   - Every function that can fail returns gq_status; GQ_OK is 0. gq_last_error() then tells what was expected, found and where (per thread).
+ *   - A required pointer that is NULL gives GQ_INVALID_ARGUMENT. Nothing aborts, and no exception leaves the library.
+ *   - Options structs begin with struct_size: set it to sizeof the struct, or fill the struct with its gq_…_defaults(). Unknown sizes are refused.
+ *   - Strings are UTF-8. A string given by the library belongs to it unless the function says otherwise.
+ *   - The library prints nothing. gq_set_log_callback() tells where messages go.
+ *   - Threads: a gq_model may be used by many threads at once; a gq_session by one at a time. Sessions of one model are independent.
+ *   - This is version 0.x: names may still change until 1.0.
+ */
+#ifndef GQ_H
+#define GQ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GQ_VERSION_MAJOR 0
+#define GQ_VERSION_MINOR 1
+#define GQ_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define GQ_API __attribute__((visibility("default")))
+#else
+#define GQ_API
+#endif
+
+/* ---- status -------------------------------------------------------------------------------------------------------------------- */
+
+typedef enum gq_status {
+    GQ_OK = 0,
+    GQ_INVALID_ARGUMENT = 1, /* the caller passed something that can never work */
+    GQ_BAD_FILE = 2,         /* a file is truncated, altered or contradicts itself */
+    GQ_UNSUPPORTED = 3,      /* well-formed, but nothing this version can do */
+    GQ_IO = 4,               /* the operating system refused to read or write */
+    GQ_OUT_OF_MEMORY = 5,
+    GQ_CONTEXT_FULL = 6,     /* a sequence would grow past the session's context */
+    GQ_CANCELLED = 7,        /* a callback asked to stop */
+    GQ_NUMERIC = 8,          /* a computation left the finite numbers */
+    GQ_INTERNAL = 9,         /* a defect of gq */
+    GQ_BUFFER_TOO_SMALL = 10 /* the size needed is in the size parameter; call again */
+} gq_status;
+
+/* "GQ_BAD_FILE"; never NULL. */
+GQ_API const char* gq_status_name(gq_status status);
+/* The message of this thread's last failed call; valid until its next failing call; never NULL. */
+GQ_API const char* gq_last_error(void);
+/* "0.1.0", of the library that is running. */
+GQ_API const char* gq_version(void);
+
+typedef enum gq_log_level { GQ_LOG_DEBUG = 0, GQ_LOG_INFO = 1, GQ_LOG_WARNING = 2, GQ_LOG_ERROR = 3 } gq_log_level;
+typedef void (*gq_log_callback)(gq_log_level level, const char* message, void* user);
+/* Process-wide; NULL silences (the default). Set it before other threads use the library. */
+GQ_API void gq_set_log_callback(gq_log_callback callback, void* user);
+
+/* Physical cores that affinity and cgroup quota leave to this process; what n_threads = 0 means everywhere. */
+GQ_API int32_t gq_default_threads(void);
+
+/* ---- models -------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct gq_model gq_model;
+
+typedef struct gq_model_options {
+    size_t struct_size;
+    int32_t verify; /* non-zero: read the whole file and compare every hash before use */
+} gq_model_options;
+GQ_API void gq_model_defaults(gq_model_options* options);
+
+/* Maps a .gq. options may be NULL. *model is set on success only, and owned by the caller. */
+GQ_API gq_status gq_model_open(const char* path, const gq_model_options* options, gq_model** model);
+/* Every session of the model must have been freed before. */
+GQ_API void gq_model_free(gq_model* model);
+
+typedef struct gq_model_info {
+    size_t struct_size; /* in: sizeof(gq_model_info) */
+    const char* architecture;
+    uint64_t file_bytes, n_weights;
+    uint64_t streamed_bytes; /* weight bytes that one decoded token reads */
+    int32_t n_layers, vocab_size, context_length; /* context_length: what the model was trained for */
+    int32_t has_chat_template;
+} gq_model_info;
+/* Strings live as long as the model. */
+GQ_API gq_status gq_model_get_info(const gq_model* model, gq_model_info* info);
+
+/* Writes text or bytes into a caller's buffer: *size is its capacity before and the size needed after the call (without a terminating NUL;
+ * one is added where room is left). buffer may be NULL to ask for the size: the answer is GQ_BUFFER_TOO_SMALL, or GQ_OK for size 0. */
+
+/* ---- text ---------------------------------------------------------------------------------------------------------------------- */
+
+/* parse_special: recognise control tokens in the text. add_special: let the tokenizer add BOS / EOS as it was made to.
+ * *n_tokens: capacity before, count after (also with GQ_BUFFER_TOO_SMALL). */
+GQ_API gq_status gq_tokenize(const gq_model* model, const char* text, size_t text_bytes, int32_t add_special, int32_t parse_special,
+                             int32_t* tokens, size_t* n_tokens);
+GQ_API gq_status gq_detokenize(const gq_model* model, const int32_t* tokens, size_t n_tokens, int32_t skip_special, char* buffer, size_t* size);
+
+typedef struct gq_chat_message {
+    const char* role;
+    const char* content;
+} gq_chat_message;
+/* Renders the model's own chat template, ready for gq_tokenize(parse_special = 1, add_special = 0). GQ_UNSUPPORTED when it has none. */
+GQ_API gq_status gq_chat_render(const gq_model* model, const gq_chat_message* messages, size_t n_messages, int32_t add_generation_prompt,
+                                char* buffer, size_t* size);
+
+/* ---- sessions ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct gq_session gq_session;
+
+typedef enum gq_kv_type { GQ_KV_F16 = 0, GQ_KV_F32 = 1 } gq_kv_type;
+
+typedef struct gq_session_options {
+    size_t struct_size;
+    int32_t context;   /* positions of all sequences together; 0: the model's context_length */
+    int32_t n_threads; /* 0: gq_default_threads() */
+    int32_t max_rows;  /* rows computed in one pass; longer batches are cut; 0: 512 */
+    gq_kv_type kv_type;
+    int32_t exact;     /* non-zero: f32 activations instead of int8 ones; slower */
+    const char* isa;   /* "scalar", "avx2", "avx512", "neon"; NULL: GQ_ISA from the environment, else the best this CPU runs */
+} gq_session_options;
+GQ_API void gq_session_defaults(gq_session_options* options);
+
+/* Bytes that a session allocates at its full context, beside the mapped file. options may be NULL. */
+GQ_API gq_status gq_memory_needed(const gq_model* model, const gq_session_options* options, uint64_t* bytes);
+/* options may be NULL. The model must outlive the session. */
+GQ_API gq_status gq_session_create(const gq_model* model, const gq_session_options* options, gq_session** session);
+GQ_API void gq_session_free(gq_session* session);
+/* The instruction set that serves, e.g. "avx512"; a static string; NULL for NULL. */
+GQ_API const char* gq_session_isa(const gq_session* session);
+GQ_API int32_t gq_session_threads(const gq_session* session);
+
+typedef struct gq_batch_row {
+    uint32_t sequence;
+    int32_t position; /* must be the sequence's next position: gq_sequence_length() */
+    int32_t token;
+    int32_t want_logits;
+} gq_batch_row;
+/* Runs the rows in order. On an error no sequence has changed. */
+GQ_API gq_status gq_decode(gq_session* session, const gq_batch_row* rows, size_t n_rows);
+/* Logits (vocab_size) of the index-th row of the last gq_decode() that wanted them; valid until the session's next call. */
+GQ_API gq_status gq_logits(const gq_session* session, size_t index, const float** logits);
+
+GQ_API size_t gq_sequence_length(const gq_session* session, uint32_t sequence);
+/* Forgets positions from n_positions on; 0 frees the sequence. */
+GQ_API gq_status gq_sequence_truncate(gq_session* session, uint32_t sequence, size_t n_positions);
+/* `to` becomes a copy of `from`; whole pages are shared, not copied. */
+GQ_API gq_status gq_sequence_fork(gq_session* session, uint32_t from, uint32_t to);
+
+/* ---- generating ---------------------------------------------------------------------------------------------------------------- */
+
+typedef struct gq_generate_options {
+    size_t struct_size;
+    int32_t max_tokens; /* 0: until a stop token or the context is full */
+    float temperature;  /* 0: greedy */
+    int32_t top_k;      /* 0: all */
+    float top_p, min_p; /* 1, 0: all */
+    float repetition_penalty; /* 1: none */
+    int32_t repetition_window;
+    uint64_t seed;
+    int32_t ignore_stop; /* non-zero: stop tokens do not end the text */
+} gq_generate_options;
+/* model may be NULL; otherwise the model's own generation settings, where it has them, replace the library's. */
+GQ_API void gq_generate_defaults(const gq_model* model, gq_generate_options* options);
+
+typedef enum gq_finish_reason { GQ_FINISH_STOP = 0, GQ_FINISH_LENGTH = 1, GQ_FINISH_CONTEXT = 2, GQ_FINISH_CALLBACK = 3 } gq_finish_reason;
+
+/* Text that has become final: whole UTF-8 sequences, NUL-terminated, possibly empty; token is the id that was sampled. Return 0 to go on,
+ * anything else to stop. Also called with token -1 and empty text while a long prompt is read. */
+typedef int32_t (*gq_text_callback)(const char* text, size_t text_bytes, int32_t token, void* user);
+
+typedef struct gq_generate_result {
+    size_t struct_size; /* in: sizeof(gq_generate_result) */
+    gq_finish_reason finish_reason;
+    int32_t n_prompt_tokens, n_generated_tokens;
+    double prompt_seconds, generate_seconds;
+} gq_generate_result;
+/* Appends the prompt to a sequence, then samples. The sequence keeps prompt and answer. callback and result may be NULL.
+ * A prompt that does not fit gives GQ_CONTEXT_FULL and changes nothing. */
+GQ_API gq_status gq_generate(gq_session* session, uint32_t sequence, const int32_t* prompt, size_t n_prompt,
+                             const gq_generate_options* options, gq_text_callback callback, void* user, gq_generate_result* result);
+
+/* ---- quantizing ---------------------------------------------------------------------------------------------------------------- */
+
+typedef enum gq_method { GQ_METHOD_GPTQ = 0, GQ_METHOD_RTN = 1 } gq_method;
+
+typedef struct gq_quantize_options {
+    size_t struct_size;
+    int32_t bits;       /* 2, 3, 4, 8; 16 keeps floats */
+    int32_t group;      /* 32, 64, 128, …: a multiple of 32; 0: one scale a row */
+    gq_method method;
+    int32_t symmetric;  /* non-zero: no zero points */
+    int32_t act_order;  /* non-zero: columns by descending Hessian diagonal */
+    int32_t embed_bits; /* embedding and head: 2, 3, 4, 8, 16 */
+    const char* calibration_path; /* UTF-8 text; NULL: the built-in text */
+    int32_t calibration_windows, calibration_window; /* 32 windows of 512 tokens */
+    int32_t n_threads;
+    const char* isa;         /* as in gq_session_options */
+    const char* report_path; /* JSON; NULL: none */
+} gq_quantize_options;
+GQ_API void gq_quantize_defaults(gq_quantize_options* options);
+
+typedef struct gq_quantize_progress {
+    const char* tensor;      /* the one just written; NULL while the stage's inputs are computed */
+    int32_t n_done, n_total; /* tensors */
+    double loss, rtn_loss;   /* of the tensor, per calibration token and output; negative where there is none */
+    double damping;
+    double seconds, seconds_left; /* elapsed; estimate, negative while unknown */
+    const char* note;        /* "" or what deserves attention: a retry, a fallback, dead inputs */
+} gq_quantize_progress;
+/* Return 0 to go on, anything else to cancel. */
+typedef int32_t (*gq_quantize_callback)(const gq_quantize_progress* progress, void* user);
+
+/* source: a safetensors folder or a GGUF file. output: appears under its name only when all is well. options and callback may be NULL. */
+GQ_API gq_status gq_quantize(const char* source, const char* output, const gq_quantize_options* options, gq_quantize_callback callback, void* user);
+
+/* ---- experimental: for bench and inspect; may change in any version -------------------------------------------------------------- */
+
+/* What a .gq, a GGUF or a checkpoint folder holds: as JSON, or as lines for people. verify: compare a .gq's hashes first. Buffer rules as above. */
+typedef enum gq_describe_format { GQ_DESCRIBE_TEXT = 0, GQ_DESCRIBE_JSON = 1 } gq_describe_format;
+GQ_API gq_status gq_describe(const char* path, gq_describe_format format, int32_t verify, char* buffer, size_t* size);
+/* A tokenizer alone, from the same kinds of path; text functions as above. */
+GQ_API gq_status gq_tokenizer_open(const char* path, gq_model** model);
+/* Best bytes per second of plain sequential reading seen in about `seconds`, with n_threads. */
+GQ_API gq_status gq_probe_bandwidth(int32_t n_threads, double seconds, double* bytes_per_second);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,174 @@
+// What inspect and bench need: descriptions of files, a tokenizer alone, and the machine's read bandwidth.
+#include <chrono>
+#include <cinttypes>
+#include <cstdio>
+
+#include "core/api/boundary.h"
+#include "core/api/handles.h"
+#include "formats/checkpoint.h"
+
+namespace gq {
+namespace {
+
+JsonValue text_value(std::string_view text) { return JsonValue::of_string(std::string(text)); }
+JsonValue size_value(uint64_t value) { return JsonValue::of_integer(static_cast<int64_t>(value)); }
+
+std::string_view text_of(const GqSection& section) { return {reinterpret_cast<const char*>(section.bytes.data()), section.bytes.size()}; }
+
+bool is_gq(const std::filesystem::path& path) {
+    const MappedFile file = std::filesystem::is_directory(path) ? MappedFile{} : MappedFile(path);
+    return file.bytes().size() >= 4 && std::memcmp(file.bytes().data(), "\x89GQ\r", 4) == 0;  // the first bytes of gq_file.md
+}
+
+JsonValue describe_tensor(const GqTensor& tensor) {
+    JsonValue json, parts;
+    json.set("name", text_value(tensor.name));
+    json.set("codes", text_value(tensor.codes));
+    json.set("grid", text_value(tensor.grid));
+    json.set("shape", JsonValue::of_array({size_value(tensor.rows), size_value(tensor.cols)}));
+    json.set("group", size_value(tensor.group));
+    for (const GqPart& part : tensor.parts) parts.set(part.name, size_value(part.bytes.size()));
+    json.set("bytes", parts);
+    return json;
+}
+
+JsonValue describe_gq(const std::filesystem::path& path, bool verify) {
+    const GqFile file(path);
+    if (verify) file.verify();
+    JsonValue json, sections, tensors = JsonValue::of_array({});
+    json.set("kind", text_value("gq"));
+    json.set("file_bytes", size_value(file.file_bytes()));
+    json.set("verified", JsonValue::of_bool(verify));
+    for (const GqSection& section : file.sections()) sections.set(section.name, size_value(section.bytes.size()));
+    json.set("sections", sections);
+    for (const char* name : {"model", "generation", "provenance"})
+        if (const GqSection* section = file.section(name)) json.set(name, parse_json(text_of(*section), std::string("section '") + name + "'"));
+    for (const GqTensor& tensor : file.tensors()) tensors.push(describe_tensor(tensor));
+    json.set("tensors", tensors);
+    return json;
+}
+
+constexpr size_t shown_array = 16;  // longer arrays (vocabularies) are told by their length
+
+JsonValue shortened(const JsonValue& value) {
+    if (value.is_array() && value.as_array("").size() > shown_array) return text_value(std::to_string(value.as_array("").size()) + " elements");
+    return value;
+}
+
+JsonValue describe_checkpoint(const std::filesystem::path& path) {
+    const std::unique_ptr<Checkpoint> checkpoint = open_checkpoint(path);
+    JsonValue json, metadata, tensors = JsonValue::of_array({});
+    const bool gguf = checkpoint->kind() == Checkpoint::Kind::gguf;
+    json.set("kind", text_value(gguf ? "gguf" : "safetensors"));
+    const JsonValue* shown = gguf ? &checkpoint->metadata() : checkpoint->metadata().find("config");
+    if (shown && shown->is_object())
+        for (const auto& [key, value] : shown->as_object("metadata")) metadata.set(key, shortened(value));
+    json.set("metadata", metadata);
+    for (const SourceTensor& tensor : checkpoint->tensors()) {
+        JsonValue row, shape = JsonValue::of_array({});
+        for (const size_t n : tensor.shape) shape.push(size_value(n));
+        row.set("name", text_value(tensor.name));
+        row.set("type", text_value(traits(tensor.type).name));
+        row.set("shape", shape);
+        row.set("bytes", size_value(tensor.bytes.size()));
+        tensors.push(row);
+    }
+    json.set("tensors", tensors);
+    return json;
+}
+
+// One line a member; tensors as a table.
+void print_member(std::string& out, const std::string& key, const JsonValue& value) {
+    if (!value.is_object()) {
+        out += key + ": " + (value.is_string() ? value.as_string("") : value.dump()) + "\n";
+        return;
+    }
+    for (const auto& [name, member] : value.as_object(""))
+        if (!(member.is_array() && member.as_array("").size() > shown_array)) print_member(out, key + "." + name, member);
+}
+
+std::string lines_of(const JsonValue& json) {
+    std::string out;
+    for (const auto& [key, value] : json.as_object("description")) {
+        if (key != "tensors") {
+            print_member(out, key, value);
+            continue;
+        }
+        for (const JsonValue& tensor : value.as_array("tensors")) {
+            std::string line = tensor.at("name", "tensor").as_string("name");
+            line.resize(std::max<size_t>(line.size() + 1, 44), ' ');
+            for (const auto& [name, member] : tensor.as_object("tensor"))
+                if (name != "name") line += " " + name + " " + (member.is_string() ? member.as_string("") : member.dump());
+            out += line + "\n";
+        }
+    }
+    return out;
+}
+
+// Sums 64-bit words: the read cannot be left out, and the adds hide behind the loads.
+uint64_t read_all(const uint64_t* words, size_t n) {
+    uint64_t lanes[8] = {};
+    for (size_t i = 0; i + 8 <= n; i += 8)
+        for (size_t l = 0; l < 8; ++l) lanes[l] += words[i + l];
+    uint64_t sum = 0;
+    for (const uint64_t lane : lanes) sum += lane;
+    return sum;
+}
+
+double probe_bandwidth(ThreadPool& pool, double seconds) {
+    using Clock = std::chrono::steady_clock;
+    constexpr size_t words = size_t{512} * 1024 * 1024 / sizeof(uint64_t);  // larger than any cache
+    AlignedBuffer<uint64_t> memory(words);
+    std::vector<uint64_t> sums(pool.size());
+    double best = 0, spent = 0;
+    do {
+        const auto start = Clock::now();
+        pool.for_ranges(words, 4096, [&](size_t begin, size_t end, size_t thread) { sums[thread] += read_all(&memory[begin], end - begin); });
+        const double took = std::chrono::duration<double>(Clock::now() - start).count();
+        best = std::max(best, static_cast<double>(words * sizeof(uint64_t)) / took);
+        spent += took;
+    } while (spent < seconds);
+    for (const uint64_t sum : sums)
+        if (sum != 0) fail(Status::internal, "bandwidth probe: zeroed memory summed to %" PRIu64, sum);
+    return best;
+}
+
+}  // namespace
+}  // namespace gq
+
+extern "C" {
+
+gq_status gq_describe(const char* path, gq_describe_format format, int32_t verify, char* buffer, size_t* size) {
+    return gq::guarded([&] {
+        gq::require(path, "path");
+        const gq::JsonValue json = gq::is_gq(path) ? gq::describe_gq(path, verify != 0) : gq::describe_checkpoint(path);
+        return gq::copy_out(format == GQ_DESCRIBE_JSON ? json.dump(1) + "\n" : gq::lines_of(json), buffer, size);
+    });
+}
+
+gq_status gq_tokenizer_open(const char* path, gq_model** model) {
+    return gq::guarded([&] {
+        gq::require(path, "path");
+        gq::require(model, "model");
+        auto opened = std::make_unique<gq_model>();
+        if (gq::is_gq(path)) {
+            opened->loaded = gq::LoadedModel::open(path, false);
+        } else {
+            opened->tokenizer = gq::Tokenizer::from_checkpoint(*gq::open_checkpoint(path));
+        }
+        *model = opened.release();
+        return GQ_OK;
+    });
+}
+
+gq_status gq_probe_bandwidth(int32_t n_threads, double seconds, double* bytes_per_second) {
+    return gq::guarded([&] {
+        gq::require(bytes_per_second, "bytes_per_second");
+        if (!(seconds >= 0 && seconds <= 60)) gq::fail(gq::Status::invalid_argument, "seconds: expected 0 … 60, found %g", seconds);
+        gq::ThreadPool pool(gq::threads_of(n_threads));
+        *bytes_per_second = gq::probe_bandwidth(pool, seconds);
+        return GQ_OK;
+    });
+}
+
+}  // extern "C"

@@ -1,0 +1,76 @@
+// Quantizing through gq.h.
+#include "core/api/boundary.h"
+#include "core/api/handles.h"
+#include "core/quantize/quantize.h"
+
+namespace gq {
+namespace {
+
+QuantizeOptions from_c(const gq_quantize_options& o) {
+    const auto at_least = [](const char* name, int32_t value, int32_t least) {
+        if (value < least) fail(Status::invalid_argument, "%s: expected at least %d, found %d", name, least, value);
+        return static_cast<size_t>(value);
+    };
+    if (o.method != GQ_METHOD_GPTQ && o.method != GQ_METHOD_RTN)
+        fail(Status::invalid_argument, "method: expected GQ_METHOD_GPTQ or GQ_METHOD_RTN, found %d", static_cast<int>(o.method));
+    QuantizeOptions to;
+    to.bits = static_cast<unsigned>(at_least("bits", o.bits, 0));
+    to.group = at_least("group", o.group, 0);
+    to.method = o.method == GQ_METHOD_RTN ? Method::rtn : Method::gptq;
+    to.symmetric = o.symmetric != 0;
+    to.act_order = o.act_order != 0;
+    to.embed_bits = static_cast<unsigned>(at_least("embed_bits", o.embed_bits, 0));
+    if (o.calibration_path) to.calibration = o.calibration_path;
+    to.windows = at_least("calibration_windows", o.calibration_windows, 1);
+    to.window = at_least("calibration_window", o.calibration_window, 2);
+    if (o.report_path) to.report = o.report_path;
+    check_options(to);
+    return to;
+}
+
+gq_quantize_progress to_c(const QuantizeProgress& p) {
+    const double rows = static_cast<double>(p.rows);
+    return {.tensor = p.tensor.empty() ? nullptr : p.tensor.c_str(), .n_done = static_cast<int32_t>(p.n_done), .n_total = static_cast<int32_t>(p.n_total),
+            .loss = p.report ? p.report->true_loss / rows : -1, .rtn_loss = p.report ? p.report->rtn_loss / rows : -1,
+            .damping = p.report ? p.report->damping : 0, .seconds = p.seconds, .seconds_left = p.seconds_left, .note = p.note.c_str()};
+}
+
+gq_quantize_options quantize_defaults() {
+    gq_quantize_options options;
+    gq_quantize_defaults(&options);
+    return options;
+}
+
+}  // namespace
+}  // namespace gq
+
+extern "C" {
+
+void gq_quantize_defaults(gq_quantize_options* options) {
+    if (!options) return;
+    const gq::QuantizeOptions d;
+    *options = {.struct_size = sizeof *options, .bits = static_cast<int32_t>(d.bits), .group = static_cast<int32_t>(d.group), .method = GQ_METHOD_GPTQ,
+                .symmetric = d.symmetric, .act_order = d.act_order, .embed_bits = static_cast<int32_t>(d.embed_bits), .calibration_path = nullptr,
+                .calibration_windows = static_cast<int32_t>(d.windows), .calibration_window = static_cast<int32_t>(d.window), .n_threads = 0,
+                .isa = nullptr, .report_path = nullptr};
+}
+
+gq_status gq_quantize(const char* source, const char* output, const gq_quantize_options* options, gq_quantize_callback callback, void* user) {
+    return gq::guarded([&] {
+        gq::require(source, "source");
+        gq::require(output, "output");
+        const gq_quantize_options c = gq::options_or_defaults(options, gq::quantize_defaults(), "gq_quantize_options");
+        const gq::QuantizeOptions o = gq::from_c(c);
+        gq::ThreadPool pool(gq::threads_of(c.n_threads));
+        gq::QuantizeCallback progress;
+        if (callback)
+            progress = [&](const gq::QuantizeProgress& p) {
+                const gq_quantize_progress report = gq::to_c(p);
+                return callback(&report, user) != 0;
+            };
+        gq::quantize_model(source, output, o, {pool, gq::kernels_of(c.isa)}, progress);
+        return GQ_OK;
+    });
+}
+
+}  // extern "C"

@@ -1,0 +1,176 @@
+// The thread pool: workers that sleep between jobs, and a barrier that spins shortly before it sleeps.
+// In: a function per job. Out: its effects on every thread, made visible to the caller by the barrier. See threads.h.
+//
+//   caller:  work_ = f;  epoch += 1 (release) ── f(0) ── waits until pending == 0 (acquire)
+//   worker:  waits until epoch changes (acquire) ── f(i) ── pending -= 1 (release) ── waits again
+//
+// Both waits spin for some microseconds, which is as long as the gap between two ops of a forward pass, and then sleep
+// in the kernel, so that an idle pool costs nothing and a machine with fewer free cores than threads loses at most the
+// spin.
+#include "core/base/threads.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "core/base/memory.h"
+#include "core/base/status.h"
+
+namespace gq {
+
+namespace {
+
+constexpr std::chrono::microseconds spin_time{20};
+constexpr size_t max_threads = 4096;  // far above any machine; catches a size that was computed wrongly
+
+void relax_cpu() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+// Returns when `value` is no longer `old`, with acquire order.
+void wait_while_equal(const std::atomic<int>& value, int old) {
+    const auto deadline = std::chrono::steady_clock::now() + spin_time;
+    do {
+        for (int i = 0; i < 16; ++i) {
+            if (value.load(std::memory_order_acquire) != old) return;
+            relax_cpu();
+        }
+    } while (std::chrono::steady_clock::now() < deadline);
+    value.wait(old, std::memory_order_acquire);
+}
+
+}  // namespace
+
+struct ThreadPool::State {
+    using Work = FunctionRef<void(size_t)>;
+
+    explicit State(size_t n_threads) : size(n_threads) {
+        threads.reserve(size - 1);
+        for (size_t i = 1; i < size; ++i) start(i);
+    }
+    ~State() { stop(); }
+
+    void start(size_t index) {
+        try {
+            threads.emplace_back([this, index] { serve(index); });
+        } catch (const std::system_error& error) {
+            stop();
+            fail(Status::out_of_memory, "thread pool: cannot start thread %zu of %zu: %s", index, size, error.what());
+        }
+    }
+
+    void stop() {
+        stopping = true;  // published by the release of epoch
+        next_epoch();
+        for (std::thread& thread : threads) thread.join();
+    }
+
+    void next_epoch() {
+        epoch.fetch_add(1, std::memory_order_release);
+        epoch.notify_all();
+    }
+
+    void serve(size_t index) {
+        for (int seen = 0;;) {
+            wait_while_equal(epoch, seen);
+            seen = epoch.load(std::memory_order_acquire);
+            if (stopping) return;
+            call(index);
+            if (pending.fetch_sub(1, std::memory_order_acq_rel) == 1) pending.notify_one();
+        }
+    }
+
+    void call(size_t index) noexcept {
+        try {
+            (*work)(index);
+        } catch (...) {
+            const std::lock_guard lock(error_mutex);
+            if (!error) error = std::current_exception();
+        }
+    }
+
+    void wait_for_workers() {
+        for (int left; (left = pending.load(std::memory_order_acquire)) != 0;) wait_while_equal(pending, left);
+    }
+
+    const size_t size;
+    const Work* work = nullptr;  // written between two epochs only
+    bool stopping = false;
+    std::mutex error_mutex;
+    std::exception_ptr error;  // the first one of this run
+    std::atomic<bool> running{false};
+    alignas(cache_line) std::atomic<int> epoch{0};    // int: what the kernel can wait on without a proxy
+    alignas(cache_line) std::atomic<int> pending{0};  // workers that have not finished this epoch
+    std::vector<std::thread> threads;                 // last: started when everything above is ready
+};
+
+ThreadPool::ThreadPool(size_t n_threads) {
+    const size_t size = n_threads == 0 ? default_thread_count() : n_threads;
+    if (size > max_threads) {
+        fail(Status::invalid_argument, "thread pool: expected at most %zu threads, found %zu", max_threads, size);
+    }
+    state_ = std::make_unique<State>(size);
+}
+
+ThreadPool::~ThreadPool() = default;
+
+size_t ThreadPool::size() const {
+    return state_->size;
+}
+
+void ThreadPool::run(FunctionRef<void(size_t)> work) {
+    State& state = *state_;
+    if (state.running.exchange(true, std::memory_order_acquire)) {
+        fail(Status::internal, "thread pool: run() was called while a run() of the same pool is under way");
+    }
+    state.work = &work;
+    if (state.size > 1) {
+        state.pending.store(static_cast<int>(state.size - 1), std::memory_order_relaxed);
+        state.next_epoch();
+    }
+    state.call(0);
+    state.wait_for_workers();
+    const std::exception_ptr error = std::exchange(state.error, nullptr);
+    state.running.store(false, std::memory_order_release);
+    if (error) std::rethrow_exception(error);
+}
+
+void ThreadPool::for_ranges(size_t n, size_t grain, FunctionRef<void(size_t, size_t, size_t)> work) {
+    const size_t n_grains = div_up(n, grain);
+    if (n_grains <= 1) {  // nothing to share: the workers are left asleep
+        if (n != 0) work(0, n, 0);
+        return;
+    }
+    run([&](size_t thread) {
+        const size_t begin = n_grains * thread / size() * grain;
+        const size_t end = std::min(n, n_grains * (thread + 1) / size() * grain);
+        if (begin < end) work(begin, end, thread);
+    });
+}
+
+void ThreadPool::for_each(size_t n, FunctionRef<void(size_t, size_t)> work) {
+    if (n <= 1) {
+        if (n != 0) work(0, 0);
+        return;
+    }
+    std::atomic<size_t> next{0};
+    run([&](size_t thread) {
+        try {
+            for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < n;) work(i, thread);
+        } catch (...) {
+            next.store(n, std::memory_order_relaxed);  // the others need not finish what is thrown away
+            throw;
+        }
+    });
+}
+
+}  // namespace gq

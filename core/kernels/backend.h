@@ -1,0 +1,128 @@
+// What a forward pass asks of a machine: one function per kind of step, on buffers that the machine owns.
+// In: shapes, weights, and buffers from allocate(). Out: other buffers. cpu_backend.cpp performs it with a KernelTable and threads; a GPU is another one.
+// Must not know models or sessions: shapes of a call are complete, and no operation reaches memory that it was not given.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "core/kernels/kernels.h"
+
+namespace gq {
+
+// How integer codes meet activations. Float codes compute in f32 either way.
+enum class Precision : uint8_t {
+    int8_activations,  // the fast path: activations in blocks of 32 int8
+    exact,             // dequantized weights x f32 activations: calibration, and the yardstick of the fast path
+};
+
+// Activations of a batch: (rows, width), row stride `stride` >= width rounded up to 32; columns past width stay zero.
+struct Activations {
+    float* data = nullptr;
+    size_t stride = 0;
+    size_t width = 0;
+    float* row(size_t r) const { return data + r * stride; }
+};
+
+struct LinearTask {
+    const PackedMatrix* weights = nullptr;  // (out, in)
+    const float* bias = nullptr;            // (out) or null
+    Activations y;                          // (rows, out)
+};
+
+enum class KvType : uint8_t { f16, f32 };
+
+// A page holds 64 consecutive positions of one sequence for all layers. Per layer: K of all heads, then V of all heads.
+//   K of a head: 4 panels of (head_dim, 16 positions)      element [position / 16][d][position % 16]
+//   V of a head: ceil(head_dim / 16) panels of (64 positions, 16)   element [d / 16][position][d % 16]
+// Both are what gemm_f32 reads, so attention is two small matrix products per block of keys.
+struct KvGeometry {
+    size_t n_layers = 0, n_kv_heads = 0, head_dim = 0;
+    KvType type = KvType::f16;
+
+    size_t element_bytes() const { return type == KvType::f16 ? 2 : 4; }
+    size_t k_head_elements() const { return kv_page_positions * head_dim; }
+    size_t v_head_elements() const { return kv_page_positions * ((head_dim + 15) / 16 * 16); }
+    size_t layer_elements() const { return n_kv_heads * (k_head_elements() + v_head_elements()); }
+    size_t page_bytes() const { return n_layers * layer_elements() * element_bytes(); }
+    size_t k_offset(size_t layer, size_t head) const { return (layer * layer_elements() + head * k_head_elements()) * element_bytes(); }
+    size_t v_offset(size_t layer, size_t head) const {
+        return (layer * layer_elements() + n_kv_heads * k_head_elements() + head * v_head_elements()) * element_bytes();
+    }
+};
+
+// Rows of a batch that are consecutive positions of one sequence.
+struct Segment {
+    size_t first_row = 0, n_rows = 0;
+    size_t first_position = 0;
+    std::byte* const* pages = nullptr;  // pages[i] holds positions 64 i … 64 i + 63; complete up to the segment's last position
+};
+
+struct AttentionShape {
+    size_t n_heads = 0, n_kv_heads = 0, head_dim = 0;
+    size_t window = 0;  // a key is seen when query - key < window; 0: all keys up to the query
+    float scale = 1;    // applied to q · k
+};
+
+class Backend {
+  public:
+    virtual ~Backend() = default;
+
+    // Zeroed memory of the machine, at least 64-byte aligned; given back by release().
+    virtual void* allocate(size_t bytes) = 0;
+    virtual void release(void* memory) noexcept = 0;
+    // An explicit copy to the host's memory.
+    virtual void read(const void* memory, size_t bytes, void* host) = 0;
+
+    virtual void embed(const PackedMatrix& table, std::span<const int32_t> ids, const Activations& out) = 0;
+    virtual void rms_norm(const Activations& x, size_t n_rows, const float* weight, float eps, const Activations& out) = 0;
+    // All tasks read the same x (prepared once) and are one unit of work: q, k, v; gate, up.
+    virtual void linear(const Activations& x, size_t n_rows, std::span<const LinearTask> tasks, Precision precision) = 0;
+    // Rotates pairs (i, i + head_dim / 2) of each head by position * inv_freq[i] (half-split order).
+    virtual void rope(const Activations& x, std::span<const int32_t> positions, size_t n_heads, size_t head_dim, const float* inv_freq) = 0;
+    // Writes k and v (rows, kv_heads * head_dim) into the pages, then reads everything back from there: out (rows, heads * head_dim).
+    virtual void attention(const Activations& q, const Activations& k, const Activations& v, std::span<const Segment> segments,
+                           const KvGeometry& geometry, size_t layer, const AttentionShape& shape, const Activations& out) = 0;
+    virtual void silu_mul(const Activations& gate, const Activations& up, size_t n_rows, const Activations& out) = 0;
+    // out row i = x row rows[i].
+    virtual void gather_rows(const Activations& x, std::span<const size_t> rows, const Activations& out) = 0;
+    virtual void add(const Activations& x, const Activations& y, size_t n_rows, const Activations& out) = 0;
+};
+
+struct Compute;  // compute.h: a thread pool and a kernel table
+// Keeps references to both of `compute`'s members.
+std::unique_ptr<Backend> make_cpu_backend(const Compute& compute);
+
+// Memory of a Backend, given back when it goes.
+template <class T>
+class BackendBuffer {
+  public:
+    BackendBuffer() = default;
+    BackendBuffer(Backend& backend, size_t n) : backend_(&backend), data_(static_cast<T*>(backend.allocate(n * sizeof(T)))), size_(n) {}
+    BackendBuffer(BackendBuffer&& other) noexcept { swap(other); }
+    BackendBuffer& operator=(BackendBuffer&& other) noexcept {
+        swap(other);
+        return *this;
+    }
+    BackendBuffer(const BackendBuffer&) = delete;
+    BackendBuffer& operator=(const BackendBuffer&) = delete;
+    ~BackendBuffer() {
+        if (data_) backend_->release(data_);
+    }
+    T* data() const { return data_; }
+    size_t size() const { return size_; }
+
+  private:
+    void swap(BackendBuffer& other) noexcept {
+        std::swap(backend_, other.backend_);
+        std::swap(data_, other.data_);
+        std::swap(size_, other.size_);
+    }
+    Backend* backend_ = nullptr;
+    T* data_ = nullptr;
+    size_t size_ = 0;
+};
+
+}  // namespace gq

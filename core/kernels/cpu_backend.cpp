@@ -1,0 +1,87 @@
+// The simple operations of the CPU backend; linear and attention have their own files. See cpu_backend.h.
+#include "core/kernels/cpu_backend.h"
+
+#include <cstring>
+#include <new>
+
+#include "core/kernels/math.h"
+
+namespace gq {
+
+CpuBackend::CpuBackend(const Compute& compute) : compute_(compute), scratch_(compute.pool.size()) {}
+
+void* CpuBackend::allocate(size_t bytes) {
+    const size_t size = round_up(bytes == 0 ? 1 : bytes, cache_line);
+    void* memory = ::operator new(size, std::align_val_t{cache_line});
+    std::memset(memory, 0, size);
+    return memory;
+}
+
+void CpuBackend::release(void* memory) noexcept { ::operator delete(memory, std::align_val_t{cache_line}); }
+
+void CpuBackend::read(const void* memory, size_t bytes, void* host) { std::memcpy(host, memory, bytes); }
+
+void CpuBackend::embed(const PackedMatrix& table, std::span<const int32_t> ids, const Activations& out) {
+    compute_.pool.for_ranges(ids.size(), 1, [&](size_t begin, size_t end, size_t) {
+        for (size_t r = begin; r < end; ++r) {
+            const size_t id = static_cast<size_t>(ids[r]);
+            unpack_rows(table, id, id + 1, out.row(r), out.stride);
+        }
+    });
+}
+
+void CpuBackend::rms_norm(const Activations& x, size_t n_rows, const float* weight, float eps, const Activations& out) {
+    compute_.pool.for_ranges(n_rows, 1, [&](size_t begin, size_t end, size_t) {
+        for (size_t r = begin; r < end; ++r) compute_.kernels.rms_norm(x.row(r), weight, eps, x.width, out.row(r));
+    });
+}
+
+void CpuBackend::rope(const Activations& x, std::span<const int32_t> positions, size_t n_heads, size_t head_dim,
+                      const float* inv_freq) {
+    const size_t half = head_dim / 2;
+    const size_t n_rows = positions.size();
+    sin_cos_.resize(n_rows * head_dim);
+    compute_.pool.for_ranges(n_rows, 1, [&](size_t begin, size_t end, size_t) {
+        for (size_t r = begin; r < end; ++r) {
+            float* turn = &sin_cos_[r * head_dim];
+            for (size_t i = 0; i < half; ++i) {
+                // The angle is rounded to float, as the reference implementations round it.
+                const float angle = static_cast<float>(positions[r]) * inv_freq[i];
+                turn[i] = cos_f32(angle);
+                turn[half + i] = sin_f32(angle);
+            }
+            for (size_t h = 0; h < n_heads; ++h) {
+                float* head = x.row(r) + h * head_dim;
+                for (size_t i = 0; i < half; ++i) {
+                    const float a = head[i], b = head[half + i];
+                    head[i] = a * turn[i] - b * turn[half + i];
+                    head[half + i] = b * turn[i] + a * turn[half + i];
+                }
+            }
+        }
+    });
+}
+
+void CpuBackend::silu_mul(const Activations& gate, const Activations& up, size_t n_rows, const Activations& out) {
+    compute_.pool.for_ranges(n_rows, 1, [&](size_t begin, size_t end, size_t) {
+        for (size_t r = begin; r < end; ++r) compute_.kernels.silu_mul(gate.row(r), up.row(r), gate.width, out.row(r));
+    });
+}
+
+void CpuBackend::gather_rows(const Activations& x, std::span<const size_t> rows, const Activations& out) {
+    for (size_t r = 0; r < rows.size(); ++r) std::memcpy(out.row(r), x.row(rows[r]), x.width * sizeof(float));
+}
+
+void CpuBackend::add(const Activations& x, const Activations& y, size_t n_rows, const Activations& out) {
+    compute_.pool.for_ranges(n_rows, 1, [&](size_t begin, size_t end, size_t) {
+        for (size_t r = begin; r < end; ++r) {
+            const float *a = x.row(r), *b = y.row(r);
+            float* sum = out.row(r);
+            for (size_t i = 0; i < x.width; ++i) sum[i] = a[i] + b[i];
+        }
+    });
+}
+
+std::unique_ptr<Backend> make_cpu_backend(const Compute& compute) { return std::make_unique<CpuBackend>(compute); }
+
+}  // namespace gq

@@ -1,0 +1,53 @@
+// The Backend of this machine's CPU: a kernel table spread over a thread pool.
+// In: the calls of backend.h. Out: the same bits at any thread count, since threads split rows, tokens and heads, never a sum.
+// Must not know models, sessions or instruction sets.
+#pragma once
+
+#include <vector>
+
+#include "core/base/memory.h"
+#include "core/kernels/backend.h"
+#include "core/kernels/compute.h"
+
+namespace gq {
+
+class CpuBackend final : public Backend {
+  public:
+    explicit CpuBackend(const Compute& compute);
+
+    void* allocate(size_t bytes) override;
+    void release(void* memory) noexcept override;
+    void read(const void* memory, size_t bytes, void* host) override;
+
+    void embed(const PackedMatrix& table, std::span<const int32_t> ids, const Activations& out) override;
+    void rms_norm(const Activations& x, size_t n_rows, const float* weight, float eps, const Activations& out) override;
+    void linear(const Activations& x, size_t n_rows, std::span<const LinearTask> tasks, Precision precision) override;
+    void rope(const Activations& x, std::span<const int32_t> positions, size_t n_heads, size_t head_dim,
+              const float* inv_freq) override;
+    void attention(const Activations& q, const Activations& k, const Activations& v, std::span<const Segment> segments,
+                   const KvGeometry& geometry, size_t layer, const AttentionShape& shape, const Activations& out) override;
+    void silu_mul(const Activations& gate, const Activations& up, size_t n_rows, const Activations& out) override;
+    void gather_rows(const Activations& x, std::span<const size_t> rows, const Activations& out) override;
+    void add(const Activations& x, const Activations& y, size_t n_rows, const Activations& out) override;
+
+  private:
+    struct PanelRange;  // cpu_linear.cpp
+    struct AttentionTask;  // cpu_attention.cpp
+
+    Q8Rows prepare_q8(const Activations& x, size_t n_rows);
+    void run_panels(const PanelRange& range, size_t thread);
+    void decode_panels(const PanelRange& range);
+    void prefill_panels(const PanelRange& range, size_t thread);
+    void float_panels(const PanelRange& range, size_t thread);
+    void store_kv(const Activations& k, const Activations& v, const Segment& segment, const KvGeometry& geometry, size_t layer);
+    void attend(const AttentionTask& task, size_t thread);
+
+    Compute compute_;
+    AlignedBuffer<int8_t> q8_values_;
+    AlignedBuffer<float> q8_scales_;
+    AlignedBuffer<int16_t> q8_sums_;
+    std::vector<AlignedBuffer<float>> scratch_;   // one a thread
+    std::vector<float> sin_cos_;                  // of the current batch: (rows, head_dim / 2, 2)
+};
+
+}  // namespace gq

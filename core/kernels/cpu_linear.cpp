@@ -1,0 +1,134 @@
+// Linear layers on the CPU: activations are prepared once, then every thread streams its own panels of all tasks.
+// In: x (rows, in) and tasks that share it. Out: y of each task under the contracts of kernels.h, at any thread count.
+// Decode reads packed panels directly (gemv); prefill expands a panel once and multiplies it with many tokens.
+#include <algorithm>
+
+#include "core/kernels/cpu_backend.h"
+
+namespace gq {
+namespace {
+
+constexpr size_t decode_tokens = 4;            // up to here gemv reads the packed panel; beyond, expanding it pays
+constexpr size_t panel_pair = 2;               // float panels expanded together: gemm_f32 reuses each activation twice
+constexpr size_t k_chunk = 512;                // inputs per pass: two panels' chunk (64 KiB) stays in the second-level cache
+constexpr size_t q8_chunk_bytes = 512 * 1024;  // activations of one pass in 8 bits: half a typical second-level cache
+
+}  // namespace
+
+// A contiguous run of panels of one task, for one thread.
+struct CpuBackend::PanelRange {
+    const LinearTask& task;
+    const Activations& x;
+    const Q8Rows& q8;
+    size_t n_rows;
+    size_t begin, end;
+    Precision precision;
+
+    bool in_floats() const { return task.weights->codes->is_float || precision == Precision::exact; }
+    LinearArgs args() const {
+        return {.weights = task.weights, .panel_begin = begin, .panel_end = end, .n_tokens = n_rows, .q8 = q8, .x = x.data,
+                .x_stride = x.stride, .y = task.y.data, .y_stride = task.y.stride};
+    }
+};
+
+void CpuBackend::linear(const Activations& x, size_t n_rows, std::span<const LinearTask> tasks, Precision precision) {
+    bool needs_q8 = false;
+    size_t n_panels = 0;
+    for (const LinearTask& task : tasks) {
+        needs_q8 |= !task.weights->codes->is_float && precision == Precision::int8_activations;
+        n_panels += task.weights->n_panels();
+    }
+    const Q8Rows q8 = needs_q8 ? prepare_q8(x, n_rows) : Q8Rows{};
+    compute_.pool.for_ranges(n_panels, 1, [&](size_t begin, size_t end, size_t thread) {
+        size_t first = 0;  // position of the task's panel 0 in the run of all panels
+        for (const LinearTask& task : tasks) {
+            const size_t count = task.weights->n_panels();
+            const size_t from = std::max(begin, first), to = std::min(end, first + count);
+            if (from < to) run_panels({task, x, q8, n_rows, from - first, to - first, precision}, thread);
+            first += count;
+        }
+    });
+}
+
+Q8Rows CpuBackend::prepare_q8(const Activations& x, size_t n_rows) {
+    const size_t n_blocks = div_up(x.width, q8_block);
+    q8_values_.reserve_discard(n_rows * n_blocks * q8_block);
+    q8_scales_.reserve_discard(n_rows * n_blocks);
+    q8_sums_.reserve_discard(n_rows * n_blocks * 2);
+    const Q8Rows all{q8_values_.data(), q8_scales_.data(), q8_sums_.data(), n_blocks};
+    const auto quantize = [&](size_t begin, size_t end, size_t) {
+        const Q8Rows part{all.values + begin * n_blocks * q8_block, all.scales + begin * n_blocks, all.sums + begin * n_blocks * 2,
+                          n_blocks};
+        compute_.kernels.quantize_q8(x.row(begin), x.stride, end - begin, x.width, part);
+    };
+    if (n_rows == 1) {
+        quantize(0, 1, 0);  // one row is done before other threads would wake
+    } else {
+        compute_.pool.for_ranges(n_rows, 1, quantize);
+    }
+    return all;
+}
+
+void CpuBackend::run_panels(const PanelRange& range, size_t thread) {
+    const PackedMatrix& w = *range.task.weights;
+    const bool decode = range.n_rows <= decode_tokens && w.layout == PackedMatrix::Layout::panels &&
+                        compute_.kernels.gemv[codes_index(*w.codes)] && (w.codes->is_float || !range.in_floats());
+    if (decode) {
+        decode_panels(range);
+    } else if (range.in_floats()) {
+        float_panels(range, thread);
+    } else {
+        prefill_panels(range, thread);
+    }
+    if (!range.task.bias) return;
+    const size_t row_end = std::min(w.rows, range.end * panel_rows);
+    for (size_t t = 0; t < range.n_rows; ++t)
+        for (size_t r = range.begin * panel_rows; r < row_end; ++r) range.task.y.row(t)[r] += range.task.bias[r];
+}
+
+void CpuBackend::decode_panels(const PanelRange& range) {
+    compute_.kernels.gemv[codes_index(*range.task.weights->codes)](range.args());
+}
+
+void CpuBackend::prefill_panels(const PanelRange& range, size_t thread) {
+    const PackedMatrix& w = *range.task.weights;
+    const size_t n_tiles = w.n_tiles(), tile_u8 = tile_values;
+    scratch_[thread].reserve_discard(n_tiles * tile_u8 / sizeof(float));
+    uint8_t* expanded = reinterpret_cast<uint8_t*>(scratch_[thread].data());
+    const UnpackFn unpack = compute_.kernels.unpack[codes_index(*w.codes)];
+    const size_t chunk = std::max<size_t>(32, q8_chunk_bytes / (n_tiles * tile_cols));
+    for (size_t t = 0; t < range.n_rows; t += chunk) {
+        LinearArgs args = range.args();
+        args.n_tokens = std::min(chunk, range.n_rows - t);
+        args.q8.values += t * args.q8.n_blocks * q8_block;
+        args.q8.scales += t * args.q8.n_blocks;
+        args.q8.sums += t * args.q8.n_blocks * 2;
+        args.y += t * args.y_stride;
+        for (size_t panel = range.begin; panel < range.end; ++panel) {
+            unpack(w.panel_codes(panel), n_tiles, expanded);
+            args.panel_begin = panel;
+            args.panel_end = panel + 1;
+            compute_.kernels.gemm_u8s8(args, expanded);
+        }
+    }
+}
+
+void CpuBackend::float_panels(const PanelRange& range, size_t thread) {
+    const PackedMatrix& w = *range.task.weights;
+    const size_t k = w.n_tiles() * tile_cols, panel_floats = k * panel_rows;
+    scratch_[thread].reserve_discard(panel_pair * panel_floats);
+    float* expanded = scratch_[thread].data();
+    for (size_t panel = range.begin; panel < range.end; panel += panel_pair) {
+        const size_t n = std::min(panel_pair, range.end - panel);
+        for (size_t p = 0; p < n; ++p) unpack_panel_f32(w, panel + p, expanded + p * panel_floats);
+        const size_t row = panel * panel_rows;
+        for (size_t k0 = 0; k0 < k; k0 += k_chunk) {
+            compute_.kernels.gemm_f32({.a = range.x.data + k0, .a_stride = range.x.stride, .panels = expanded + k0 * panel_rows,
+                                       .panel_stride = panel_floats, .c = range.task.y.data + row, .c_stride = range.task.y.stride,
+                                       .m = range.n_rows, .n_cols = std::min(w.rows - row, n * panel_rows),
+                                       .k = std::min(k_chunk, k - k0), .accumulate = k0 > 0});
+        }
+    }
+}
+
+}  // namespace gq

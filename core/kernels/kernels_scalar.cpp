@@ -1,0 +1,273 @@
+// The truth: every operation of kernels.h in plain C++, for all registered codes. Every variant equals it bit by bit.
+// In: the arguments of kernels.h. Out: the numbers that its contracts define, by loops over 16 lanes that compilers
+// vectorise. Must not know instruction sets, models or threads.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "core/base/status.h"
+#include "core/kernels/kernels.h"
+#include "core/kernels/math.h"
+#include "formats/element_type.h"
+
+namespace gq {
+namespace {
+
+constexpr size_t lanes = panel_rows;
+
+// --- activations
+// -------------------------------------------------------------------------------------------------------------------
+
+constexpr float q8_smallest = 1e-30f;  // below, 127 / m would leave the floats
+constexpr float q8_not_a_number = std::bit_cast<float>(0x7fc00000u);
+
+// The largest magnitude, compared as integers: that orders all floats, infinity and NaN above the finite ones.
+float largest_magnitude(const float* x) {
+    uint32_t largest = 0;
+    for (size_t i = 0; i < q8_block; ++i) largest = std::max(largest, std::bit_cast<uint32_t>(x[i]) & 0x7fffffffu);
+    return std::bit_cast<float>(largest);
+}
+
+void quantize_block(const float* x, int8_t* values, float& scale, int16_t* sums) {
+    constexpr float rounder = 0x1.8p+23f;  // v + rounder holds round(v), ties to even, in its low bits
+    const float m = largest_magnitude(x);
+    const bool finite = m <= std::numeric_limits<float>::max(), zero = m < q8_smallest;
+    scale = !finite ? q8_not_a_number : zero ? 0.0f : m / 127.0f;
+    if (!finite || zero) {
+        std::fill_n(values, q8_block, int8_t{0});
+        std::fill_n(sums, 2, int16_t{0});
+        return;
+    }
+    const float inverse = 127.0f / m;
+    for (size_t i = 0; i < q8_block; ++i) {
+        const uint32_t rounded = std::bit_cast<uint32_t>(x[i] * inverse + rounder) - std::bit_cast<uint32_t>(rounder);
+        values[i] = static_cast<int8_t>(static_cast<int32_t>(rounded));
+    }
+    for (size_t half = 0; half < 2; ++half) {
+        int32_t sum = 0;
+        for (size_t i = 0; i < q8_block / 2; ++i) sum += values[half * q8_block / 2 + i];
+        sums[half] = static_cast<int16_t>(sum);
+    }
+}
+
+void quantize_q8_scalar(const float* x, size_t x_stride, size_t n_tokens, size_t cols, const Q8Rows& out) {
+    for (size_t t = 0; t < n_tokens; ++t) {
+        for (size_t b = 0; b < out.n_blocks; ++b) {
+            float block[q8_block] = {};
+            const size_t first = b * q8_block;
+            if (first < cols) std::copy_n(x + t * x_stride + first, std::min(q8_block, cols - first), block);
+            const size_t i = t * out.n_blocks + b;
+            quantize_block(block, out.values + i * q8_block, out.scales[i], out.sums + i * 2);
+        }
+    }
+}
+
+// --- linear, integer codes
+// ---------------------------------------------------------------------------------------------------------
+
+constexpr size_t token_chunk = 8;  // tokens that share one decoded tile
+
+// sums[lane] = -zero_point * sum(x) + sum(code * x) over one block. codes: (16, 32).
+void dot_block(const int16_t* codes, const int32_t* zero_point, const int8_t* x, const int16_t* x_sums, int32_t* sums) {
+    int16_t wide[tile_cols];
+    for (size_t k = 0; k < tile_cols; ++k) wide[k] = x[k];
+    const int32_t x_sum = x_sums[0] + x_sums[1];
+    for (size_t lane = 0; lane < lanes; ++lane) {
+        int32_t dot = 0;
+        for (size_t k = 0; k < tile_cols; ++k) dot += codes[lane * tile_cols + k] * wide[k];
+        sums[lane] = dot - zero_point[lane] * x_sum;
+    }
+}
+
+void read_tile(const Codes& codes, const std::byte* tile, int16_t* out) {
+    uint8_t bytes[tile_values];
+    codes.unpack_codes(tile, bytes);
+    for (size_t i = 0; i < tile_values; ++i) out[i] = bytes[i];
+}
+
+GroupParams read_group(const PackedMatrix& w, size_t panel, size_t group) {
+    const std::byte* zeros = w.panel_zeros(panel);
+    GroupParams params;
+    w.grid->unpack_group(w.panel_scales(panel) + group * w.grid->scale_bytes,
+                         zeros ? zeros + group * w.grid->zero_bytes(w.codes->bits) : nullptr, w.codes->bits, params);
+    return params;
+}
+
+// acc[t][lane] of one group. tiles: the group's tiles in the layout of `codes`; token: the first of n_tokens.
+void accumulate_group(const LinearArgs& args, const Codes& codes, const std::byte* tiles, const GroupParams& params,
+                      size_t block_begin, size_t block_end, size_t token, size_t n_tokens, float (*acc)[lanes]) {
+    int16_t tile[tile_values];
+    int32_t sums[lanes];
+    for (size_t b = block_begin; b < block_end; ++b, tiles += codes.tile_bytes) {
+        read_tile(codes, tiles, tile);
+        for (size_t t = 0; t < n_tokens; ++t) {
+            const size_t i = (token + t) * args.q8.n_blocks + b;
+            dot_block(tile, params.zero_point, args.q8.values + i * q8_block, args.q8.sums + i * 2, sums);
+            for (size_t lane = 0; lane < lanes; ++lane)
+                acc[t][lane] = std::fma(args.q8.scales[i], static_cast<float>(sums[lane]), acc[t][lane]);
+        }
+    }
+}
+
+void store_rows(const LinearArgs& args, size_t panel, size_t token, const float* y) {
+    const size_t row = panel * panel_rows;
+    std::copy_n(y, std::min(panel_rows, args.weights->rows - row), args.y + token * args.y_stride + row);
+}
+
+// One panel, whose codes stand at `tiles` in the layout of `codes`: the matrix's own, or expanded to 8 bits.
+void integer_panel(const LinearArgs& args, size_t panel, const Codes& codes, const std::byte* tiles) {
+    const PackedMatrix& w = *args.weights;
+    for (size_t token = 0; token < args.n_tokens; token += token_chunk) {
+        const size_t n_tokens = std::min(token_chunk, args.n_tokens - token);
+        float y[token_chunk][lanes] = {};
+        for (size_t group = 0; group < w.n_groups(); ++group) {
+            const GroupParams params = read_group(w, panel, group);
+            const size_t begin = group * w.tiles_per_group(), end = std::min(begin + w.tiles_per_group(), w.n_tiles());
+            float acc[token_chunk][lanes] = {};
+            accumulate_group(args, codes, tiles + begin * codes.tile_bytes, params, begin, end, token, n_tokens, acc);
+            for (size_t t = 0; t < n_tokens; ++t)
+                for (size_t lane = 0; lane < lanes; ++lane)
+                    y[t][lane] = std::fma(params.scale[lane], acc[t][lane], y[t][lane]);
+        }
+        for (size_t t = 0; t < n_tokens; ++t) store_rows(args, panel, token + t, y[t]);
+    }
+}
+
+const Codes& expanded_codes() {
+    return *find_codes("int8");
+}
+
+void gemv_integer_scalar(const LinearArgs& args) {
+    for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel)
+        integer_panel(args, panel, *args.weights->codes, args.weights->panel_codes(panel));
+}
+
+void gemm_u8s8_scalar(const LinearArgs& args, const uint8_t* panel_u8) {
+    integer_panel(args, args.panel_begin, expanded_codes(), reinterpret_cast<const std::byte*>(panel_u8));
+}
+
+// A function per registered codes, because UnpackFn does not name them.
+template <size_t index>
+void unpack_scalar(const std::byte* panel_codes, size_t n_tiles, uint8_t* out) {
+    const Codes &from = *all_codes()[index], &to = expanded_codes();
+    uint8_t codes[tile_values];
+    for (size_t tile = 0; tile < n_tiles; ++tile) {
+        from.unpack_codes(panel_codes + tile * from.tile_bytes, codes);
+        to.pack_codes(codes, reinterpret_cast<std::byte*>(out + tile * to.tile_bytes));
+    }
+}
+
+// --- linear, float codes, and matrices
+// ---------------------------------------------------------------------------------------------
+
+// y[lane] = fma(panel[k][lane], x[k], y[lane]) for ascending k.
+void multiply_lanes(const float* panel, const float* x, size_t n, float* y) {
+    for (size_t k = 0; k < n; ++k)
+        for (size_t lane = 0; lane < lanes; ++lane) y[lane] = std::fma(panel[k * lanes + lane], x[k], y[lane]);
+}
+
+void gemv_float_scalar(const LinearArgs& args) {
+    const PackedMatrix& w = *args.weights;
+    float tile[tile_values];
+    for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
+        for (size_t token = 0; token < args.n_tokens; ++token) {
+            float y[lanes] = {};
+            for (size_t i = 0; i < w.n_tiles(); ++i) {
+                w.codes->unpack_floats(w.panel_codes(panel) + i * w.codes->tile_bytes, tile_values, tile);
+                multiply_lanes(tile, args.x + token * args.x_stride + i * tile_cols, tile_cols, y);
+            }
+            store_rows(args, panel, token, y);
+        }
+    }
+}
+
+void gemm_f32_scalar(const GemmF32Args& args) {
+    for (size_t t = 0; t < args.m; ++t) {
+        for (size_t col = 0; col < args.n_cols; col += lanes) {
+            float* c = args.c + t * args.c_stride + col;
+            const size_t n = std::min(lanes, args.n_cols - col);
+            float sums[lanes] = {};
+            if (args.accumulate) std::copy_n(c, n, sums);
+            multiply_lanes(args.panels + col / lanes * args.panel_stride, args.a + t * args.a_stride, args.k, sums);
+            std::copy_n(sums, n, c);
+        }
+    }
+}
+
+// --- elementwise
+// -------------------------------------------------------------------------------------------------------------------
+
+void widen_f16_scalar(const uint16_t* halves, size_t n, float* out) {
+    traits(ElementType::f16).to_f32(reinterpret_cast<const std::byte*>(halves), n, out);
+}
+
+// The order of every sum over lanes: lane l += lane l + 8, then l + 4, l + 2, l + 1.
+float sum_lanes(float* lane) {
+    for (size_t step = lanes / 2; step > 0; step /= 2)
+        for (size_t l = 0; l < step; ++l) lane[l] += lane[l + step];
+    return lane[0];
+}
+
+SoftmaxPart softmax_block_scalar(float* scores, size_t first, size_t last, float scale) {
+    float max = -std::numeric_limits<float>::infinity();
+    for (size_t j = first; j < last; ++j) {
+        const float score = scores[j] * scale;
+        max = score > max ? score : max;
+    }
+    max += 0.0f;
+    float sums[lanes] = {};
+    for (size_t j = 0; j < kv_page_positions; ++j) {
+        const float e = exp_f32(scores[j] * scale - max);
+        scores[j] = j >= first && j < last ? e : 0.0f;
+        sums[j % lanes] += scores[j];
+    }
+    return {max, sum_lanes(sums)};
+}
+
+void silu_mul_scalar(const float* gate, const float* up, size_t n, float* out) {
+    for (size_t i = 0; i < n; ++i) out[i] = gate[i] / (1.0f + exp_f32(-gate[i])) * up[i];
+}
+
+void rms_norm_scalar(const float* x, const float* weight, float eps, size_t n, float* out) {
+    float sums[lanes] = {};
+    for (size_t i = 0; i < n; ++i) sums[i % lanes] += x[i] * x[i];
+    const float inverse = 1.0f / std::sqrt(sum_lanes(sums) / static_cast<float>(n) + eps);
+    for (size_t i = 0; i < n; ++i) out[i] = x[i] * inverse * weight[i];
+}
+
+// --- the table
+// ---------------------------------------------------------------------------------------------------------------------
+
+template <size_t... index>
+KernelTable make_scalar_table(std::index_sequence<index...>) {
+    constexpr UnpackFn unpack[] = {unpack_scalar<index>...};
+    KernelTable table{.quantize_q8 = quantize_q8_scalar,
+                      .gemv = {},
+                      .unpack = {},
+                      .gemm_u8s8 = gemm_u8s8_scalar,
+                      .gemm_f32 = gemm_f32_scalar,
+                      .widen_f16 = widen_f16_scalar,
+                      .softmax_block = softmax_block_scalar,
+                      .silu_mul = silu_mul_scalar,
+                      .rms_norm = rms_norm_scalar,
+                      .isa = "scalar"};
+    const size_t n_codes = all_codes().size();
+    if (n_codes > max_codes)
+        fail(Status::internal, "kernel table: room for %zu codes, found %zu registered", max_codes, n_codes);
+    for (size_t i = 0; i < n_codes; ++i) {
+        table.gemv[i] = all_codes()[i]->is_float ? gemv_float_scalar : gemv_integer_scalar;
+        table.unpack[i] = all_codes()[i]->is_float ? nullptr : unpack[i];
+    }
+    return table;
+}
+
+}  // namespace
+
+const KernelTable& scalar_table() {
+    static const KernelTable table = make_scalar_table(std::make_index_sequence<max_codes>());
+    return table;
+}
+
+}  // namespace gq

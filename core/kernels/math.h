@@ -1,0 +1,85 @@
+// exp, sin and cos of our own: the same bits with every libm, compiler and ISA, by products and sums only (no fma).
+// In: a number. Out: a number. No branches, so that loops over them vectorise; SIMD twins repeat the steps lane by
+// lane. Must not know who asks.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+namespace gq {
+
+// exp(x) = 2^n * exp(r), n = round(x / ln 2), |r| <= ln 2 / 2. ln 2 is split in two (Cody and Waite): ln2_high has 15
+// bits, so that n * ln2_high is exact. exp(r) = 1 + r + r^2 * (c0 + c1 r + ... + c4 r^4), fitted at Chebyshev nodes.
+namespace exp_steps {
+inline constexpr float lowest = -105.0f, highest = 89.0f;  // beyond, the result is 0 and infinity
+inline constexpr float log2_e = 0x1.715476p+0f;
+inline constexpr float rounder = 0x1.8p+23f;  // t + rounder holds round(t) in its low bits
+inline constexpr float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
+inline constexpr float c0 = 0.5f, c1 = 0x1.5554dep-3f, c2 = 0x1.55551ap-5f, c3 = 0x1.120b62p-7f, c4 = 0x1.6d10fcp-10f;
+}  // namespace exp_steps
+
+// Error at most 1.1 ulp, subnormal results included; exp(0) = 1, exp(-inf) = 0, exp(inf) = inf, NaN gives NaN.
+inline float exp_f32(float x) {
+    using namespace exp_steps;
+    x = x > highest ? highest : x;  // NaN passes both
+    x = x < lowest ? lowest : x;
+    const float shifted = x * log2_e + rounder;
+    const float n = shifted - rounder;
+    const float r = (x - n * ln2_high) - n * ln2_low;
+    const float tail = (((c4 * r + c3) * r + c2) * r + c1) * r + c0;
+    const float exp_r = 1.0f + (r + (r * r) * tail);
+    // 2^n as a product of two normal powers: n reaches from -151 to 128.
+    const int32_t n_int = static_cast<int32_t>(std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(rounder));
+    const int32_t half = n_int >> 1;
+    const float power_1 = std::bit_cast<float>(static_cast<uint32_t>(half + 127) << 23);
+    const float power_2 = std::bit_cast<float>(static_cast<uint32_t>(n_int - half + 127) << 23);
+    return exp_r * power_1 * power_2;
+}
+
+struct SinCos {
+    double sin, cos;
+};
+
+// Angle = n * pi/2 + r, |r| <= pi/4; pi/2 is split in three, the first two of 33 bits, so that their products with n
+// are exact below 2^20.
+namespace sin_cos_steps {
+inline constexpr double two_over_pi = 0x1.45f306dc9c883p-1;
+inline constexpr double rounder = 0x1.8p+52;  // t + rounder holds round(t) in its low bits
+inline constexpr double half_pi_high = 0x1.921fb544p+0, half_pi_middle = 0x1.0b4611a6p-34,
+                        half_pi_low = 0x1.3198a2e037073p-69;
+// Taylor's series up to r^15 and r^16, in r^2: the next terms are below 1e-16 for |r| <= pi/4.
+inline constexpr double sin_terms[] = {-1.0 / 6,        1.0 / 120,        -1.0 / 5040,         1.0 / 362880,
+                                       -1.0 / 39916800, 1.0 / 6227020800, -1.0 / 1307674368000};
+inline constexpr double cos_terms[] = {-1.0 / 2,       1.0 / 24,        -1.0 / 720,         1.0 / 40320,
+                                       -1.0 / 3628800, 1.0 / 479001600, -1.0 / 87178291200, 1.0 / 20922789888000};
+template <size_t n>
+inline double horner(double s, const double (&terms)[n]) {
+    double sum = terms[n - 1];
+    for (size_t i = n - 1; i-- > 0;) sum = sum * s + terms[i];
+    return sum;
+}
+}  // namespace sin_cos_steps
+
+// Error below 1e-13 for |angle| <= 1e6 (rotary positions). Infinite and NaN angles give NaN.
+inline SinCos sin_cos(double angle) {
+    using namespace sin_cos_steps;
+    const double shifted = angle * two_over_pi + rounder;
+    const double n = shifted - rounder;
+    const double r = ((angle - n * half_pi_high) - n * half_pi_middle) - n * half_pi_low;
+    const double s = r * r;
+    const double sin_r = r + r * s * horner(s, sin_terms), cos_r = 1.0 + s * horner(s, cos_terms);
+    const uint64_t quadrant = std::bit_cast<uint64_t>(shifted) & 3;  // n modulo 4
+    const double sin_part = quadrant & 1 ? cos_r : sin_r, cos_part = quadrant & 1 ? sin_r : cos_r;
+    return {quadrant & 2 ? -sin_part : sin_part, (quadrant + 1) & 2 ? -cos_part : cos_part};
+}
+
+// The float nearest to sin and cos, but for ties closer than the error above.
+inline float sin_f32(float angle) {
+    return static_cast<float>(sin_cos(angle).sin);
+}
+inline float cos_f32(float angle) {
+    return static_cast<float>(sin_cos(angle).cos);
+}
+
+}  // namespace gq

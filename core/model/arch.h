@@ -1,0 +1,50 @@
+// What a family of networks is: the names it goes by, how its hyper-parameters are read, its weights, its steps.
+// Each arch_X.cpp defines one constant; adding a family is one new file. Must not know the formats beyond checkpoint.h, nor kernels.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/model/hyper_params.h"
+#include "core/model/steps.h"
+#include "formats/checkpoint.h"
+
+namespace gq {
+
+// How the rows of a GGUF tensor stand compared with ours (Hugging Face's half-split RoPE order).
+enum class RowOrder : uint8_t {
+    same,
+    rope_pairs,  // GGUF row (head, 2 i + t) is our row (head, t * head_dim / 2 + i)
+};
+
+enum class WeightKind : uint8_t { linear, vector };
+
+// One weight. In hugging_face and gguf names, "{}" stands for the layer.
+struct WeightRow {
+    const char* role;  // our name: "attn_q"; in a .gq "blocks.{}.attn_q"
+    const char* hugging_face;
+    const char* gguf;
+    WeightKind kind;
+    RowOrder gguf_order;
+    size_t (*rows)(const HyperParams&);  // (rows, cols) of a linear; cols is the length of a vector, rows 1
+    size_t (*cols)(const HyperParams&);
+};
+
+struct Arch {
+    const char* name;
+    std::span<const char* const> hugging_face_classes;  // config.json "architectures"
+    std::span<const char* const> gguf_names;            // "general.architecture"
+    HyperParams (*read_hugging_face)(const JsonValue& config);
+    HyperParams (*read_gguf)(const Checkpoint& checkpoint);
+    std::span<const WeightRow> block_weights;  // RoleId is the position here
+    WeightRow embedding, final_norm, head;
+    Network (*build)(const HyperParams& params);
+};
+
+std::span<const Arch* const> all_archs();
+const Arch* find_arch(std::string_view name);
+// By config.json's class or GGUF's architecture; throws Error(unsupported) naming what was found and what is known.
+const Arch& arch_of(const Checkpoint& checkpoint);
+
+}  // namespace gq

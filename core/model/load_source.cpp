@@ -1,0 +1,100 @@
+// Reads a float checkpoint for the quantizer: names, shapes and row orders are resolved here. See model.h.
+#include <cmath>
+
+#include "core/base/status.h"
+#include "core/model/model.h"
+
+namespace gq {
+namespace {
+
+std::string with_layer(const char* pattern, size_t layer) {
+    std::string name = pattern;
+    const size_t at = name.find("{}");
+    if (at != std::string::npos) name.replace(at, 2, std::to_string(layer));
+    return name;
+}
+
+std::string shape_text(const std::vector<size_t>& shape) {
+    std::string text = "(";
+    for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+    return text + ")";
+}
+
+void check_finite(const float* values, size_t rows, size_t cols, size_t first_row, const SourceTensor& tensor) {
+    for (size_t i = 0; i < rows * cols; ++i) {
+        if (std::isfinite(values[i])) continue;
+        fail(Status::numeric, "%s: finite weights expected, found %g at (%zu, %zu), tensor at %s", tensor.name.c_str(),
+             static_cast<double>(values[i]), first_row + i / cols, i % cols, tensor.where.c_str());
+    }
+}
+
+// GGUF's adjacent rotation pairs → our halves: see RowOrder::rope_pairs.
+AlignedBuffer<float> split_pairs(const AlignedBuffer<float>& from, size_t rows, size_t cols, size_t head_dim) {
+    AlignedBuffer<float> to(from.size());
+    for (size_t r = 0; r < rows; ++r) {
+        const size_t in_head = r % head_dim, half = head_dim / 2;
+        const size_t target = r - in_head + (in_head % 2) * half + in_head / 2;
+        std::memcpy(&to[target * cols], &from[r * cols], cols * sizeof(float));
+    }
+    return to;
+}
+
+}  // namespace
+
+std::string packed_name(const WeightRow& row, size_t layer) {
+    const bool in_block = std::string_view(row.hugging_face).find("{}") != std::string_view::npos;
+    return in_block ? "blocks." + std::to_string(layer) + "." + row.role : row.role;
+}
+
+SourceModel::SourceModel(const Checkpoint& checkpoint) : checkpoint_(checkpoint), arch_(&arch_of(checkpoint)) {
+    params_ = checkpoint.kind() == Checkpoint::Kind::gguf
+                  ? arch_->read_gguf(checkpoint)
+                  : arch_->read_hugging_face(checkpoint.metadata().at("config", "checkpoint folder"));
+    params_.arch = arch_->name;
+    params_.check();
+    network_ = arch_->build(params_);
+    check_weight(arch_->embedding, 0);
+    check_weight(arch_->final_norm, 0);
+    if (!params_.tied_head) check_weight(arch_->head, 0);
+    for (size_t layer = 0; layer < params_.n_layers; ++layer)
+        for (const WeightRow& row : arch_->block_weights) check_weight(row, layer);
+}
+
+const SourceTensor& SourceModel::tensor(const WeightRow& row, size_t layer) const {
+    const char* pattern = checkpoint_.kind() == Checkpoint::Kind::gguf ? row.gguf : row.hugging_face;
+    const std::string name = with_layer(pattern, layer);
+    const SourceTensor* tensor = checkpoint_.find(name);
+    if (!tensor) fail(Status::bad_file, "%s: tensor '%s' expected, not found", checkpoint_.path().c_str(), name.c_str());
+    return *tensor;
+}
+
+void SourceModel::check_weight(const WeightRow& row, size_t layer) const {
+    const SourceTensor& found = tensor(row, layer);
+    const size_t rows = row.rows(params_), cols = row.cols(params_);
+    const std::vector<size_t> expected = row.kind == WeightKind::vector ? std::vector{cols} : std::vector{rows, cols};
+    if (found.shape != expected)
+        fail(Status::bad_file, "%s: shape %s expected, %s found, at %s", found.name.c_str(), shape_text(expected).c_str(),
+             shape_text(found.shape).c_str(), found.where.c_str());
+    if (!traits(found.type).to_f32)
+        fail(Status::unsupported, "%s: element type %s can't be converted to float, at %s", found.name.c_str(), traits(found.type).name,
+             found.where.c_str());
+}
+
+AlignedBuffer<float> SourceModel::read(const WeightRow& row, size_t layer) const {
+    const SourceTensor& source = tensor(row, layer);
+    const size_t rows = row.rows(params_), cols = row.cols(params_);
+    AlignedBuffer<float> values(checked_mul(rows, cols, source.name.c_str()));
+    Checkpoint::read_rows(source, 0, source.shape[0], values.data());
+    check_finite(values.data(), rows, cols, 0, source);
+    checkpoint_.forget(source);
+    const bool pairs = checkpoint_.kind() == Checkpoint::Kind::gguf && row.gguf_order == RowOrder::rope_pairs;
+    return pairs ? split_pairs(values, rows, cols, params_.head_dim) : std::move(values);
+}
+
+void SourceModel::read_rows(const WeightRow& row, size_t layer, size_t row_begin, size_t row_end, float* out) const {
+    const SourceTensor& source = tensor(row, layer);
+    Checkpoint::read_rows(source, row_begin, row_end, out);
+    check_finite(out, row_end - row_begin, row.cols(params_), row_begin, source);
+}
+
+}  // namespace gq

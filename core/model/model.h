@@ -1,0 +1,73 @@
+// The door to networks with weights bound to them.
+// In: a .gq (weights stay in its mapping), or a checkpoint whose tensors are fetched one at a time for the quantizer.
+// Out: a Model that forward.h can run. Must not know sequences, sampling or how weights were rounded.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/memory.h"
+#include "core/model/arch.h"
+#include "core/packing/packing.h"
+#include "formats/gq_file.h"
+
+namespace gq {
+
+// A bound weight: a linear's matrix, or a vector's floats. Views; the owner is named by whoever made them.
+struct Weight {
+    PackedMatrix matrix;
+    const float* vector = nullptr;
+    const float* bias = nullptr;
+};
+
+struct BlockWeights {
+    std::vector<Weight> roles;  // by RoleId
+};
+
+struct Model {
+    HyperParams params;
+    const Arch* arch = nullptr;
+    Network network;
+    std::vector<BlockWeights> blocks;
+    Weight embedding, head;  // head is the embedding's view when tied
+    BlockWeights tail;       // the epilogue's roles: 0 is the final norm
+};
+
+// The name of a weight in a .gq: "blocks.3.attn_q", "embedding".
+std::string packed_name(const WeightRow& row, size_t layer);
+
+// Binds all weights of a .gq in place; `file` must outlive the Model. Throws Error(bad_file | unsupported) naming tensor, expected and found.
+Model bind_packed(const GqFile& file);
+
+// How one tensor of a .gq is seen; part "values" is row-major floats, part "codes" is panels. Sizes of all parts are checked.
+PackedMatrix packed_view(const GqTensor& tensor);
+
+// A float checkpoint as the quantizer reads it: each weight in our order, as floats, when asked for.
+class SourceModel {
+  public:
+    // Reads hyper-parameters and checks that every weight exists with its shape; throws Error | FormatError. `checkpoint` must outlive this.
+    explicit SourceModel(const Checkpoint& checkpoint);
+
+    const HyperParams& params() const { return params_; }
+    const Arch& arch() const { return *arch_; }
+    const Network& network() const { return network_; }
+
+    // The tensor behind a weight; layer is ignored by rows without "{}".
+    const SourceTensor& tensor(const WeightRow& row, size_t layer) const;
+    // All rows as floats (rows, cols), contiguous, in our row order; the tensor's pages are given up afterwards.
+    // Throws Error(numeric) naming tensor and place where a value is not finite.
+    AlignedBuffer<float> read(const WeightRow& row, size_t layer) const;
+    // Some rows, for matrices that should not be held whole (row order `same` only).
+    void read_rows(const WeightRow& row, size_t layer, size_t row_begin, size_t row_end, float* out) const;
+
+  private:
+    void check_weight(const WeightRow& row, size_t layer) const;
+
+    const Checkpoint& checkpoint_;
+    const Arch* arch_ = nullptr;
+    HyperParams params_;
+    Network network_;
+};
+
+}  // namespace gq

@@ -1,0 +1,36 @@
+// symmetric: value = scale * (code - 2^(bits - 1)); one half per row and group, nothing else stored. Must not know
+// codes' layout.
+//
+//     scales, per panel and group, 32 bytes:   | half of row 0 | half of row 1 | ... | half of row 15 |
+#include <algorithm>
+
+#include "core/packing/half_scales.h"
+
+namespace gq {
+namespace {
+
+size_t no_zero_bytes(unsigned) {
+    return 0;
+}
+
+void pack_symmetric(const GroupParams& params, unsigned, std::byte* scales, std::byte*) {
+    pack_half_scales(params.scale, scales);
+}
+
+void unpack_symmetric(const std::byte* scales, const std::byte*, unsigned bits, GroupParams& params) {
+    unpack_half_scales(scales, params.scale);
+    std::fill_n(params.zero_point, panel_rows, int32_t{1} << (bits - 1));
+}
+
+}  // namespace
+
+extern const Grid grid_symmetric{
+    .name = "symmetric",
+    .scale_bytes = half_scale_bytes,
+    .has_zeros = false,
+    .zero_bytes = no_zero_bytes,
+    .pack_group = pack_symmetric,
+    .unpack_group = unpack_symmetric,
+};
+
+}  // namespace gq

@@ -1,0 +1,49 @@
+// zero_point: value = scale * (code - zero_point); a half and an unsigned integer per row and group. Must not know
+// codes' layout.
+//
+//     scales, per panel and group, 32 bytes:          | half of row 0 | half of row 1 | ... | half of row 15 |
+//     zeros, codes of at most 4 bits, 8 bytes:        byte i:  low nibble: row 2i, high nibble: row 2i + 1
+//     zeros, codes of 5 to 8 bits, 16 bytes:          byte i:  row i
+#include "core/packing/half_scales.h"
+
+namespace gq {
+namespace {
+
+bool zeros_are_nibbles(unsigned bits) {
+    return bits <= 4;
+}
+
+size_t zero_point_bytes(unsigned bits) {
+    return zeros_are_nibbles(bits) ? panel_rows / 2 : panel_rows;
+}
+
+void pack_zero_point(const GroupParams& params, unsigned bits, std::byte* scales, std::byte* zeros) {
+    pack_half_scales(params.scale, scales);
+    for (size_t i = 0; i < zero_point_bytes(bits); ++i) {
+        const int32_t byte = zeros_are_nibbles(bits) ? params.zero_point[2 * i] | params.zero_point[2 * i + 1] << 4
+                                                     : params.zero_point[i];
+        zeros[i] = static_cast<std::byte>(byte);
+    }
+}
+
+void unpack_zero_point(const std::byte* scales, const std::byte* zeros, unsigned bits, GroupParams& params) {
+    unpack_half_scales(scales, params.scale);
+    for (size_t row = 0; row < panel_rows; ++row) {
+        params.zero_point[row] = zeros_are_nibbles(bits)
+                                     ? std::to_integer<int32_t>(zeros[row / 2]) >> (4 * (row % 2)) & 15
+                                     : std::to_integer<int32_t>(zeros[row]);
+    }
+}
+
+}  // namespace
+
+extern const Grid grid_zero_point{
+    .name = "zero_point",
+    .scale_bytes = half_scale_bytes,
+    .has_zeros = true,
+    .zero_bytes = zero_point_bytes,
+    .pack_group = pack_zero_point,
+    .unpack_group = unpack_zero_point,
+};
+
+}  // namespace gq

@@ -1,0 +1,25 @@
+// The "scales" part that both integer grids share: 16 IEEE halves per panel and group, row 0 first, 32 bytes.
+// In: floats that are halves already. Out: bytes, and back exactly. Must not know zero points.
+#pragma once
+
+#include <cstring>
+
+#include "core/packing/packing.h"
+#include "formats/element_type.h"
+
+namespace gq {
+
+inline constexpr size_t half_scale_bytes = panel_rows * sizeof(uint16_t);
+
+inline void pack_half_scales(const float* scale, std::byte* bytes) {
+    for (size_t row = 0; row < panel_rows; ++row) {
+        const uint16_t half = f32_to_f16(scale[row]);
+        std::memcpy(bytes + row * sizeof half, &half, sizeof half);
+    }
+}
+
+inline void unpack_half_scales(const std::byte* bytes, float* scale) {
+    traits(ElementType::f16).to_f32(bytes, panel_rows, scale);
+}
+
+}  // namespace gq

@@ -1,0 +1,218 @@
+// Cuts matrices into panels and tiles, and puts them together again. See packing.h.
+// In: logical rows and columns. Out: the parts of a packed matrix, padding included. Must not know which bit is which
+// code (codes_X.cpp) or how scales are stored (grid_X.cpp).
+#include "core/packing/packing.h"
+
+#include <algorithm>
+
+#include "core/base/memory.h"
+#include "core/base/status.h"
+
+namespace gq {
+namespace {
+
+// The last tile of a group may be the last of the row: the last group is short.
+struct TileRange {
+    size_t begin, end;
+};
+
+TileRange tiles_of_group(const PackedMatrix& matrix, size_t group) {
+    const size_t begin = group * matrix.tiles_per_group();
+    return {begin, std::min(begin + matrix.tiles_per_group(), matrix.n_tiles())};
+}
+
+GroupParams unpack_group(const PackedMatrix& matrix, size_t panel, size_t group) {
+    const Grid& grid = *matrix.grid;
+    const unsigned bits = matrix.codes->bits;
+    GroupParams params;
+    grid.unpack_group(matrix.panel_scales(panel) + group * grid.scale_bytes,
+                      grid.has_zeros ? matrix.panel_zeros(panel) + group * grid.zero_bytes(bits) : nullptr, bits,
+                      params);
+    return params;
+}
+
+// --- integer codes
+// -----------------------------------------------------------------------------------------------------------------
+
+// Stores one group of one panel and returns what a reader will find there: on padding rows scale 0 and the zero point
+// that the grid implies.
+GroupParams pack_group(const LogicalWeights& weights, const Codes& codes, const Grid& grid, size_t panel, size_t group,
+                       size_t n_groups, std::byte* scales, std::byte* zeros) {
+    GroupParams params = {};
+    for (size_t lane = 0; lane < std::min(panel_rows, weights.rows - panel * panel_rows); ++lane) {
+        const size_t i = (panel * panel_rows + lane) * n_groups + group;
+        params.scale[lane] = weights.scales[i];
+        if (grid.has_zeros) params.zero_point[lane] = weights.zero_points[i];
+    }
+    const size_t record = panel * n_groups + group;
+    std::byte* scale_record = scales + record * grid.scale_bytes;
+    std::byte* zero_record = grid.has_zeros ? zeros + record * grid.zero_bytes(codes.bits) : nullptr;
+    grid.pack_group(params, codes.bits, scale_record, zero_record);
+    grid.unpack_group(scale_record, zero_record, codes.bits, params);
+    return params;
+}
+
+// The (16, 32) codes of a tile, where there is no weight the zero point.
+void gather_codes(const LogicalWeights& weights, const GroupParams& params, size_t panel, size_t tile, uint8_t* codes) {
+    const size_t n_cols = std::min(tile_cols, weights.cols - tile * tile_cols);
+    for (size_t lane = 0; lane < panel_rows; ++lane) {
+        const size_t row = panel * panel_rows + lane;
+        uint8_t* out = codes + lane * tile_cols;
+        std::fill_n(out, tile_cols, static_cast<uint8_t>(params.zero_point[lane]));
+        if (row < weights.rows) std::copy_n(weights.codes + row * weights.cols + tile * tile_cols, n_cols, out);
+    }
+}
+
+void unpack_integer_rows(const PackedMatrix& matrix, size_t panel, size_t lane_begin, size_t lane_end, float* out,
+                         size_t stride) {
+    uint8_t codes[tile_values];
+    for (size_t group = 0; group < matrix.n_groups(); ++group) {
+        const GroupParams params = unpack_group(matrix, panel, group);
+        const TileRange tiles = tiles_of_group(matrix, group);
+        for (size_t tile = tiles.begin; tile < tiles.end; ++tile) {
+            matrix.codes->unpack_codes(matrix.panel_codes(panel) + tile * matrix.codes->tile_bytes, codes);
+            const size_t n_cols = std::min(tile_cols, matrix.cols - tile * tile_cols);
+            for (size_t lane = lane_begin; lane < lane_end; ++lane) {
+                float* row = out + (lane - lane_begin) * stride + tile * tile_cols;
+                for (size_t k = 0; k < n_cols; ++k) {
+                    row[k] =
+                        params.scale[lane] * static_cast<float>(codes[lane * tile_cols + k] - params.zero_point[lane]);
+                }
+            }
+        }
+    }
+}
+
+void unpack_integer_panel(const PackedMatrix& matrix, size_t panel, float* out) {
+    uint8_t codes[tile_values];
+    for (size_t group = 0; group < matrix.n_groups(); ++group) {
+        const GroupParams params = unpack_group(matrix, panel, group);
+        const TileRange tiles = tiles_of_group(matrix, group);
+        for (size_t tile = tiles.begin; tile < tiles.end; ++tile) {
+            matrix.codes->unpack_codes(matrix.panel_codes(panel) + tile * matrix.codes->tile_bytes, codes);
+            for (size_t k = 0; k < tile_cols; ++k, out += panel_rows) {
+                for (size_t lane = 0; lane < panel_rows; ++lane) {
+                    out[lane] =
+                        params.scale[lane] * static_cast<float>(codes[lane * tile_cols + k] - params.zero_point[lane]);
+                }
+            }
+        }
+    }
+}
+
+// --- float codes
+// -------------------------------------------------------------------------------------------------------------------
+
+void unpack_float_rows(const PackedMatrix& matrix, size_t panel, size_t lane_begin, size_t lane_end, float* out,
+                       size_t stride) {
+    float values[tile_values];  // (32, 16)
+    for (size_t tile = 0; tile < matrix.n_tiles(); ++tile) {
+        matrix.codes->unpack_floats(matrix.panel_codes(panel) + tile * matrix.codes->tile_bytes, tile_values, values);
+        const size_t n_cols = std::min(tile_cols, matrix.cols - tile * tile_cols);
+        for (size_t lane = lane_begin; lane < lane_end; ++lane) {
+            float* row = out + (lane - lane_begin) * stride + tile * tile_cols;
+            for (size_t k = 0; k < n_cols; ++k) row[k] = values[k * panel_rows + lane];
+        }
+    }
+}
+
+const std::byte* row_major_elements(const PackedMatrix& matrix, size_t row, size_t col) {
+    return matrix.code_bytes + (row * matrix.cols + col) * (matrix.codes->bits / 8);
+}
+
+void unpack_row_major_panel(const PackedMatrix& matrix, size_t panel, float* out) {
+    std::fill_n(out, matrix.n_tiles() * tile_values, 0.0f);
+    float values[tile_cols];
+    for (size_t lane = 0; lane < std::min(panel_rows, matrix.rows - panel * panel_rows); ++lane) {
+        for (size_t col = 0; col < matrix.cols; col += tile_cols) {
+            const size_t n_cols = std::min(tile_cols, matrix.cols - col);
+            matrix.codes->unpack_floats(row_major_elements(matrix, panel * panel_rows + lane, col), n_cols, values);
+            for (size_t k = 0; k < n_cols; ++k) out[(col + k) * panel_rows + lane] = values[k];
+        }
+    }
+}
+
+}  // namespace
+
+PackedSizes packed_sizes(const Codes& codes, const Grid* grid, size_t rows, size_t cols, size_t group) {
+    constexpr size_t limit = SIZE_MAX / 2;  // room for rounding up
+    if (rows == 0 || cols == 0 || rows > limit || cols > limit)
+        fail(Status::invalid_argument, "packed matrix: expected at least 1 row and 1 column, found %zu x %zu", rows,
+             cols);
+    if (group % tile_cols != 0 || group > limit)
+        fail(Status::invalid_argument, "packed matrix: expected a group of 0 (the row) or a multiple of %zu, found %zu",
+             tile_cols, group);
+    if (codes.is_float != (grid == nullptr))
+        fail(Status::invalid_argument, "packed matrix: expected %s for codes %s, found %s",
+             codes.is_float ? "no grid" : "a grid", codes.name, grid ? grid->name : "none");
+    const PackedMatrix shape{.codes = &codes, .grid = grid, .rows = rows, .cols = cols, .group = group};
+    const size_t tiles = checked_mul(shape.n_panels(), shape.n_tiles(), "tiles of a packed matrix");
+    PackedSizes sizes{.code_bytes = checked_mul(tiles, codes.tile_bytes, "codes of a packed matrix")};
+    if (grid) {
+        const size_t records = shape.n_panels() * shape.n_groups();  // at most `tiles`
+        sizes.scale_bytes = checked_mul(records, grid->scale_bytes, "scales of a packed matrix");
+        sizes.zero_bytes = checked_mul(records, grid->zero_bytes(codes.bits), "zero points of a packed matrix");
+    }
+    return sizes;
+}
+
+void pack_panels(const LogicalWeights& weights, const Codes& codes, const Grid& grid, size_t panel_begin,
+                 size_t panel_end, std::byte* code_bytes, std::byte* scales, std::byte* zeros) {
+    const PackedMatrix shape{
+        .codes = &codes, .grid = &grid, .rows = weights.rows, .cols = weights.cols, .group = weights.group};
+    uint8_t tile_codes[tile_values];
+    for (size_t panel = panel_begin; panel < panel_end; ++panel) {
+        std::byte* panel_bytes = code_bytes + panel * shape.panel_code_bytes();
+        for (size_t group = 0; group < shape.n_groups(); ++group) {
+            const GroupParams params = pack_group(weights, codes, grid, panel, group, shape.n_groups(), scales, zeros);
+            const TileRange tiles = tiles_of_group(shape, group);
+            for (size_t tile = tiles.begin; tile < tiles.end; ++tile) {
+                gather_codes(weights, params, panel, tile, tile_codes);
+                codes.pack_codes(tile_codes, panel_bytes + tile * codes.tile_bytes);
+            }
+        }
+    }
+}
+
+void pack_float_panels(const float* values, size_t stride, size_t rows, size_t cols, const Codes& codes,
+                       size_t panel_begin, size_t panel_end, std::byte* code_bytes) {
+    float tile_floats[tile_values];  // (32, 16)
+    for (size_t panel = panel_begin; panel < panel_end; ++panel) {
+        const size_t n_rows = std::min(panel_rows, rows - panel * panel_rows);
+        for (size_t tile = 0; tile < div_up(cols, tile_cols); ++tile) {
+            const size_t n_cols = std::min(tile_cols, cols - tile * tile_cols);
+            std::fill_n(tile_floats, tile_values, 0.0f);
+            for (size_t lane = 0; lane < n_rows; ++lane) {
+                const float* row = values + (panel * panel_rows + lane) * stride + tile * tile_cols;
+                for (size_t k = 0; k < n_cols; ++k) tile_floats[k * panel_rows + lane] = row[k];
+            }
+            codes.pack_floats(tile_floats, tile_values,
+                              code_bytes + (panel * div_up(cols, tile_cols) + tile) * codes.tile_bytes);
+        }
+    }
+}
+
+void unpack_rows(const PackedMatrix& matrix, size_t row_begin, size_t row_end, float* out, size_t stride) {
+    if (matrix.layout == PackedMatrix::Layout::row_major) {
+        for (size_t row = row_begin; row < row_end; ++row, out += stride) {
+            matrix.codes->unpack_floats(row_major_elements(matrix, row, 0), matrix.cols, out);
+        }
+        return;
+    }
+    const auto unpack = matrix.codes->is_float ? unpack_float_rows : unpack_integer_rows;
+    for (size_t row = row_begin; row < row_end;) {
+        const size_t panel = row / panel_rows, lane = row % panel_rows;
+        const size_t n_rows = std::min(panel_rows - lane, row_end - row);
+        unpack(matrix, panel, lane, lane + n_rows, out, stride);
+        row += n_rows;
+        out += n_rows * stride;
+    }
+}
+
+void unpack_panel_f32(const PackedMatrix& matrix, size_t panel, float* out) {
+    if (matrix.layout == PackedMatrix::Layout::row_major) return unpack_row_major_panel(matrix, panel, out);
+    if (!matrix.codes->is_float) return unpack_integer_panel(matrix, panel, out);
+    matrix.codes->unpack_floats(matrix.panel_codes(panel), matrix.n_tiles() * tile_values, out);
+}
+
+}  // namespace gq

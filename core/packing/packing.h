@@ -1,0 +1,119 @@
+// The door to packed weights: which bit is which weight, and what scales and zero points mean.
+// In: codes or floats in logical (row, col) order. Out: panels of bytes in the one layout of .gq (formats/gq_file.md
+// draws it), and back. Codes (bits ↔ codes) and grids (codes ↔ values) are separate, named, and found by name; adding
+// one is one new file. Must not know files, models, kernels or ISAs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace gq {
+
+inline constexpr size_t panel_rows = 16;  // output rows of a panel: one SIMD lane each
+inline constexpr size_t tile_cols = 32;   // inputs of a tile; also the activation block
+inline constexpr size_t tile_values = panel_rows * tile_cols;
+
+// One way to lay codes out. Each codes_X.cpp defines one constant and draws its bits.
+struct Codes {
+    const char* name;   // "int4"
+    unsigned bits;      // per weight
+    bool is_float;      // f16, bf16, f32: the value itself; no grid
+    size_t tile_bytes;  // bytes of one tile of 16 rows x 32 inputs
+    // Integer codes: (16, 32) codes of a tile, each < 2^bits, one per byte ↔ tile_bytes. Null for floats.
+    void (*pack_codes)(const uint8_t* codes, std::byte* tile);
+    void (*unpack_codes)(const std::byte* tile, uint8_t* codes);
+    // Float codes: n floats ↔ n elements of bits / 8 bytes, one after another (rounded to nearest even). Null for
+    // integers. A tile is (32, 16) elements, the order of unpack_panel_f32; a row of a row-major matrix is `cols` of
+    // them.
+    void (*pack_floats)(const float* values, size_t n, std::byte* elements);
+    void (*unpack_floats)(const std::byte* elements, size_t n, float* values);
+};
+
+// What one group of one panel means: value = scale[row] * (code - zero_point[row]).
+struct GroupParams {
+    float scale[panel_rows];
+    int32_t zero_point[panel_rows];
+};
+
+// One way to store scales and zero points. Each grid_X.cpp defines one constant. "scales" and "zeros" are arrays of
+// (panels, groups) records of scale_bytes and zero_bytes(bits).
+struct Grid {
+    const char* name;    // "zero_point", "symmetric"
+    size_t scale_bytes;  // per panel and group
+    bool has_zeros;      // whether a "zeros" part exists
+    size_t (*zero_bytes)(unsigned bits);
+    // scale[] must already be exactly representable as stored (f16); zero_point[] in [0, 2^bits - 1].
+    void (*pack_group)(const GroupParams& params, unsigned bits, std::byte* scales, std::byte* zeros);
+    void (*unpack_group)(const std::byte* scales, const std::byte* zeros, unsigned bits, GroupParams& params);
+};
+
+// nullptr when the name is unknown. all_* list every registered one, in the order of their file names.
+const Codes* find_codes(std::string_view name);
+const Grid* find_grid(std::string_view name);
+std::span<const Codes* const> all_codes();
+std::span<const Grid* const> all_grids();
+
+// A packed weight matrix: a view; the bytes belong to a mapping or a buffer that must outlive it.
+// `panels`: tiles in the order panel, tile; padded to 16 rows and 32 inputs. Padding inputs of a row have code =
+// zero_point of its last group; padding rows have scale 0, zero_point 0 where the grid stores one, and code =
+// zero_point (floats: 0). So integer sums over padding are exactly 0, whatever stands in the padding of the
+// activations. `row_major`: float codes only: logical rows one after another without padding, as a float checkpoint has
+// them.
+struct PackedMatrix {
+    enum class Layout : uint8_t { panels, row_major };
+
+    const Codes* codes = nullptr;
+    const Grid* grid = nullptr;  // null for float codes
+    Layout layout = Layout::panels;
+    size_t rows = 0, cols = 0;  // logical (out, in)
+    size_t group = 0;           // inputs per scale, a multiple of 32; 0: one scale for the whole row
+    const std::byte* code_bytes = nullptr;
+    const std::byte* scales = nullptr;
+    const std::byte* zeros = nullptr;
+
+    size_t n_panels() const { return (rows + panel_rows - 1) / panel_rows; }
+    size_t n_tiles() const { return (cols + tile_cols - 1) / tile_cols; }
+    size_t tiles_per_group() const { return group == 0 ? n_tiles() : group / tile_cols; }
+    size_t n_groups() const { return (n_tiles() + tiles_per_group() - 1) / tiles_per_group(); }
+    size_t panel_code_bytes() const { return n_tiles() * codes->tile_bytes; }
+    const std::byte* panel_codes(size_t panel) const { return code_bytes + panel * panel_code_bytes(); }
+    const std::byte* panel_scales(size_t panel) const { return scales + panel * n_groups() * grid->scale_bytes; }
+    const std::byte* panel_zeros(size_t panel) const {
+        return grid->has_zeros ? zeros + panel * n_groups() * grid->zero_bytes(codes->bits) : nullptr;
+    }
+};
+
+// Sizes of the parts of a (rows, cols) matrix in panels; grid is null for float codes only. Error(invalid_argument) on
+// overflow, a zero dimension, a group that is neither 0 nor a multiple of 32, a missing or superfluous grid: what
+// passes is safe for all of the above.
+struct PackedSizes {
+    size_t code_bytes = 0, scale_bytes = 0, zero_bytes = 0;
+};
+PackedSizes packed_sizes(const Codes& codes, const Grid* grid, size_t rows, size_t cols, size_t group);
+
+// Logical quantized weights: what a solver gives and a packer takes.
+struct LogicalWeights {
+    size_t rows = 0, cols = 0, group = 0;
+    const uint8_t* codes = nullptr;        // (rows, cols)
+    const float* scales = nullptr;         // (rows, groups), exactly representable in f16
+    const uint8_t* zero_points = nullptr;  // (rows, groups); ignored by grids without zeros, which imply 2^(bits-1)
+};
+
+// Packs panels [panel_begin, panel_end) into buffers that hold the whole matrix's parts (packed_sizes), so that threads
+// can share the work. The shape must have passed packed_sizes. zeros may be null for a grid without zeros.
+void pack_panels(const LogicalWeights& weights, const Codes& codes, const Grid& grid, size_t panel_begin,
+                 size_t panel_end, std::byte* code_bytes, std::byte* scales, std::byte* zeros);
+// The same for float codes; values (rows, cols) with row stride `stride`.
+void pack_float_panels(const float* values, size_t stride, size_t rows, size_t cols, const Codes& codes,
+                       size_t panel_begin, size_t panel_end, std::byte* code_bytes);
+
+// Rows [row_begin, row_end) as floats: scale * (code - zero_point), one rounding. out has row stride `stride` >= cols.
+void unpack_rows(const PackedMatrix& matrix, size_t row_begin, size_t row_end, float* out, size_t stride);
+
+// A whole panel as floats in the order that gemm_f32 reads: out[k * 16 + lane], k < 32 * n_tiles(); padding rows and
+// inputs are 0.
+void unpack_panel_f32(const PackedMatrix& matrix, size_t panel, float* out);
+
+}  // namespace gq

@@ -1,0 +1,75 @@
+// Windows and the staged forward pass. See calibrate.h.
+#include "core/quantize/calibrate.h"
+
+#include <cmath>
+#include <numeric>
+
+#include "core/base/status.h"
+
+namespace gq {
+
+std::vector<std::vector<int32_t>> cut_windows(const Tokenizer& tokenizer, std::string_view text, size_t windows, size_t window) {
+    const std::vector<int32_t> tokens = tokenizer.encode(text);
+    if (tokens.size() < window + windows)
+        fail(Status::invalid_argument, "calibration text: at least %zu tokens expected for %zu windows of %zu, found %zu", window + windows,
+             windows, window, tokens.size());
+    const size_t stride = (tokens.size() - window) / windows;
+    std::vector<std::vector<int32_t>> result;
+    for (size_t i = 0; i < windows; ++i) {
+        const auto begin = tokens.begin() + static_cast<ptrdiff_t>(i * stride);
+        result.emplace_back(begin, begin + static_cast<ptrdiff_t>(window));
+    }
+    return result;
+}
+
+Stream::Stream(const Network& network, const KvGeometry& one_layer, const Compute& compute, size_t n_windows, size_t window)
+    : network_(network),
+      compute_(compute),
+      backend_(make_cpu_backend(compute)),
+      forward_(network, *backend_, Precision::exact),
+      slots_(*backend_, network, window),
+      cache_(*backend_, one_layer, div_up(window, kv_page_positions)),
+      hidden_(n_windows, window),
+      positions_(window),
+      n_windows_(n_windows),
+      window_(window) {
+    std::iota(positions_.begin(), positions_.end(), 0);
+    cache_.reserve(0, window);
+}
+
+void Stream::embed(const Weight& embedding, std::span<const std::vector<int32_t>> windows) {
+    for (size_t w = 0; w < n_windows_; ++w) {
+        forward_.embed(embedding, windows[w], slots_);
+        hidden_.put(network_.residual, w, slots_[network_.residual]);
+    }
+}
+
+void Stream::run(const StepList& block, size_t begin, size_t end, const BlockWeights& weights) {
+    const std::vector<SlotId> before = hidden_.slots(), after = block.live_slots(end, network_.residual);
+    const Segment segment{0, window_, 0, cache_.pages(0)};
+    const RowSet rows{.positions = positions_, .segments = {&segment, 1}, .geometry = &cache_.geometry(), .layer = 0};
+    for (size_t w = 0; w < n_windows_; ++w) {
+        for (const SlotId slot : before) hidden_.get(slot, w, slots_[slot]);
+        forward_.run(block, begin, end, weights, rows, slots_);
+        for (const SlotId slot : after) hidden_.put(slot, w, slots_[slot]);
+    }
+    hidden_.keep_only(after);
+}
+
+Matrix Stream::hessian(SlotId slot) {
+    const Activations& x = slots_[slot];
+    Matrix h(x.width, x.width);
+    for (size_t w = 0; w < n_windows_; ++w) {
+        hidden_.get(slot, w, x);
+        const ConstMatrixView rows(x.data, window_, x.width, x.stride);
+        syrk_upper(compute_, workspace_, Update::add, rows.transposed(), h.view());
+    }
+    const float scale = 2.0f / static_cast<float>(n_windows_ * window_);
+    compute_.pool.for_ranges(h.rows(), 1, [&](size_t begin, size_t end, size_t) {
+        for (size_t i = begin * h.cols(); i < end * h.cols(); ++i) h.data()[i] *= scale;
+    });
+    mirror_upper(compute_, h.view());
+    return h;
+}
+
+}  // namespace gq

@@ -1,0 +1,117 @@
+// How the grid of a group is found, and rounding to nearest. In: weights and GridOptions. Out: grids and codes.
+// Every row is worked on alone, so threads share rows and the result does not depend on their number.
+// Must not know Hessians, models or files. See grid_search.h.
+#include "core/quantize/grid_search.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "formats/element_type.h"
+
+namespace gq {
+
+namespace {
+
+struct Range {
+    float low = 0, high = 0;  // holds 0
+    bool finite = true;       // all weights are; else low and high mean nothing
+};
+
+// The smallest range that holds the weights and 0. Sixteen lanes, so that the loop vectorises: minima don't depend on the order.
+Range range_of(const float* weights, size_t n) {
+    constexpr size_t lanes = 16;
+    constexpr uint32_t exponent = 0x7F800000;  // all ones: infinity or NaN
+    float low[lanes] = {}, high[lanes] = {};
+    uint32_t largest_exponent[lanes] = {};
+    const auto take = [&](size_t i, size_t lane) {
+        const float w = weights[i];
+        const uint32_t bits = std::bit_cast<uint32_t>(w) & exponent;
+        low[lane] = w < low[lane] ? w : low[lane];
+        high[lane] = w > high[lane] ? w : high[lane];
+        largest_exponent[lane] = bits > largest_exponent[lane] ? bits : largest_exponent[lane];
+    };
+    size_t i = 0;
+    for (; i + lanes <= n; i += lanes) {
+        for (size_t lane = 0; lane < lanes; ++lane) take(i + lane, lane);
+    }
+    for (; i < n; ++i) take(i, i % lanes);
+    return {*std::min_element(low, low + lanes), *std::max_element(high, high + lanes),
+            *std::max_element(largest_exponent, largest_exponent + lanes) < exponent};
+}
+
+[[noreturn]] void fail_not_finite(const float* weights, size_t n, size_t row, size_t col) {
+    const float* bad = std::find_if_not(weights, weights + n, [](float w) { return std::isfinite(w); });
+    fail(Status::numeric, "weight (%zu, %zu): expected a finite number, found %g", row,
+         col + static_cast<size_t>(bad - weights), static_cast<double>(*bad));
+}
+
+// A scale >= 0 as f16 stores it: to nearest, but a subnormal never down, and never 0. Infinite where f16 has none so large.
+float stored_scale(float scale) {
+    constexpr uint16_t smallest_normal = 0x0400;
+    const uint16_t half = f32_to_f16(scale);
+    const bool up = half == 0 || (half < smallest_normal && f16_to_f32(half) < scale);
+    return f16_to_f32(static_cast<uint16_t>(half + (up ? 1 : 0)));
+}
+
+void round_row(const float* w, size_t row, const GridOptions& options, QuantizedMatrix& out) {
+    const float top = options.top_code();
+    uint8_t* codes = out.codes.data() + row * out.cols;
+    size_t at = row * out.n_groups();
+    for (size_t begin = 0; begin < out.cols; ++at) {
+        const size_t end = options.group_end(begin, out.cols);
+        const GroupGrid grid = fit_grid(w + begin, end - begin, options, row, begin);
+        const float zero_point = grid.zero_point;
+        for (size_t c = begin; c < end; ++c) {
+            codes[c] = static_cast<uint8_t>(static_cast<int>(nearest_code(w[c], grid.scale, zero_point, top)));
+        }
+        out.scales[at] = grid.scale;
+        out.zero_points[at] = grid.zero_point;
+        begin = end;
+    }
+}
+
+}  // namespace
+
+GroupGrid fit_grid(const float* weights, size_t n, const GridOptions& options, size_t row, size_t col) {
+    const uint8_t middle = static_cast<uint8_t>(1u << (options.bits - 1));
+    Range range = range_of(weights, n);
+    if (!range.finite) fail_not_finite(weights, n, row, col);
+    if (options.symmetric) {
+        range.high = std::max(-range.low, range.high);
+        range.low = -range.high;
+    }
+    if (range.low == range.high) return {1, options.symmetric ? middle : uint8_t{0}};
+    const float scale = stored_scale((range.high - range.low) / options.top_code());
+    if (!std::isfinite(scale)) {
+        fail(Status::numeric,
+             "weights (%zu, %zu … %zu): expected a range whose %u-bit scale is at most 65504, the largest of f16, found %g … %g", row,
+             col, col + n - 1, options.bits, static_cast<double>(range.low), static_cast<double>(range.high));
+    }
+    if (options.symmetric) return {scale, middle};
+    return {scale, static_cast<uint8_t>(nearest_code(-range.low, scale, 0, options.top_code()))};
+}
+
+QuantizedMatrix::QuantizedMatrix(size_t n_rows, size_t n_cols, const GridOptions& options)
+    : rows(n_rows), cols(n_cols), group(options.group), bits(options.bits) {
+    if (rows == 0 || cols == 0) {
+        fail(Status::invalid_argument, "matrix to quantize: expected rows and columns, found %zu x %zu", rows, cols);
+    }
+    if (bits < 2 || bits > 8) fail(Status::invalid_argument, "bits of a code: expected 2 to 8, found %u", bits);
+    if (group % tile_cols != 0) {
+        fail(Status::invalid_argument, "group: expected a multiple of %zu, or 0 for the whole row, found %zu", tile_cols, group);
+    }
+    codes = AlignedBuffer<uint8_t>(checked_mul(rows, cols, "codes"));
+    scales = AlignedBuffer<float>(checked_mul(rows, n_groups(), "scales"));
+    zero_points = AlignedBuffer<uint8_t>(scales.size());
+}
+
+QuantizedMatrix round_to_nearest(const Compute& compute, const float* w, size_t rows, size_t cols, const GridOptions& grid) {
+    QuantizedMatrix out(rows, cols, grid);
+    compute.pool.for_ranges(rows, 1, [&](size_t begin, size_t end, size_t) {
+        for (size_t row = begin; row < end; ++row) round_row(w + row * cols, row, grid, out);
+    });
+    return out;
+}
+
+}  // namespace gq

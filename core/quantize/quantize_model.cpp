@@ -1,0 +1,300 @@
+// The walk: embedding and head first, then block by block, stage by stage; every input comes from quantized predecessors.
+// In: a checkpoint, options. Out: tensors on disk as soon as they are done. Peak memory: a block's packed weights, one stage's Hessian and floats,
+// and the slots that are live at a cut. Source of the order: GPTQ §3 and its reference's --true-sequential.
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <iterator>
+
+#include "core/base/log.h"
+#include "core/base/status.h"
+#include "core/quantize/calibrate.h"
+#include "core/quantize/calibration_text.h"
+#include "core/quantize/packed_writer.h"
+#include "core/quantize/quantize.h"
+#include "core/quantize/report.h"
+#include "core/runtime/loaded_model.h"
+#include "formats/hash.h"
+
+namespace gq {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t embedding_group = 128;  // at most: one scale for a whole row costs the embedding too much
+
+std::string read_text(const std::filesystem::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) fail(Status::io, "calibration text %s: can't be opened", path.c_str());
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// One run over one model.
+class Walk {
+  public:
+    Walk(const Checkpoint& checkpoint, const QuantizeOptions& options, const Compute& compute, GqWriter& writer, const QuantizeCallback& progress)
+        : checkpoint_(checkpoint),
+          source_(checkpoint),
+          tokenizer_(Tokenizer::from_checkpoint(checkpoint)),
+          options_(options),
+          compute_(compute),
+          writer_(writer),
+          progress_(progress) {}
+
+    void run();
+
+  private:
+    struct Block {
+        BlockWeights weights;
+        std::vector<PackedTensor> packed;             // by role: what weights' views point into
+        std::vector<AlignedBuffer<float>> vectors;
+    };
+
+    bool calibrated() const { return options_.method == Method::gptq && options_.bits < 16; }
+    void plan();
+    void prepare_calibration();
+    void write_outer();
+    PackedTensor write_rounded(const WeightRow& row, unsigned bits);
+    void write_block(size_t layer);
+    void load_vectors(Block& block, size_t layer);
+    void write_stage(Block& block, size_t layer, size_t stage);
+    void write_linear(Block& block, size_t layer, RoleId role, const Matrix* hessian, const PreparedHessian* prepared);
+    QuantizedMatrix quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const Matrix* hessian, const PreparedHessian* prepared,
+                                    SolveReport& report) const;
+    void write_sections();
+    void write_report() const;
+
+    void note_source(const WeightRow& row, size_t layer);
+    void done(const WeightRow& row, size_t layer, const char* codes, const SolveReport* solve, double cost);
+    void tell(const QuantizeProgress& progress) const;
+    double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+    double solve_cost(const WeightRow& row) const;
+    double stage_cost(size_t cols) const;
+    GptqOptions gptq_options() const;
+
+    const Checkpoint& checkpoint_;
+    SourceModel source_;
+    Tokenizer tokenizer_;
+    const QuantizeOptions& options_;
+    const Compute compute_;
+    GqWriter& writer_;
+    const QuantizeCallback& progress_;
+    std::unique_ptr<Stream> stream_;
+    std::vector<std::vector<int32_t>> windows_;
+    RunReport run_;
+    const Clock::time_point start_ = Clock::now();
+    size_t n_done_ = 0, n_total_ = 0;
+    double cost_done_ = 0, cost_total_ = 0;
+};
+
+void Walk::run() {
+    plan();
+    if (calibrated()) prepare_calibration();
+    write_outer();
+    for (size_t layer = 0; layer < source_.params().n_layers; ++layer) write_block(layer);
+    write_sections();
+    if (n_done_ != n_total_) fail(Status::internal, "quantize: %zu tensors were planned, %zu written", n_total_, n_done_);
+    writer_.finish();
+    write_report();
+}
+
+GptqOptions Walk::gptq_options() const {
+    GptqOptions o;
+    o.grid = {options_.bits, options_.group, options_.symmetric};
+    o.act_order = options_.act_order;
+    return o;
+}
+
+// Multiplications, roughly: the solve and two passes over the weights, or just the latter.
+double Walk::solve_cost(const WeightRow& row) const {
+    const double rows = static_cast<double>(row.rows(source_.params())), cols = static_cast<double>(row.cols(source_.params()));
+    const double tokens = static_cast<double>(options_.windows * options_.window);
+    return calibrated() ? rows * cols * (cols + tokens) : rows * cols;
+}
+
+// The Hessian (one triangle) and its factorization.
+double Walk::stage_cost(size_t cols) const {
+    const double d = static_cast<double>(cols);
+    return calibrated() ? d * d * (static_cast<double>(options_.windows * options_.window) / 2 + d / 3) : 0;
+}
+
+void Walk::plan() {
+    const HyperParams& params = source_.params();
+    const Arch& arch = source_.arch();
+    n_total_ = 2 + (params.tied_head ? 0 : 1) + params.n_layers * arch.block_weights.size();
+    for (size_t layer = 0; layer < params.n_layers; ++layer) {
+        const StepList& block = source_.network().blocks[layer];
+        for (size_t stage = 0; stage < block.stage_begin.size(); ++stage) {
+            const std::vector<size_t> linears = block.stage_linears(stage);
+            for (const size_t step : linears) cost_total_ += solve_cost(arch.block_weights[block.steps[step].weight]);
+            cost_total_ += stage_cost(arch.block_weights[block.steps[linears.front()].weight].cols(params));
+        }
+    }
+    run_.source_name = checkpoint_.path().filename().empty() ? checkpoint_.path().parent_path().filename() : checkpoint_.path().filename();
+    run_.source_kind = checkpoint_.kind() == Checkpoint::Kind::gguf ? "gguf" : "safetensors";
+    run_.architecture = params.arch;
+}
+
+void Walk::prepare_calibration() {
+    const bool built_in = options_.calibration.empty();
+    const std::string text = built_in ? std::string(builtin_calibration_text()) : read_text(options_.calibration);
+    run_.calibration_name = built_in ? "built-in" : options_.calibration.filename().string();
+    run_.calibration_hash = xxh64(std::as_bytes(std::span(text)));
+    windows_ = cut_windows(tokenizer_, text, options_.windows, options_.window);
+    const HyperParams& p = source_.params();
+    const KvGeometry one_layer{1, p.n_kv_heads, p.head_dim, KvType::f32};
+    stream_ = std::make_unique<Stream>(source_.network(), one_layer, compute_, options_.windows, options_.window);
+}
+
+void Walk::note_source(const WeightRow& row, size_t layer) {
+    const uint64_t parts[2] = {run_.source_hash, xxh64(source_.tensor(row, layer).bytes)};
+    run_.source_hash = xxh64(std::as_bytes(std::span(parts)));
+}
+
+void Walk::tell(const QuantizeProgress& progress) const {
+    if (progress_ && progress_(progress)) fail(Status::cancelled, "quantizing was cancelled after %zu of %zu tensors", n_done_, n_total_);
+}
+
+void Walk::done(const WeightRow& row, size_t layer, const char* codes, const SolveReport* solve, double cost) {
+    TensorReport tensor{.name = packed_name(row, layer), .codes = codes, .note = solve ? note_of(*solve) : "", .rows = row.rows(source_.params()),
+                        .cols = row.cols(source_.params()), .solved = solve != nullptr, .solve = solve ? *solve : SolveReport{}};
+    ++n_done_;
+    cost_done_ += cost;
+    const double left = cost_done_ > 0 ? elapsed() / cost_done_ * std::max(0.0, cost_total_ - cost_done_) : -1;
+    run_.tensors.push_back(std::move(tensor));
+    const TensorReport& t = run_.tensors.back();
+    tell({.tensor = t.name, .n_done = n_done_, .n_total = n_total_, .report = solve, .rows = t.rows, .seconds = elapsed(), .seconds_left = left, .note = t.note});
+}
+
+// Embedding, head and final norm. Calibration starts from the embedding's rounded rows.
+void Walk::write_outer() {
+    const Arch& arch = source_.arch();
+    const PackedTensor embedding = write_rounded(arch.embedding, options_.embed_bits);
+    if (!source_.params().tied_head) write_rounded(arch.head, options_.embed_bits);
+    note_source(arch.final_norm, 0);
+    const AlignedBuffer<float> norm = source_.read(arch.final_norm, 0);
+    write_vector(writer_, packed_name(arch.final_norm, 0), {norm.data(), norm.size()});
+    done(arch.final_norm, 0, "f32", nullptr, 0);
+    if (stream_) stream_->embed({.matrix = embedding.matrix}, windows_);
+}
+
+PackedTensor Walk::write_rounded(const WeightRow& row, unsigned bits) {
+    note_source(row, 0);
+    const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
+    const AlignedBuffer<float> values = source_.read(row, 0);
+    PackedTensor packed;
+    if (bits == 16) {
+        packed = pack_floats(compute_, values.data(), rows, cols, float_codes_for(source_.tensor(row, 0).type, values.data(), values.size()));
+    } else {
+        const size_t group = options_.group == 0 ? embedding_group : std::min(options_.group, embedding_group);
+        packed = pack_quantized(compute_, round_to_nearest(compute_, values.data(), rows, cols, {bits, group, options_.symmetric}), options_.symmetric);
+    }
+    write_packed(writer_, packed_name(row, 0), packed);
+    done(row, 0, packed.matrix.codes->name, nullptr, 0);
+    return packed;
+}
+
+void Walk::write_block(size_t layer) {
+    const StepList& steps = source_.network().blocks[layer];
+    Block block;
+    block.weights.roles.resize(source_.arch().block_weights.size());
+    block.packed.resize(block.weights.roles.size());
+    block.vectors.resize(block.weights.roles.size());
+    load_vectors(block, layer);
+    if (stream_) stream_->run(steps, 0, steps.stage_begin.front(), block.weights);
+    for (size_t stage = 0; stage < steps.stage_begin.size(); ++stage) write_stage(block, layer, stage);
+}
+
+void Walk::load_vectors(Block& block, size_t layer) {
+    for (RoleId role = 0; role < block.weights.roles.size(); ++role) {
+        const WeightRow& row = source_.arch().block_weights[role];
+        if (row.kind != WeightKind::vector) continue;
+        note_source(row, layer);
+        block.vectors[role] = source_.read(row, layer);
+        block.weights.roles[role].vector = block.vectors[role].data();
+        write_vector(writer_, packed_name(row, layer), {block.vectors[role].data(), block.vectors[role].size()});
+        done(row, layer, "f32", nullptr, 0);
+    }
+}
+
+// Hessian of the stage's input → its linears quantized → the stage run with them.
+void Walk::write_stage(Block& block, size_t layer, size_t stage) {
+    const StepList& steps = source_.network().blocks[layer];
+    const std::vector<size_t> linears = steps.stage_linears(stage);
+    Matrix hessian;
+    PreparedHessian prepared;
+    if (stream_) {
+        const SlotId input = steps.steps[linears.front()].in[0];
+        hessian = stream_->hessian(input);
+        cost_done_ += stage_cost(hessian.cols());
+        prepared = prepare_hessian(compute_, hessian, gptq_options());
+        tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()});
+    }
+    for (const size_t step : linears) write_linear(block, layer, steps.steps[step].weight, stream_ ? &hessian : nullptr, &prepared);
+    hessian = {};
+    prepared = {};
+    if (stream_) stream_->run(steps, steps.stage_begin[stage], steps.stage_end(stage), block.weights);
+}
+
+void Walk::write_linear(Block& block, size_t layer, RoleId role, const Matrix* hessian, const PreparedHessian* prepared) {
+    const WeightRow& row = source_.arch().block_weights[role];
+    note_source(row, layer);
+    const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
+    const AlignedBuffer<float> w = source_.read(row, layer);
+    SolveReport solve;
+    PackedTensor& packed = block.packed[role];
+    if (options_.bits == 16) {
+        packed = pack_floats(compute_, w.data(), rows, cols, float_codes_for(source_.tensor(row, layer).type, w.data(), w.size()));
+    } else {
+        packed = pack_quantized(compute_, quantize_linear(w, row, hessian, prepared, solve), options_.symmetric);
+    }
+    block.weights.roles[role].matrix = packed.matrix;
+    write_packed(writer_, packed_name(row, layer), packed);
+    done(row, layer, packed.matrix.codes->name, hessian ? &solve : nullptr, solve_cost(row));
+}
+
+QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const Matrix* hessian, const PreparedHessian* prepared,
+                                      SolveReport& report) const {
+    const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
+    const GptqOptions o = gptq_options();
+    if (!hessian) return round_to_nearest(compute_, w.data(), rows, cols, o.grid);
+    return gptq_solve(compute_, w.data(), rows, cols, *hessian, *prepared, o, report);
+}
+
+void Walk::write_sections() {
+    const auto add = [&](const char* name, const std::string& text) { writer_.add_section(name, std::as_bytes(std::span(text))); };
+    add("model", source_.params().to_json());
+    writer_.add_section("tokenizer", tokenizer_.to_bytes());
+    const JsonValue* chat = checkpoint_.metadata().find(checkpoint_.kind() == Checkpoint::Kind::gguf ? "tokenizer.chat_template" : "chat_template");
+    if (chat && chat->is_string()) add("chat_template", chat->as_string("chat_template"));
+    add("generation", GenerationSettings::from_checkpoint(checkpoint_, tokenizer_).to_json());
+    add("provenance", provenance_json(options_, run_));
+}
+
+void Walk::write_report() const {
+    if (options_.report.empty()) return;
+    std::ofstream file(options_.report, std::ios::binary | std::ios::trunc);
+    file << report_json(options_, run_, elapsed());
+    file.close();
+    if (!file) fail(Status::io, "report %s: can't be written", options_.report.c_str());
+}
+
+}  // namespace
+
+void check_options(const QuantizeOptions& o) {
+    const auto is_width = [](unsigned bits) { return bits == 2 || bits == 3 || bits == 4 || bits == 8 || bits == 16; };
+    if (!is_width(o.bits)) fail(Status::invalid_argument, "bits: expected 2, 3, 4, 8 or 16, found %u", o.bits);
+    if (!is_width(o.embed_bits)) fail(Status::invalid_argument, "embed bits: expected 2, 3, 4, 8 or 16, found %u", o.embed_bits);
+    if (o.group % tile_cols != 0) fail(Status::invalid_argument, "group: expected a multiple of %zu, or row, found %zu", tile_cols, o.group);
+    if (o.windows == 0 || o.window < 2) fail(Status::invalid_argument, "calibration: expected at least 1 window of 2 tokens, found %zu of %zu", o.windows, o.window);
+}
+
+void quantize_model(const std::filesystem::path& source, const std::filesystem::path& output, const QuantizeOptions& options,
+                    const Compute& compute, const QuantizeCallback& progress) {
+    check_options(options);
+    const std::unique_ptr<Checkpoint> checkpoint = open_checkpoint(source);
+    GqWriter writer(output);
+    Walk(*checkpoint, options, compute, writer, progress).run();
+}
+
+}  // namespace gq

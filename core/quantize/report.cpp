@@ -1,0 +1,88 @@
+// Reports as JSON. See report.h.
+#include "core/quantize/report.h"
+
+#include <cmath>
+#include <cstdio>
+
+#include "core/base/version.h"
+
+namespace gq {
+namespace {
+
+std::string hex(uint64_t value) {
+    char text[17];
+    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
+    return text;
+}
+
+JsonValue options_json(const QuantizeOptions& o) {
+    JsonValue json;
+    const auto size = [&](const char* key, size_t value) { json.set(key, JsonValue::of_integer(static_cast<int64_t>(value))); };
+    json.set("method", JsonValue::of_string(o.method == Method::gptq ? "gptq" : "rtn"));
+    size("bits", o.bits);
+    size("group", o.group);
+    json.set("symmetric", JsonValue::of_bool(o.symmetric));
+    json.set("act_order", JsonValue::of_bool(o.act_order));
+    size("embed_bits", o.embed_bits);
+    size("windows", o.windows);
+    size("window", o.window);
+    return json;
+}
+
+// Losses are per token and output: mean squared error of the layer's outputs.
+JsonValue tensor_json(const TensorReport& t) {
+    JsonValue json;
+    json.set("name", JsonValue::of_string(t.name));
+    json.set("codes", JsonValue::of_string(t.codes));
+    json.set("shape", JsonValue::of_array({JsonValue::of_integer(static_cast<int64_t>(t.rows)), JsonValue::of_integer(static_cast<int64_t>(t.cols))}));
+    if (!t.solved) return json;
+    const double rows = static_cast<double>(t.rows);
+    json.set("loss", JsonValue::of_number(t.solve.true_loss / rows));
+    json.set("rtn_loss", JsonValue::of_number(t.solve.rtn_loss / rows));
+    json.set("damping", JsonValue::of_number(t.solve.damping));
+    if (t.solve.dead_columns > 0) json.set("dead_inputs", JsonValue::of_integer(static_cast<int64_t>(t.solve.dead_columns)));
+    if (!t.note.empty()) json.set("note", JsonValue::of_string(t.note));
+    return json;
+}
+
+JsonValue provenance(const QuantizeOptions& options, const RunReport& run) {
+    JsonValue json, source;
+    json.set("tool", JsonValue::of_string(std::string("gq ") + version_text));
+    source.set("name", JsonValue::of_string(run.source_name));
+    source.set("kind", JsonValue::of_string(run.source_kind));
+    source.set("architecture", JsonValue::of_string(run.architecture));
+    source.set("xxh64", JsonValue::of_string(hex(run.source_hash)));
+    json.set("source", std::move(source));
+    json.set("options", options_json(options));
+    if (!run.calibration_name.empty()) {
+        JsonValue calibration;
+        calibration.set("name", JsonValue::of_string(run.calibration_name));
+        calibration.set("xxh64", JsonValue::of_string(hex(run.calibration_hash)));
+        json.set("calibration", std::move(calibration));
+    }
+    JsonValue::Array tensors;
+    for (const TensorReport& t : run.tensors) tensors.push_back(tensor_json(t));
+    json.set("tensors", JsonValue::of_array(std::move(tensors)));
+    return json;
+}
+
+}  // namespace
+
+std::string provenance_json(const QuantizeOptions& options, const RunReport& run) { return provenance(options, run).dump(); }
+
+std::string report_json(const QuantizeOptions& options, const RunReport& run, double seconds) {
+    JsonValue json = provenance(options, run);
+    json.set("seconds", JsonValue::of_number(seconds));
+    return json.dump(1) + "\n";
+}
+
+std::string note_of(const SolveReport& solve) {
+    std::string note;
+    const auto add = [&](const std::string& text) { note += (note.empty() ? "" : "; ") + text; };
+    if (solve.fell_back_to_rtn) add(std::string("rounded to nearest: ") + solve.reason);
+    if (solve.damping_retries > 0) add("damping raised " + std::to_string(solve.damping_retries) + " times");
+    if (solve.dead_columns > 0) add(std::to_string(solve.dead_columns) + " dead inputs");
+    return note;
+}
+
+}  // namespace gq

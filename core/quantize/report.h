@@ -1,0 +1,35 @@
+// What happened to each tensor, as JSON: the provenance inside the .gq, and the report beside it.
+// In: options, hashes, solver reports. Out: text. The provenance holds no time, host or thread count: same input, same bytes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/quantize/quantize.h"
+#include "formats/checkpoint.h"
+
+namespace gq {
+
+struct TensorReport {
+    std::string name, codes, note;
+    size_t rows = 0, cols = 0;
+    bool solved = false;
+    SolveReport solve;
+};
+
+struct RunReport {
+    std::string source_name, source_kind, architecture;
+    uint64_t source_hash = 0;       // XXH64 over the hashes of the source's tensors, in the order of use
+    std::string calibration_name;   // "built-in", or the file's name; empty without calibration
+    uint64_t calibration_hash = 0;  // XXH64 of the text
+    std::vector<TensorReport> tensors;
+};
+
+std::string provenance_json(const QuantizeOptions& options, const RunReport& run);
+// The provenance and `seconds`.
+std::string report_json(const QuantizeOptions& options, const RunReport& run, double seconds);
+
+// "" or what deserves attention: retries of damping, a fallback, dead inputs, a self-check that does not hold.
+std::string note_of(const SolveReport& solve);
+
+}  // namespace gq

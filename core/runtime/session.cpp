@@ -1,0 +1,126 @@
+// Batches of rows → passes through the network. See session.h.
+#include "core/runtime/session.h"
+
+#include <algorithm>
+
+#include "core/base/status.h"
+
+namespace gq {
+namespace {
+
+constexpr size_t logits_rows = 32;  // logits computed at a time: bounds their buffer, amortises the head's bytes
+
+size_t context_of(const Model& model, const SessionOptions& options) { return options.context == 0 ? model.params.context : options.context; }
+
+KvGeometry geometry_of(const Model& model, KvType type) {
+    return {model.params.n_layers, model.params.n_kv_heads, model.params.head_dim, type};
+}
+
+}  // namespace
+
+Session::Session(const Model& model, const Compute& compute, const SessionOptions& options)
+    : model_(model),
+      context_(context_of(model, options)),
+      backend_(make_cpu_backend(compute)),
+      forward_(model.network, *backend_, options.precision),
+      slots_(*backend_, model.network, std::clamp<size_t>(options.max_rows, 1, context_)),
+      cache_(*backend_, geometry_of(model, options.kv_type), div_up(context_, kv_page_positions)) {}
+
+size_t Session::bytes_needed(const Model& model, const SessionOptions& options) {
+    const size_t context = context_of(model, options);
+    const size_t pages = div_up(context, kv_page_positions) * geometry_of(model, options.kv_type).page_bytes();
+    return pages + SlotMemory::bytes_needed(model.network, std::clamp<size_t>(options.max_rows, 1, context)) + model.params.vocab * sizeof(float);
+}
+
+void Session::check(std::span<const BatchRow> batch) const {
+    std::map<SequenceId, size_t> next;
+    for (size_t i = 0; i < batch.size(); ++i) {
+        const BatchRow& row = batch[i];
+        const auto [at, is_new] = next.try_emplace(row.sequence, cache_.length(row.sequence));
+        if (row.token < 0 || static_cast<size_t>(row.token) >= model_.params.vocab)
+            fail(Status::invalid_argument, "batch row %zu: token expected in 0 … %zu, found %d", i, model_.params.vocab - 1, row.token);
+        if (row.position < 0 || static_cast<size_t>(row.position) != at->second)
+            fail(Status::invalid_argument, "batch row %zu: sequence %u goes on at position %zu, found %d", i, row.sequence, at->second, row.position);
+        if (++at->second > context_)
+            fail(Status::context_full, "batch row %zu: sequence %u would hold %zu tokens, the context holds %zu", i, row.sequence, at->second, context_);
+    }
+}
+
+void Session::decode(std::span<const BatchRow> batch) {
+    check(batch);
+    std::map<SequenceId, size_t> before;
+    for (const BatchRow& row : batch) before.try_emplace(row.sequence, cache_.length(row.sequence));
+    n_logits_ = 0;
+    try {
+        for (size_t i = 0; i < batch.size(); i += slots_.max_rows()) run_pass(batch.subspan(i, std::min(slots_.max_rows(), batch.size() - i)));
+    } catch (...) {
+        for (const auto& [sequence, length] : before) cache_.truncate(sequence, length);
+        throw;
+    }
+}
+
+std::vector<Segment> Session::segments_of(std::span<const BatchRow> rows) const {
+    std::vector<Segment> segments;
+    for (size_t i = 0; i < rows.size(); ++i) {
+        const bool goes_on = i > 0 && rows[i].sequence == rows[i - 1].sequence;
+        if (goes_on) {
+            ++segments.back().n_rows;
+        } else {
+            segments.push_back({i, 1, static_cast<size_t>(rows[i].position), cache_.pages(rows[i].sequence)});
+        }
+    }
+    return segments;
+}
+
+void Session::run_pass(std::span<const BatchRow> rows) {
+    std::vector<int32_t> tokens, positions;
+    std::map<SequenceId, size_t> ends;
+    for (const BatchRow& row : rows) {
+        tokens.push_back(row.token);
+        positions.push_back(row.position);
+        ends[row.sequence] = static_cast<size_t>(row.position) + 1;
+    }
+    for (const auto& [sequence, end] : ends) cache_.reserve(sequence, end);
+    const std::vector<Segment> segments = segments_of(rows);
+    forward_.embed(model_.embedding, tokens, slots_);
+    run_blocks({.positions = positions, .segments = segments, .geometry = &cache_.geometry(), .layer = 0});
+    collect_logits(rows);
+    for (const auto& [sequence, end] : ends) cache_.commit(sequence, end);
+}
+
+void Session::run_blocks(const RowSet& all) {
+    RowSet rows = all;
+    for (rows.layer = 0; rows.layer < model_.blocks.size(); ++rows.layer) {
+        const StepList& block = model_.network.blocks[rows.layer];
+        size_t begin = 0;
+        for (size_t stage = 0; stage <= block.stage_begin.size(); ++stage) {
+            const size_t end = stage < block.stage_begin.size() ? block.stage_begin[stage] : block.steps.size();
+            if (cancelled_ && cancelled_()) fail(Status::cancelled, "decode was cancelled in layer %zu", rows.layer);
+            forward_.run(block, begin, end, model_.blocks[rows.layer], rows, slots_);
+            begin = end;
+        }
+    }
+}
+
+void Session::collect_logits(std::span<const BatchRow> rows) {
+    std::vector<size_t> wanted;
+    for (size_t i = 0; i < rows.size(); ++i)
+        if (rows[i].want_logits) wanted.push_back(i);
+    const size_t vocab = model_.params.vocab;
+    logits_.resize(std::max(logits_.size(), (n_logits_ + wanted.size()) * vocab));
+    const size_t stride = round_up(vocab, tile_cols);
+    const BackendBuffer<float> buffer(*backend_, wanted.empty() ? 0 : std::min(wanted.size(), logits_rows) * stride);
+    for (size_t i = 0; i < wanted.size(); i += logits_rows) {
+        const std::span<const size_t> part(&wanted[i], std::min(logits_rows, wanted.size() - i));
+        forward_.head(model_, part, slots_, {buffer.data(), stride, vocab});
+        for (size_t r = 0; r < part.size(); ++r)
+            backend_->read(buffer.data() + r * stride, vocab * sizeof(float), &logits_[n_logits_++ * vocab]);
+    }
+}
+
+std::span<const float> Session::logits(size_t i) const {
+    if (i >= n_logits_) fail(Status::invalid_argument, "logits: row expected below %zu, found %zu", n_logits_, i);
+    return {&logits_[i * model_.params.vocab], model_.params.vocab};
+}
+
+}  // namespace gq

@@ -1,0 +1,26 @@
+// Prefill in AVX2: half a panel x 4 tokens stand in registers, so that a word of codes is read once for 4 tokens.
+// In: one panel in 8-bit layout and any number of tokens. Out: y, the same bits as gemv; the walk is isa_avx2.h's.
+// Codes of up to 4 bits are summed in one go, wider ones as two nibbles: the only thing it knows of the original codes is their bits.
+#include "cpu_simd/isa_avx2.h"
+
+namespace gq {
+namespace {
+
+GQ_TARGET_AVX2
+
+template <int nibbles>
+void multiply(const LinearArgs& args, const uint8_t* panel_u8) {
+    avx2::multiply_panels<avx2::TileU8<nibbles>, 4, 2, 1>(args, reinterpret_cast<const std::byte*>(panel_u8), 0);
+}
+
+void gemm(const LinearArgs& args, const uint8_t* panel_u8) {
+    (args.weights->codes->bits <= 4 ? multiply<1> : multiply<2>)(args, panel_u8);
+}
+
+GQ_TARGET_END
+
+}  // namespace
+
+extern const KernelVariant gemm_u8s8_avx2{"gemm_u8s8_avx2", "avx2", nullptr, {.gemm_u8s8 = gemm}};
+
+}  // namespace gq

@@ -1,0 +1,27 @@
+// int4 in AVX2: a word of 8 nibbles gives two words of 4 codes, by one mask each and one shift.
+// In: tiles as core/packing/codes_int4.cpp draws them. Out: gemv and unpack; the walk is isa_avx2.h's. Must not know scales.
+#include "cpu_simd/isa_avx2.h"
+
+namespace gq {
+namespace {
+
+GQ_TARGET_AVX2
+
+struct TileInt4 {
+    static constexpr size_t bytes = 256;
+    static constexpr int nibbles = 1;
+    // Low nibbles are inputs 4j …, high nibbles 16 + 4j …: four words further.
+    GQ_INLINE __m256i word(const std::byte* tile, int j, int half) {
+        const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile + 64 * (j % 4) + 32 * half));
+        return _mm256_and_si256(j < 4 ? both : _mm256_srli_epi16(both, 4), _mm256_set1_epi8(15));
+    }
+};
+
+GQ_TARGET_END
+
+}  // namespace
+
+extern const KernelVariant gemv_int4_avx2{
+    "gemv_int4_avx2", "avx2", "int4", {.gemv = avx2::gemv<TileInt4>, .unpack = avx2::unpack<TileInt4>}};
+
+}  // namespace gq

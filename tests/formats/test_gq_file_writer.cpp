@@ -1,0 +1,147 @@
+// .gq files written: the final name appears only when all is well, whatever refuses, dies, competes or fills up.
+#include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "formats/hash.h"
+#include "tests/formats/gq_test.h"
+
+using namespace gq;
+using namespace gq::test;
+
+TEST_SUITE("formats") {
+    TEST_CASE("gq: a writer refuses what a reader would refuse, and goes on") {
+        const TemporaryFolder folder;
+        const ByteVector values = pattern(8, 0);
+        GqWriter writer(folder.path() / "model.gq");
+        writer.add_tensor(small_tensor("a", values));
+        writer.add_section("model", {});
+        const auto refused = [&](const GqTensor& tensor, const char* piece) {
+            check_fails([&] { writer.add_tensor(tensor); }, "malformed", {"model.gq", piece});
+        };
+        refused(small_tensor("a", values), "\"a\" added twice");
+        refused(small_tensor("", values), "tensor name");
+        refused(small_tensor(std::string(256, 'x'), values), "256 found");
+        refused(small_tensor("a\tb", values), "control characters");
+        refused({"b", "f32", "", 1, 0, 2, 0, {{"values", values}}}, "rows");
+        refused({"b", "f32", "", 1, 1, 2, 0, {{"values", values}, {"values", values}}}, "found twice");
+        check_fails([&] { writer.add_section("model", {}); }, "malformed", {"\"model\" added twice"});
+        check_fails([&] { writer.add_section("\xFF", {}); }, "malformed", {"section name"});
+        writer.add_tensor(small_tensor("b", values));
+        writer.finish();
+        check_fails([&] { writer.add_tensor(small_tensor("c", values)); }, "malformed", {"finished or failed before"});
+        check_fails([&] { writer.finish(); }, "malformed", {"finished or failed before"});
+        CHECK(GqFile(folder.path() / "model.gq").tensors().size() == 2);
+    }
+
+    TEST_CASE("gq: the final name appears only when all is well") {
+        const TemporaryFolder folder;
+        const fs::path path = folder.path() / "model.gq", partial = folder.path() / "model.gq.partial";
+        const ByteVector values = pattern(100000, 0);
+        {
+            GqWriter writer(path);
+            writer.add_tensor(small_tensor("a", values));
+            CHECK(fs::exists(partial));
+            CHECK_FALSE(fs::exists(path));
+        }
+        CHECK_FALSE(fs::exists(partial));
+        CHECK_FALSE(fs::exists(path));
+
+        write_file(path, bytes_of("an older file"));
+        {
+            GqWriter writer(path);
+            writer.add_tensor(small_tensor("a", values));
+        }
+        CHECK(equal(read_file(path), bytes_of("an older file")));
+        {
+            GqWriter writer(path);
+            writer.add_tensor(small_tensor("a", values));
+            writer.finish();
+        }
+        CHECK_FALSE(fs::exists(partial));
+        GqFile(path).verify();
+    }
+
+    TEST_CASE("gq: a killed writer leaves no final name, and the next one replaces its remains") {
+        const TemporaryFolder folder;
+        const fs::path path = folder.path() / "model.gq", partial = folder.path() / "model.gq.partial";
+        const ByteVector values = pattern(200000, 0);
+        const pid_t child = ::fork();
+        REQUIRE(child >= 0);
+        if (child == 0) {
+            GqWriter writer(path);
+            writer.add_tensor(small_tensor("a", values));
+            ::_exit(0);  // without a destructor, as a kill does
+        }
+        int status = 0;
+        REQUIRE(::waitpid(child, &status, 0) == child);
+        REQUIRE(WIFEXITED(status));
+        CHECK_FALSE(fs::exists(path));
+        REQUIRE(fs::exists(partial));
+        check_fails([&] { GqFile file(partial); }, "malformed", {"never finished"});
+        Example().write(path);
+        CHECK_FALSE(fs::exists(partial));
+        CHECK(xxh64(read_file(path)) == example_hash);
+    }
+
+    TEST_CASE("gq: a second writer is refused and harms nothing") {
+        const TemporaryFolder folder;
+        const fs::path path = folder.path() / "model.gq", partial = folder.path() / "model.gq.partial";
+        const ByteVector values = pattern(1000, 0);
+        GqWriter first(path);
+        first.add_tensor(small_tensor("a", values));
+        check_fails([&] { GqWriter second(path); }, "io", {partial.c_str(), "another writer"});
+        CHECK(fs::exists(partial));
+        first.add_tensor(small_tensor("b", values));
+        first.finish();
+        GqFile(path).verify();
+        GqWriter third(path);
+        third.finish();
+        CHECK(GqFile(path).tensors().empty());
+    }
+
+    TEST_CASE("gq: targets that can't be written are refused before any work") {
+        const TemporaryFolder folder;
+        fs::create_directory(folder.path() / "folder.gq");
+        write_file(folder.path() / "plain", bytes_of("x"));
+        check_fails([&] { GqWriter writer(folder.path() / "folder.gq"); }, "io", {"folder.gq", "a folder found"});
+        check_fails([&] { GqWriter writer(folder.path() / ""); }, "io", {"a folder found"});
+        check_fails([&] { GqWriter writer(folder.path() / "absent/model.gq"); }, "io",
+                    {(folder.path() / "absent").c_str(), "existing folder expected", "nothing found"});
+        check_fails([&] { GqWriter writer(folder.path() / "plain/model.gq"); }, "io",
+                    {"plain", "existing folder expected"});
+        check_fails([&] { GqWriter writer("/dev/null"); }, "io", {"/dev/null", "regular file"});
+        fs::create_directory(folder.path() / "model.gq.partial");
+        check_fails([&] { GqWriter writer(folder.path() / "model.gq"); }, "io", {"model.gq.partial", "Is a directory"});
+        fs::create_symlink(folder.path() / "plain", folder.path() / "link.gq.partial");
+        check_fails([&] { GqWriter writer(folder.path() / "link.gq"); }, "io", {"link.gq.partial", "symbolic links"});
+        CHECK(equal(read_file(folder.path() / "plain"), bytes_of("x")));
+        CHECK_THROWS_AS(GqFile(folder.path() / "absent.gq"), FormatError);
+    }
+
+    TEST_CASE("gq: a full disk is an error that says how much was needed, and leaves nothing") {
+        // A limit on file sizes fails as a full disk does, first in part and then wholly, with another number.
+        const TemporaryFolder folder;
+        const fs::path path = folder.path() / "model.gq";
+        const ByteVector values = pattern(300000, 0);
+        rlimit before{};
+        REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+        const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+        {
+            GqWriter writer(path);
+            writer.add_tensor(small_tensor("a", values));
+            const rlimit small{400000, before.rlim_max};
+            REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+            check_fails([&] { writer.add_tensor(small_tensor("b", values)); }, "io",
+                        {"model.gq.partial", "at byte 400000", "File too large", "more bytes needed"});
+            CHECK_FALSE(fs::exists(folder.path() / "model.gq.partial"));
+            check_fails([&] { writer.finish(); }, "malformed", {"failed before"});
+        }
+        REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+        std::signal(SIGXFSZ, old_handler);
+        CHECK(fs::is_empty(folder.path()));
+    }
+}

@@ -1,0 +1,165 @@
+// Speed of core/linalg beside the fp32 FMA peak of the same cores, measured in the same run: GFLOP/s and percent.
+// In: thread counts as arguments (default 1 and 2). Out: one line per operation on stdout. Not a test: it asserts
+// nothing. Every figure is the best of many short runs, alternated with the peak's, since the machine may be shared.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <random>
+#include <vector>
+
+#include "core/linalg/cholesky.h"
+#include "core/linalg/gemm.h"
+#include "core/linalg/triangular.h"
+#include "cpu_simd/isa.h"
+
+namespace {
+
+constexpr double seconds_per_figure = 1.5;
+
+// 16 independent chains of FMAs that never leave the registers; returns the number of floating-point operations.
+#if defined(__x86_64__)
+GQ_TARGET_AVX512
+double fma_chains_avx512(size_t n) {
+    __m512 acc[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) acc[i] = _mm512_set1_ps(static_cast<float>(i));
+    const __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(0.001f);
+    for (size_t k = 0; k < n; ++k) {
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; ++i) asm volatile("vfmadd213ps %2, %1, %0" : "+v"(acc[i]) : "v"(x), "v"(y));
+    }
+    return static_cast<double>(n) * 16 * 16 * 2;
+}
+GQ_TARGET_END
+GQ_TARGET_AVX2
+double fma_chains_avx2(size_t n) {
+    __m256 acc[12];
+#pragma GCC unroll 12
+    for (int i = 0; i < 12; ++i) acc[i] = _mm256_set1_ps(static_cast<float>(i));
+    const __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(0.001f);
+    for (size_t k = 0; k < n; ++k) {
+#pragma GCC unroll 12
+        for (int i = 0; i < 12; ++i) asm volatile("vfmadd213ps %2, %1, %0" : "+x"(acc[i]) : "x"(x), "x"(y));
+    }
+    return static_cast<double>(n) * 12 * 8 * 2;
+}
+GQ_TARGET_END
+#endif
+
+using FmaChains = double (*)(size_t n);
+FmaChains fma_chains(std::string_view isa) {
+#if defined(__x86_64__)
+    if (isa == "avx512") return fma_chains_avx512;
+    if (isa == "avx2") return fma_chains_avx2;
+#endif
+    static_cast<void>(isa);
+    return nullptr;
+}
+
+double seconds_of(const std::function<void()>& work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double peak_gflops(const gq::Compute& compute) {
+    const FmaChains chains = fma_chains(compute.kernels.isa);
+    if (!chains) return 0;
+    constexpr size_t n = 400000;
+    double flops = 0;
+    const double seconds = seconds_of([&] {
+        compute.pool.run([&](size_t thread) {
+            const double mine = chains(n);
+            if (thread == 0) flops = mine * static_cast<double>(compute.pool.size());
+        });
+    });
+    return flops / seconds * 1e-9;
+}
+
+struct Operation {
+    const char* name;
+    double flops;
+    std::function<void()> prepare, work;
+};
+
+void measure(const gq::Compute& compute, const Operation& operation) {
+    double best = 0, peak = 0;
+    for (double spent = 0; spent < seconds_per_figure;) {
+        operation.prepare();
+        const double seconds = seconds_of(operation.work);
+        best = std::max(best, operation.flops / seconds * 1e-9);
+        peak = std::max(peak, peak_gflops(compute));
+        spent += seconds;
+    }
+    std::printf("%2zu threads  %-24s %8.1f GFLOP/s", compute.pool.size(), operation.name, best);
+    if (peak > 0) std::printf("  %5.1f %% of %.1f", 100 * best / peak, peak);
+    std::printf("\n");
+    std::fflush(stdout);
+}
+
+gq::Matrix random_matrix(size_t rows, size_t cols) {
+    std::mt19937 generator(1);
+    std::normal_distribution<float> normal;
+    gq::Matrix matrix(rows, cols);
+    std::generate_n(matrix.data(), rows * cols, [&] { return normal(generator); });
+    return matrix;
+}
+
+void nothing() {}
+
+void bench_products(const gq::Compute& compute) {
+    gq::GemmWorkspace workspace;
+    for (const size_t n : {512, 1536}) {
+        const gq::Matrix a = random_matrix(n, n), b = random_matrix(n, n);
+        gq::Matrix c(n, n);
+        const std::string name = "gemm " + std::to_string(n);
+        const double flops = 2.0 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n);
+        measure(compute, {name.c_str(), flops, nothing,
+                          [&] { gemm(compute, workspace, gq::Update::set, a.view(), b.view(), c.view()); }});
+    }
+    const size_t rows = 2048, k = 128, cols = 2048;
+    const gq::Matrix err = random_matrix(rows, k), u = random_matrix(k, cols);
+    gq::Matrix w(rows, cols);
+    measure(compute, {"gemm 2048 x 128 x 2048", 2.0 * rows * k * cols, nothing,
+                      [&] { gemm(compute, workspace, gq::Update::subtract, err.view(), u.view(), w.view()); }});
+    const size_t tokens = 512, d = 2048;
+    const gq::Matrix x = random_matrix(tokens, d);
+    gq::Matrix h(d, d);
+    measure(compute, {"syrk 2048, 512 tokens", 1.0 * tokens * d * (d + 1), nothing,
+                      [&] { syrk_upper(compute, workspace, gq::Update::add, x.view().transposed(), h.view()); }});
+}
+
+void bench_factorization(const gq::Compute& compute) {
+    constexpr size_t d = 2048;
+    gq::GemmWorkspace workspace;
+    const gq::Matrix x = random_matrix(d, d);
+    gq::Matrix h(d, d), r(d, d);
+    syrk_upper(compute, workspace, gq::Update::add, x.view().transposed(), h.view());
+    for (size_t i = 0; i < d; ++i) h(i, i) += 20;
+    const auto restore = [&] { std::copy_n(h.data(), d * d, r.data()); };
+    const double flops = 1.0 * d * d * d / 3;
+    gq::Pivot pivot;
+    measure(compute,
+            {"cholesky 2048", flops, restore, [&] { pivot = cholesky_reversed(compute, workspace, r.view()); }});
+    if (!pivot.ok) std::printf("the factorization failed\n");
+    std::copy_n(r.data(), d * d, h.data());
+    measure(compute,
+            {"triangular inverse 2048", flops, restore, [&] { pivot = invert_upper(compute, workspace, r.view()); }});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    std::vector<size_t> counts = {1, 2};
+    if (argc > 1) counts.clear();
+    for (int i = 1; i < argc; ++i) counts.push_back(std::strtoul(argv[i], nullptr, 10));
+    for (const size_t n_threads : counts) {
+        gq::ThreadPool pool(n_threads);
+        const gq::Compute compute{pool, gq::kernel_table()};
+        std::printf("%s\n", compute.kernels.isa);
+        bench_products(compute);
+        bench_factorization(compute);
+    }
+}
