@@ -69,6 +69,7 @@ int main(int argc, char** argv) {
     if (args.has("--isa")) o.isa = args.text("--isa").c_str();
     if (args.has("--report")) o.report_path = args.text("--report").c_str();
     std::signal(SIGINT, [](int) { interrupted = 1; });
+    std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error to report, not an end
     cli::check(gq_quantize(args.words()[0].c_str(), args.text("--output").c_str(), &o, print_progress, nullptr));
     std::fprintf(stderr, "wrote %s\n", args.text("--output").c_str());
 }

@@ -40,3 +40,16 @@
 
 // For the small pieces of a kernel: a call inside an inner loop would spill its accumulators.
 #define GQ_INLINE static inline __attribute__((always_inline))
+
+namespace gq {
+
+// Codes are asked for this many bytes before they are used: a page further, because the CPU's own prefetchers stop at its end.
+// The panels of a thread follow each other, so what is fetched past the end of one belongs to the next.
+inline constexpr size_t prefetch_bytes = 4096;
+
+template <size_t bytes>
+GQ_INLINE void prefetch_ahead(const std::byte* from) {
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + prefetch_bytes + i);
+}
+
+}  // namespace gq

@@ -25,7 +25,7 @@ std::string quoted(std::string_view text) {
             out += escape;
         text.remove_prefix(bytes == 0 ? 1 : bytes);
     }
-    return out + (text.empty() ? "\"" : "...\"");
+    return out + (text.empty() ? "\"" : "\"...");
 }
 
 void format_fail(FormatError::Kind kind, const char* format, ...) {

@@ -23,8 +23,8 @@ class FormatError : public std::runtime_error {
     Kind kind_;
 };
 
-// Text of a file made fit for a message: in double quotes, what is not printable as \xNN, cut after 80 bytes. To be called
-// as gq::quoted, since argument-dependent look-up also finds std::quoted.
+// Text of a file made fit for a message: in double quotes, what is not printable as \xNN, cut after 80 bytes. To be
+// called as gq::quoted, since argument-dependent look-up also finds std::quoted.
 std::string quoted(std::string_view text);
 
 // Throws FormatError with a printf-formatted message.

@@ -1,6 +1,6 @@
-// The .gq file: reader (mapped, zero-copy) and streaming writer. Layout and rules: gq_file.md, which this follows to the letter.
-// In: named tensors made of named parts, and named sections (small blobs). Out: the same, with every offset and count checked against the file.
-// Must not know what codes, grids or sections mean; it carries their names.
+// The .gq file: reader (mapped, zero-copy) and streaming writer. Layout and rules: gq_file.md, which this follows to
+// the letter. In: named tensors made of named parts, and named sections (small blobs). Out: the same, with every offset
+// and count checked against the file. Must not know what codes, grids or sections mean; it carries their names.
 #pragma once
 
 #include <cstdint>
@@ -61,9 +61,10 @@ class GqFile {
     std::vector<GqSection> sections_;
 };
 
-// Writes PATH.partial and renames it to PATH in finish(). A writer that fails or is destroyed before leaves PATH untouched and removes
-// PATH.partial; what a killed process left behind is replaced by the next writer. PATH.partial is locked: a second writer is refused.
-// Every function throws FormatError: io with the system's reason, or malformed when the reader would refuse what was passed.
+// Writes PATH.partial and renames it to PATH in finish(). A writer that fails or is destroyed before leaves PATH
+// untouched and removes PATH.partial; what a killed process left behind is replaced by the next writer. PATH.partial is
+// locked: a second writer is refused. Every function throws FormatError: io with the system's reason, or malformed when
+// the reader would refuse what was passed.
 class GqWriter {
   public:
     // The folder of path must exist; path itself must not exist or be a regular file.

@@ -7,8 +7,6 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
-#include <limits>
 
 #include "formats/format_error.h"
 #include "formats/utf8.h"

@@ -1,10 +1,10 @@
 // A tree of values to JSON text.
 // In: JsonValue. Out: UTF-8 that parse_json reads back to the same tree. Must not know any schema.
+#include "formats/json.h"
+
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 
-#include "formats/json.h"
 #include "formats/utf8.h"
 
 namespace gq {
@@ -94,22 +94,25 @@ void Writer::number(double value) {
     if (text.find_first_of(".e") == std::string_view::npos) out_ += ".0";
 }
 
+std::string control_escape(unsigned char control) {
+    constexpr const char* digits = "0123456789abcdef";
+    return {'\\', 'u', '0', '0', digits[control >> 4], digits[control & 15]};
+}
+
 void Writer::string(std::string_view text) {
     constexpr std::string_view escaped = "\"\\\b\f\n\r\t", letters = "\"\\bfnrt";
     out_ += '"';
     while (!text.empty()) {
-        const size_t bytes = utf8_sequence_bytes(text), letter = escaped.find(text[0]);
         const auto first = static_cast<unsigned char>(text[0]);
-        char code[8];
-        std::snprintf(code, sizeof code, "\\u%04X", first);
-        if (letter != std::string_view::npos)
-            (out_ += '\\') += letters[letter];
-        else if (first < 0x20)
-            out_ += code;
-        else if (bytes == 0)
-            out_ += "\xEF\xBF\xBD";
-        else
-            out_ += text.substr(0, bytes);
+        const size_t bytes = utf8_sequence_bytes(text), letter = escaped.find(text[0]);
+        if (letter != std::string_view::npos) {
+            out_ += '\\';
+            out_ += letters[letter];
+        } else if (first < 0x20) {
+            out_ += control_escape(first);
+        } else {
+            out_ += bytes == 0 ? "\xEF\xBF\xBD" : text.substr(0, bytes);
+        }
         text.remove_prefix(bytes == 0 ? 1 : bytes);
     }
     out_ += '"';

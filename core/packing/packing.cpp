@@ -103,21 +103,29 @@ void unpack_integer_panel(const PackedMatrix& matrix, size_t panel, float* out) 
 // --- float codes
 // -------------------------------------------------------------------------------------------------------------------
 
+size_t element_bytes(const Codes& codes) {
+    return codes.bits / 8;
+}
+
+// Converts only the lanes that are asked for: an embedding lookup wants one of 16.
 void unpack_float_rows(const PackedMatrix& matrix, size_t panel, size_t lane_begin, size_t lane_end, float* out,
                        size_t stride) {
-    float values[tile_values];  // (32, 16)
+    const size_t bytes = element_bytes(*matrix.codes);
+    std::byte elements[tile_cols * sizeof(float)];
     for (size_t tile = 0; tile < matrix.n_tiles(); ++tile) {
-        matrix.codes->unpack_floats(matrix.panel_codes(panel) + tile * matrix.codes->tile_bytes, tile_values, values);
+        const std::byte* from = matrix.panel_codes(panel) + tile * matrix.codes->tile_bytes;
         const size_t n_cols = std::min(tile_cols, matrix.cols - tile * tile_cols);
         for (size_t lane = lane_begin; lane < lane_end; ++lane) {
-            float* row = out + (lane - lane_begin) * stride + tile * tile_cols;
-            for (size_t k = 0; k < n_cols; ++k) row[k] = values[k * panel_rows + lane];
+            for (size_t k = 0; k < n_cols; ++k) {
+                std::copy_n(from + (k * panel_rows + lane) * bytes, bytes, elements + k * bytes);
+            }
+            matrix.codes->unpack_floats(elements, n_cols, out + (lane - lane_begin) * stride + tile * tile_cols);
         }
     }
 }
 
 const std::byte* row_major_elements(const PackedMatrix& matrix, size_t row, size_t col) {
-    return matrix.code_bytes + (row * matrix.cols + col) * (matrix.codes->bits / 8);
+    return matrix.code_bytes + (row * matrix.cols + col) * element_bytes(*matrix.codes);
 }
 
 void unpack_row_major_panel(const PackedMatrix& matrix, size_t panel, float* out) {

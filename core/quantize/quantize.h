@@ -21,9 +21,9 @@ struct QuantizeOptions {
     bool symmetric = false;
     bool act_order = true;
     unsigned embed_bits = 8;      // embedding and head; 16: floats are kept
-    std::filesystem::path calibration;  // UTF-8 text; empty: the built-in text
+    std::filesystem::path calibration = {};  // UTF-8 text; empty: the built-in text
     size_t windows = 32, window = 512;  // spread evenly over the text, stride (tokens - window) / windows
-    std::filesystem::path report;       // JSON; empty: none
+    std::filesystem::path report = {};  // JSON; empty: none
 };
 
 struct QuantizeProgress {

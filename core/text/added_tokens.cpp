@@ -40,15 +40,16 @@ size_t leading_space_end(std::string_view text) {
 
 }  // namespace
 
+std::string content_in_text(const AddedToken& token, const Normalizer& normalizer) {
+    NormalizedText content{.text = token.content, .at_start = true, .max_bytes = Vocabulary::max_token_bytes};
+    if (token.normalized) normalizer(content);
+    check_growth(content);
+    return std::move(content.text);
+}
+
 AddedTokenFinder::AddedTokenFinder(std::span<const AddedToken> tokens, bool normalized, const Normalizer& normalizer) {
     for (const AddedToken& token : tokens) {
-        if (token.normalized != normalized) continue;
-        NormalizedText content{.text = token.content, .at_start = true, .max_bytes = Vocabulary::max_token_bytes};
-        if (normalized) {
-            normalizer(content);
-            check_growth(content);
-        }
-        add(content.text, &token);
+        if (token.normalized == normalized) add(content_in_text(token, normalizer), &token);
     }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -13,6 +14,9 @@
 
 namespace gq {
 
+// How the token stands in the text that it is looked for in: as it is, or as the normalizer makes it.
+std::string content_in_text(const AddedToken& token, const Normalizer& normalizer);
+
 class AddedTokenFinder {
   public:
     // A stretch of the text: an added token, or text between two (token nullptr).
@@ -21,8 +25,7 @@ class AddedTokenFinder {
         const AddedToken* token;
     };
 
-    // Takes the tokens whose `normalized` is this; for normalized ones the content is looked for as the normalizer makes it.
-    // Keeps references to the tokens.
+    // Takes the tokens whose `normalized` is this; keeps references to them.
     AddedTokenFinder(std::span<const AddedToken> tokens, bool normalized, const Normalizer& normalizer);
 
     // Cuts the text; no part is empty. Without parse_special, special tokens are text.

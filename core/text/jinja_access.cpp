@@ -105,6 +105,7 @@ std::optional<Value> sequence_item(const Values& items, int64_t index) {
 
 std::optional<Value> find_item(Runtime& runtime, const Value& object, const Value& key) {
     if (object.is_dict()) {
+        if (!is_hashable(runtime, key)) return std::nullopt;
         const Value* value = object.dict().find_key(dict_key(runtime, key));
         return value != nullptr ? std::optional<Value>(*value) : std::nullopt;
     }
@@ -114,31 +115,25 @@ std::optional<Value> find_item(Runtime& runtime, const Value& object, const Valu
     return is_indexed ? sequence_item(object.sequence()->items, key.whole()) : std::nullopt;
 }
 
-int64_t slice_bound(const Runtime& runtime, const Value& value, int64_t otherwise) {
-    if (value.is_none()) return otherwise;
-    if (value.is_undefined()) runtime.fail_undefined(value);
-    if (!value.is_whole()) runtime.fail("the bounds of a slice must be integers or none, found '%s'", value.type_name());
-    return value.whole();
-}
-
-// The places start, start + step, … of `size` that a slice names (Python's slice.indices).
+// The places start, start + step, … that a slice names.
 struct SliceRange {
     int64_t start, step, count;
 };
 
+// Python's slice.indices. The bounds are integers or none.
 SliceRange slice_range(const Runtime& runtime, int64_t size, const Value& start, const Value& stop, const Value& step) {
-    const int64_t stride = slice_bound(runtime, step, 1);
+    const int64_t stride = step.is_none() ? 1 : step.whole();
     if (stride == 0) runtime.fail("the step of a slice cannot be zero");
     const bool backwards = stride < 0;
     const int64_t lowest = backwards ? -1 : 0, highest = backwards ? size - 1 : size;
     const auto place = [&](const Value& bound, int64_t otherwise) {
-        const int64_t given = slice_bound(runtime, bound, otherwise);
-        if (bound.is_none()) return given;
+        if (bound.is_none()) return otherwise;
+        const int64_t given = bound.whole();
         return std::clamp(given < 0 ? given + size : given, lowest, highest);
     };
     const int64_t first = place(start, backwards ? highest : lowest), last = place(stop, backwards ? lowest : highest);
-    const uint64_t distance = static_cast<uint64_t>(backwards ? first - last : last - first);
     if (backwards ? first <= last : last <= first) return {first, stride, 0};
+    const auto distance = static_cast<uint64_t>(backwards ? first - last : last - first);
     const uint64_t pace = backwards ? 0 - static_cast<uint64_t>(stride) : static_cast<uint64_t>(stride);
     return {first, stride, static_cast<int64_t>((distance - 1) / pace + 1)};
 }
@@ -184,6 +179,10 @@ Value get_item(Runtime& runtime, const Value& object, const Value& key) {
 
 Value get_slice(Runtime& runtime, const Value& object, const Value& start, const Value& stop, const Value& step) {
     if (object.is_undefined()) runtime.fail_undefined(object);
+    const auto is_bound = [](const Value& value) { return value.is_none() || value.is_whole(); };
+    if (!is_bound(start) || !is_bound(stop) || !is_bound(step)) {
+        return runtime.undefined("the bounds of a slice are integers or none");
+    }
     if (object.is_string()) {
         const int64_t size = length_of(runtime, object);
         return text_slice(runtime, object.string(), slice_range(runtime, size, start, stop, step));

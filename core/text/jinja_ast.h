@@ -113,7 +113,7 @@ struct PrintNode {
 struct ForNode {
     Target target;
     ExprPtr items, filter;  // filter may be null
-    Block body, otherwise;  // otherwise runs when there was no item
+    Block body, otherwise;  // otherwise runs when no item's body ran to its end
 };
 struct IfNode {
     struct Branch {

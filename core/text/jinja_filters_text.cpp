@@ -176,14 +176,7 @@ std::optional<double> parse_number(std::string_view text) {
     }
     if (digits.starts_with('+') && !digits.starts_with("+-")) digits.erase(0, 1);
     if (digits.find('(') != std::string::npos) return std::nullopt;  // nan(…) is C's
-    double value = 0;
-    const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    if (result.ptr != digits.data() + digits.size() || digits.empty()) return std::nullopt;
-    if (result.ec == std::errc()) return value;
-    const double limit = digits.find("e-") == std::string::npos && digits.find("E-") == std::string::npos
-                             ? std::numeric_limits<double>::infinity()
-                             : 0.0;
-    return digits[0] == '-' ? -limit : limit;
+    return read_number(digits);
 }
 
 int64_t truncated(const Runtime& runtime, double value) {

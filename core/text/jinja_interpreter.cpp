@@ -141,13 +141,16 @@ Flow Interpreter::perform(const ForNode& node) {
     auto loop = std::make_shared<Loop>();
     loop->pull = walk_filtered(node, evaluate(*node.items));
     const Finish finish{*loop};
-    while (loop->advance()) {
+    bool completed = false;  // Jinja's rule for else: no item's body was run to its end
+    Flow flow = Flow::normal;
+    while (flow != Flow::leave_loop && loop->advance()) {
         const Entered scope(*this, scope_);
         define("loop", Value(loop));
         assign(node.target, *loop->current);
-        if (execute(node.body) == Flow::leave_loop) return Flow::normal;
+        flow = execute(node.body);
+        completed |= flow == Flow::normal;
     }
-    if (loop->index0 >= 0) return Flow::normal;
+    if (completed) return Flow::normal;
     const Entered scope(*this, scope_);
     return execute(node.otherwise);
 }

@@ -267,8 +267,7 @@ bool Lexer::lex_float() {
     if (end == whole) return false;
     const std::string digits = without_underscores(source_.substr(at_, end - at_));
     Token token{Kind::number, line_, digits};
-    const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), token.number);
-    if (result.ec != std::errc()) fail("a number is too large or too small");
+    token.number = read_number(digits).value_or(0);
     tokens_.push_back(std::move(token));
     advance(end - at_);
     return true;

@@ -332,6 +332,15 @@ bool contains(Runtime& runtime, const Value& container, const Value& item) {
     runtime.fail("'in' needs a string or a container on its right, found '%s'", container.type_name());
 }
 
+bool is_hashable(Runtime& runtime, const Value& key) {
+    runtime.step();
+    if (!key.is_sequence()) return !key.is_dict() && key.depth() == 0;
+    const Sequence& sequence = *key.sequence();
+    return sequence.form == Sequence::Form::tuple &&
+           std::all_of(sequence.items.begin(), sequence.items.end(),
+                       [&](const Value& item) { return is_hashable(runtime, item); });
+}
+
 std::string dict_key(Runtime& runtime, const Value& key) {
     TextBuilder out(runtime);
     append_key(runtime, key, out);

@@ -36,6 +36,7 @@ bool contains(Runtime& runtime, const Value& container, const Value& item);
 
 // The string under which a dict files a key: equal for equal keys (1, 1.0 and true are one); an Error for what cannot be hashed.
 std::string dict_key(Runtime& runtime, const Value& key);
+bool is_hashable(Runtime& runtime, const Value& key);
 // Adds a member or replaces the value of an equal key.
 void insert(Runtime& runtime, Dict& dict, const Value& key, Value value);
 

@@ -2,7 +2,9 @@
 #include "core/text/jinja_text.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
+#include <limits>
 
 #include "core/text/jinja_case_tables.h"
 #include "core/text/unicode.h"
@@ -239,6 +241,18 @@ size_t Search::find(std::string_view text, size_t from) const {
         if (matched == needle_.size()) return i + 1 - matched;
     }
     return std::string_view::npos;
+}
+
+std::optional<double> read_number(std::string_view digits) {
+    double value = 0;
+    const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (digits.empty() || result.ptr != digits.data() + digits.size()) return std::nullopt;
+    if (result.ec == std::errc()) return value;
+    const size_t exponent = digits.find_first_of("eE");
+    const bool is_tiny = exponent == std::string_view::npos ? digits.find_first_of("123456789") > digits.find('.')
+                                                            : digits[exponent + 1] == '-';
+    const double limit = is_tiny ? 0.0 : std::numeric_limits<double>::infinity();
+    return digits[0] == '-' ? -limit : limit;
 }
 
 std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends) {

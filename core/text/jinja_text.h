@@ -60,6 +60,9 @@ class Search {
     std::vector<size_t> border_;  // of each prefix of the needle, its longest border
 };
 
+// Decimal digits with a fraction or exponent → the nearest number: infinity or zero outside of its range. Nothing for other text.
+std::optional<double> read_number(std::string_view digits);
+
 // Lines without their ends, as str.splitlines; `keep_ends` keeps them.
 std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends = false);
 

@@ -35,7 +35,11 @@ struct Tokenizer::Impl {
     const Decoder decoder;
     const AddedTokenFinder raw_finder, normalized_finder;
     const Bpe bpe;
-    std::unordered_map<TokenId, const AddedToken*> added;
+    struct Added {
+        const AddedToken* token;
+        std::string decoded;  // what the decoder is given: the content as it stands in normalized text, as the reference has it
+    };
+    std::unordered_map<TokenId, Added> added;
     std::unordered_map<std::string_view, TokenId> added_ids;
     size_t vocab_size = 0;
 };
@@ -51,7 +55,7 @@ Tokenizer::Impl::Impl(TokenizerSpec source)
       bpe(spec),
       vocab_size(spec.vocabulary.size()) {
     for (const AddedToken& token : spec.added_tokens) {
-        added[token.id] = &token;
+        added[token.id] = {&token, content_in_text(token, normalizer)};
         added_ids.emplace(token.content, token.id);
         vocab_size = std::max(vocab_size, static_cast<size_t>(token.id) + 1);
     }
@@ -134,8 +138,11 @@ std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special) c
     std::vector<std::string> tokens;
     tokens.reserve(ids.size());
     for (const TokenId id : ids) {
-        const std::string_view text = token_text(id);
-        if (!text.empty() && !(skip_special && is_special(id))) tokens.emplace_back(text);
+        const auto found = impl_->added.find(id);
+        const bool is_added = found != impl_->added.end();
+        if (skip_special && is_added && found->second.token->special) continue;
+        const std::string_view text = is_added ? std::string_view(found->second.decoded) : impl_->spec.vocabulary.text(id);
+        if (!text.empty()) tokens.emplace_back(text);
     }
     impl_->decoder(tokens);
     std::string out;
@@ -147,7 +154,7 @@ size_t Tokenizer::vocab_size() const { return impl_->vocab_size; }
 
 std::string_view Tokenizer::token_text(TokenId id) const {
     const auto found = impl_->added.find(id);
-    return found != impl_->added.end() ? found->second->content : impl_->spec.vocabulary.text(id);
+    return found != impl_->added.end() ? std::string_view(found->second.token->content) : impl_->spec.vocabulary.text(id);
 }
 
 TokenId Tokenizer::find_token(std::string_view text) const {
@@ -157,7 +164,7 @@ TokenId Tokenizer::find_token(std::string_view text) const {
 
 bool Tokenizer::is_special(TokenId id) const {
     const auto found = impl_->added.find(id);
-    return found != impl_->added.end() && found->second->special;
+    return found != impl_->added.end() && found->second.token->special;
 }
 
 TokenId Tokenizer::bos() const { return impl_->spec.bos; }

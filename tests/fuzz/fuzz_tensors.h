@@ -6,20 +6,18 @@
 
 #include "formats/checkpoint.h"
 #include "formats/format_error.h"
+#include "formats/tensor_table.h"
 
-// The bytes lie in the file, and rows either convert or are refused by FormatError; nothing reads outside.
+// The bytes lie in the file, and rows either convert or are refused by FormatError; nothing reads or writes outside.
 inline void check_tensors(std::span<const gq::SourceTensor> tensors, std::span<const std::byte> file) {
-    constexpr size_t max_floats = 1 << 16;
     for (const gq::SourceTensor& tensor : tensors) {
-        const bool inside =
-            tensor.bytes.empty() || (tensor.bytes.data() >= file.data() &&
-                                     tensor.bytes.data() + tensor.bytes.size() <= file.data() + file.size());
-        if (!inside) __builtin_trap();
-        const size_t rows = tensor.shape.empty() ? 1 : tensor.shape[0];
-        if (tensor.bytes.size() > max_floats / 8) continue;  // at least a bit an element
-        std::vector<float> out(max_floats);
+        const std::byte *begin = tensor.bytes.data(), *end = begin + tensor.bytes.size();
+        if (!tensor.bytes.empty() && (begin < file.data() || end > file.data() + file.size())) __builtin_trap();
+        size_t elements = 0;
+        if (!gq::count_elements(tensor.shape, elements)) __builtin_trap();
+        std::vector<float> out(elements);  // an element has at least a bit, so the file's size bounds this
         try {
-            gq::Checkpoint::read_rows(tensor, 0, rows, out.data());
+            gq::Checkpoint::read_rows(tensor, 0, tensor.shape.empty() ? 1 : tensor.shape[0], out.data());
         } catch (const gq::FormatError&) {
         }
     }

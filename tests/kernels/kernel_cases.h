@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "core/base/memory.h"
@@ -126,6 +127,12 @@ inline PackedCase float_case(const Codes& codes, size_t rows, size_t cols, Rando
     c.values = representable_floats(codes, rows * cols, random);
     pack_float_panels(c.values.data(), cols, rows, cols, codes, 0, c.matrix.n_panels(), c.code_bytes.data());
     return c;
+}
+
+// For messages: doctest prints a std::string, but a const char* as an address.
+inline std::string describe(const PackedMatrix& m) {
+    return std::string(m.codes->name) + " " + (m.grid ? m.grid->name : "-") + " " + std::to_string(m.rows) + " x " +
+           std::to_string(m.cols) + " group " + std::to_string(m.group);
 }
 
 // --- activations

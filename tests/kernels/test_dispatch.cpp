@@ -61,7 +61,7 @@ TEST_SUITE("kernels") {
         for (const char* isa : known_isas()) {
             if (!cpu_can_run(isa)) continue;
             const KernelTable& table = kernel_table(isa);
-            INFO("table ", isa);
+            INFO("table ", std::string(isa));
             CHECK(is_complete(table));
             CHECK(&table == &kernel_table(isa));
             std::string_view best = "scalar";  // up to `isa`, the last set with a variant
@@ -81,7 +81,7 @@ TEST_SUITE("kernels") {
         for (const KernelVariant* variant : all_variants()) {
             if (!cpu_can_run(variant->isa)) continue;
             const KernelTable& table = kernel_table(variant->isa);
-            INFO("variant ", variant->name);
+            INFO("variant ", std::string(variant->name));
             if (variant->kernels.gemv)
                 CHECK((table.gemv[codes_index(*find_codes(variant->codes))] == variant->kernels.gemv));
             if (variant->kernels.gemm_f32) CHECK((table.gemm_f32 == variant->kernels.gemm_f32));
@@ -140,7 +140,7 @@ TEST_SUITE("kernels") {
 
     TEST_CASE("every registered variant is for an instruction set and codes that exist, and provides something") {
         for (const KernelVariant* variant : all_variants()) {
-            INFO("variant ", variant->name);
+            INFO("variant ", std::string(variant->name));
             bool known = false;
             for (const char* isa : known_isas()) known |= std::string_view(isa) == variant->isa;
             CHECK(known);

@@ -83,7 +83,7 @@ TEST_SUITE("kernels") {
                             args.panel_end = panel + 1;
                             truth.gemm_u8s8(args, expanded.data());
                         }
-                        INFO("codes ", codes->name, " grid ", grid->name, " group ", group);
+                        INFO("codes ", std::string(codes->name), " grid ", std::string(grid->name), " group ", group);
                         REQUIRE(first_difference(y, expected) == y.size());
                         REQUIRE(first_difference(prefill, expected) == y.size());
                     }
@@ -130,7 +130,7 @@ TEST_SUITE("kernels") {
             args.k = padded - 17;
             args.accumulate = true;
             truth.gemm_f32(args);
-            INFO("codes ", name);
+            INFO("codes ", std::string(name));
             CHECK(first_difference(y, expected) == y.size());
             CHECK(first_difference(product, expected) == y.size());
         }

@@ -60,7 +60,7 @@ TEST_SUITE("packing") {
 
     TEST_CASE("a tile holds 512 weights of the stated width") {
         for (const Codes* codes : all_codes()) {
-            INFO("codes ", codes->name);
+            INFO("codes ", std::string(codes->name));
             CHECK(codes->tile_bytes * 8 == tile_values * codes->bits);
             CHECK((codes->pack_codes == nullptr) == codes->is_float);
             CHECK((codes->unpack_codes == nullptr) == codes->is_float);
@@ -80,7 +80,8 @@ TEST_SUITE("packing") {
                 codes->pack_codes(in, tile.data());
                 const BitPlace place = place_of(codes->bits, at / tile_cols, at % tile_cols, bit);
                 expected[place.byte] = std::byte(1u << place.bit);
-                INFO("codes ", codes->name, " row ", at / tile_cols, " input ", at % tile_cols, " bit ", bit);
+                INFO("codes ", std::string(codes->name), " row ", at / tile_cols, " input ", at % tile_cols, " bit ",
+                     bit);
                 REQUIRE(tile == expected);
             }
         }
@@ -96,7 +97,7 @@ TEST_SUITE("packing") {
                 std::memset(out, 0xee, sizeof out);
                 codes->pack_codes(in, tile.data());
                 codes->unpack_codes(tile.data(), out);
-                INFO("codes ", codes->name);
+                INFO("codes ", std::string(codes->name));
                 REQUIRE(std::memcmp(in, out, sizeof in) == 0);
             }
         }
@@ -110,7 +111,7 @@ TEST_SUITE("packing") {
             uint8_t out[tile_values];
             codes->unpack_codes(tile.data(), out);
             codes->pack_codes(out, again.data());
-            INFO("codes ", codes->name);
+            INFO("codes ", std::string(codes->name));
             CHECK(tile == again);
             for (const uint8_t code : out) REQUIRE(code < 1u << codes->bits);
         }

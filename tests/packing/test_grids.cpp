@@ -72,7 +72,7 @@ TEST_SUITE("packing") {
                 std::vector<std::byte> scales(grid->scale_bytes), zeros(grid->zero_bytes(codes->bits));
                 grid->pack_group(in, codes->bits, scales.data(), zeros.data());
                 grid->unpack_group(scales.data(), zeros.data(), codes->bits, out);
-                INFO("grid ", grid->name, " codes ", codes->name);
+                INFO("grid ", std::string(grid->name), " codes ", std::string(codes->name));
                 for (size_t row = 0; row < panel_rows; ++row) {
                     CHECK(in.scale[row] == out.scale[row]);
                     CHECK(in.zero_point[row] == out.zero_point[row]);

@@ -40,11 +40,6 @@ void for_all_cases(Check check) {
     }
 }
 
-std::string describe(const PackedMatrix& m) {
-    return std::string(m.codes->name) + " " + (m.grid ? m.grid->name : "-") + " " + std::to_string(m.rows) + " x " +
-           std::to_string(m.cols) + " group " + std::to_string(m.group);
-}
-
 std::string refusal(const char* codes, const char* grid, size_t rows, size_t cols, size_t group) {
     try {
         packed_sizes(*find_codes(codes), grid ? find_grid(grid) : nullptr, rows, cols, group);
@@ -194,7 +189,7 @@ TEST_SUITE("packing") {
                     for (size_t i = 0; i < tile_values; ++i) {
                         const size_t lane = i / tile_cols, row = panel * panel_rows + lane,
                                      col = tile * tile_cols + i % tile_cols;
-                        INFO("grid ", grid->name, " row ", row, " col ", col);
+                        INFO("grid ", std::string(grid->name), " row ", row, " col ", col);
                         if (row >= m.rows) REQUIRE(params.scale[lane] == 0.0f);
                         if (row >= m.rows && grid->has_zeros) REQUIRE(params.zero_point[lane] == 0);
                         if (row >= m.rows || col >= m.cols) REQUIRE(codes[i] == params.zero_point[lane]);

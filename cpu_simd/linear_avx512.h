@@ -1,0 +1,202 @@
+// The integer linear layer in AVX-512 with VNNI: one walk for decode and prefill, for all codes and all grids.
+// In: panels of codes that a Tile knows how to spread into 8-bit words, activations in 8 bits. Out: y under the gemv contract of kernels.h.
+// One zmm is 16 rows x 4 inputs, so a lane is a row: vpdpbusd takes it with 4 activations broadcast from memory, no sum crosses lanes, and
+// scales apply as vectors. The zero point starts the int32 sum: vpdpwssd with the block's two int16 sums. Must not know where bits lie.
+#pragma once
+
+#include <string_view>
+
+#include "cpu_simd/math_avx512.h"
+
+namespace gq::avx512 {
+
+GQ_TARGET_AVX512
+
+// What one group of one panel means, a lane a row.
+struct Group {
+    __m512 scale;
+    __m512i start;  // -zero_point, twice in int16
+};
+
+// The scales and zero points of a matrix, and who reads them. Group g of panel p has index p * n_groups + g.
+struct Groups {
+    const Grid* grid;
+    unsigned bits;
+    const std::byte* scales;
+    const std::byte* zeros;
+    size_t scale_bytes, zero_bytes;
+    void (*read)(const Groups& groups, size_t index, Group& out);
+};
+
+GQ_INLINE __m512 read_scales(const Groups& groups, size_t index) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(groups.scales + index * groups.scale_bytes)));
+}
+GQ_INLINE __m512i pair_of_negatives(__m512i zero_points) {
+    const __m512i negative = _mm512_sub_epi32(_mm512_setzero_si512(), zero_points);
+    return _mm512_mask_mov_epi16(negative, 0xaaaaaaaa, _mm512_slli_epi32(negative, 16));
+}
+
+static inline void read_symmetric(const Groups& groups, size_t index, Group& out) {
+    out.scale = read_scales(groups, index);
+    out.start = _mm512_set1_epi16(static_cast<short>(-(1 << (groups.bits - 1))));
+}
+// Byte i holds row 2i in its low nibble and row 2i + 1 in its high one.
+static inline void read_nibbles(const Groups& groups, size_t index, Group& out) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(groups.zeros + index * groups.zero_bytes));
+    const __m128i rows = _mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4));
+    out.scale = read_scales(groups, index);
+    out.start = pair_of_negatives(_mm512_cvtepu8_epi32(_mm_and_si128(rows, _mm_set1_epi8(15))));
+}
+static inline void read_bytes(const Groups& groups, size_t index, Group& out) {
+    const __m128i rows = _mm_loadu_si128(reinterpret_cast<const __m128i*>(groups.zeros + index * groups.zero_bytes));
+    out.scale = read_scales(groups, index);
+    out.start = pair_of_negatives(_mm512_cvtepu8_epi32(rows));
+}
+static inline void read_any(const Groups& groups, size_t index, Group& out) {
+    GroupParams params;
+    groups.grid->unpack_group(groups.scales + index * groups.scale_bytes, groups.zeros + index * groups.zero_bytes, groups.bits, params);
+    out.scale = _mm512_loadu_ps(params.scale);
+    out.start = pair_of_negatives(_mm512_loadu_si512(params.zero_point));
+}
+
+GQ_TARGET_END
+
+// How the grid of a matrix is read: by its own row here, else through the grid's own unpack_group.
+static inline Groups groups_of(const PackedMatrix& w) {
+    struct Row {
+        std::string_view grid;
+        unsigned max_bits;
+        decltype(Groups::read) read;
+    };
+    static constexpr Row rows[] = {{"symmetric", 8, read_symmetric}, {"zero_point", 4, read_nibbles}, {"zero_point", 8, read_bytes}};
+    const size_t zero_bytes = w.grid->has_zeros ? w.grid->zero_bytes(w.codes->bits) : 0;
+    Groups groups{w.grid, w.codes->bits, w.scales, w.zeros, w.grid->scale_bytes, zero_bytes, read_any};
+    for (const Row& row : rows) {
+        if (row.grid != w.grid->name || w.codes->bits > row.max_bits) continue;
+        groups.read = row.read;
+        break;
+    }
+    return groups;
+}
+
+GQ_TARGET_AVX512
+
+// Four activations, or two sums, of one token as every lane's word.
+GQ_INLINE __m512i broadcast_word(const void* four_bytes) {
+    int word;
+    __builtin_memcpy(&word, four_bytes, sizeof word);
+    return _mm512_set1_epi32(word);
+}
+
+// A Tile names its `bytes` for 16 rows x 32 inputs, and word(tile, j), j < 8, gives inputs 4j … 4j + 3 of the 16 rows, a code a byte.
+
+// acc[p][t] = fma(scale of the block, dot of the block, acc[p][t]) for one block of n_tokens tokens and n_panels panels, panel_bytes apart.
+// All dots run side by side: one vpdpbusd chain alone would wait 5 cycles a step. Indices are int: with size_t GCC 12 keeps a pointer per token
+// and word and fetches each from the stack.
+template <class Tile, int n_tokens, int n_panels>
+GQ_INLINE void multiply_block(const std::byte* tile, size_t panel_bytes, const Q8Rows& x, const Group (&group)[n_panels],
+                              __m512 (&acc)[n_panels][n_tokens]) {
+    __m512i dot[n_panels][n_tokens];
+#pragma GCC unroll 16
+    for (int t = 0; t < n_tokens; ++t) {
+        const __m512i sums = broadcast_word(x.sums + t * x.n_blocks * 2);
+#pragma GCC unroll 8
+        for (int p = 0; p < n_panels; ++p) dot[p][t] = _mm512_dpwssd_epi32(_mm512_setzero_si512(), group[p].start, sums);
+    }
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; ++j) {
+        __m512i codes[n_panels];
+#pragma GCC unroll 8
+        for (int p = 0; p < n_panels; ++p) codes[p] = Tile::word(tile + p * panel_bytes, j);
+#pragma GCC unroll 16
+        for (int t = 0; t < n_tokens; ++t) {
+            const __m512i values = broadcast_word(x.values + t * x.n_blocks * q8_block + 4 * j);
+#pragma GCC unroll 8
+            for (int p = 0; p < n_panels; ++p) dot[p][t] = _mm512_dpbusd_epi32(dot[p][t], codes[p], values);
+        }
+    }
+#pragma GCC unroll 16
+    for (int t = 0; t < n_tokens; ++t) {
+        const __m512 scale = _mm512_set1_ps(x.scales[t * x.n_blocks]);
+#pragma GCC unroll 8
+        for (int p = 0; p < n_panels; ++p) acc[p][t] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(dot[p][t]), acc[p][t]);
+    }
+}
+
+GQ_INLINE Q8Rows advance(const Q8Rows& x, size_t blocks) {
+    return {x.values + blocks * q8_block, x.scales + blocks, x.sums + blocks * 2, x.n_blocks};
+}
+
+// n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
+template <class Tile, int n_tokens, int n_panels>
+static void multiply(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t first_panel, size_t first_token) {
+    const PackedMatrix& w = *args.weights;
+    const size_t n_tiles = w.n_tiles(), n_groups = w.n_groups(), group_tiles = w.tiles_per_group(), panel_bytes = n_tiles * Tile::bytes;
+    const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
+    __m512 y[n_panels][n_tokens] = {}, acc[n_panels][n_tokens];
+    for (size_t g = 0, b = 0; g < n_groups; ++g) {
+        Group group[n_panels];
+        for (int p = 0; p < n_panels; ++p) {
+            groups.read(groups, (first_panel + p) * n_groups + g, group[p]);
+            for (int t = 0; t < n_tokens; ++t) acc[p][t] = _mm512_setzero_ps();
+        }
+        for (const size_t end = n_tiles - b < group_tiles ? n_tiles : b + group_tiles; b < end; ++b) {
+            const std::byte* tile = codes + b * Tile::bytes;
+            for (int p = 0; p < n_panels; ++p) prefetch_ahead<Tile::bytes>(tile + p * panel_bytes);
+            multiply_block<Tile, n_tokens, n_panels>(tile, panel_bytes, advance(x, b), group, acc);
+        }
+        for (int p = 0; p < n_panels; ++p)
+            for (int t = 0; t < n_tokens; ++t) y[p][t] = _mm512_fmadd_ps(group[p].scale, acc[p][t], y[p][t]);
+    }
+    for (int p = 0; p < n_panels; ++p) {
+        const size_t row = (first_panel + p) * panel_rows;
+        for (int t = 0; t < n_tokens; ++t)
+            _mm512_mask_storeu_ps(args.y + (first_token + t) * args.y_stride + row, first_lanes(w.rows - row), y[p][t]);
+    }
+}
+
+// All panels of args, the first of which has its codes at `codes`, times n_tokens tokens: panels side by side while that gives at most `chains`
+// sums. Besides hiding latency, each panel is a stream that the memory serves at the same time.
+template <class Tile, int chains, int n_tokens>
+static void multiply_panels(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t first_token) {
+    constexpr int n_panels = chains < n_tokens ? 1 : chains / n_tokens;
+    const size_t panel_bytes = args.weights->n_tiles() * Tile::bytes;
+    size_t p = args.panel_begin;
+    for (; args.panel_end - p >= n_panels; p += n_panels, codes += n_panels * panel_bytes)
+        multiply<Tile, n_tokens, n_panels>(args, groups, codes, p, first_token);
+    for (; n_panels > 1 && p < args.panel_end; ++p, codes += panel_bytes)
+        multiply<Tile, n_tokens, 1>(args, groups, codes, p, first_token);
+}
+
+// All tokens of args: n at a time, and those that are left in smaller numbers, the last of which must be 1.
+template <class Tile, int chains, int n, int... fewer>
+static void multiply_tokens(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t token = 0) {
+    for (; args.n_tokens - token >= n; token += n) multiply_panels<Tile, chains, n>(args, groups, codes, token);
+    if constexpr (sizeof...(fewer) > 0) multiply_tokens<Tile, chains, fewer...>(args, groups, codes, token);
+}
+
+#ifndef CHN
+#define CHN 4
+#endif
+template <class Tile>
+static void gemv(const LinearArgs& args) {
+    multiply_tokens<Tile, CHN, 4, 3, 2, 1>(args, groups_of(*args.weights), args.weights->panel_codes(args.panel_begin));
+}
+
+template <class Tile>
+static void unpack(const std::byte* panel_codes, size_t n_tiles, uint8_t* out) {
+    for (size_t i = 0; i < n_tiles; ++i) {
+        for (int j = 0; j < 8; ++j)
+            _mm512_storeu_si512(out + i * tile_values + 64 * j, Tile::word(panel_codes + i * Tile::bytes, j));
+    }
+}
+
+// The 8-bit layout: what codes_int8 stores, unpack gives and gemm_u8s8 reads.
+struct TileU8 {
+    static constexpr size_t bytes = tile_values;
+    GQ_INLINE __m512i word(const std::byte* tile, int j) { return _mm512_loadu_si512(tile + 64 * j); }
+};
+
+GQ_TARGET_END
+
+}  // namespace gq::avx512
