@@ -66,7 +66,7 @@ $(BUILD)/%.o: %.c
 
 $(BUILD)/libgq.a: $(LIB_OBJ)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	@$(AR) rcs $@ $^
 libgq.a: $(BUILD)/libgq.a
 	cp $< $@
 libgq.so: $(LIB_OBJ)

@@ -10,6 +10,14 @@ namespace gq {
 
 GQ_TARGET_AVX512
 
+// C of the tile below, a row at a time: all of it at once would take every line buffer from the loads of B. (An address
+// past the end of C is never read: a prefetch doesn't fault.)
+template <int panels>
+GQ_INLINE void prefetch_row(const float* c) {
+#pragma GCC unroll 3
+    for (int p = 0; p < panels; ++p) _mm_prefetch(c + 16 * p, _MM_HINT_T0);
+}
+
 // rows x (16 * panels) outputs; only the last panel can be narrow, by `last`. Unrolled by pragma: GCC keeps `acc` in
 // registers only where the loops over it are gone before it looks at arrays.
 template <int rows, int panels>
@@ -25,6 +33,7 @@ static void multiply_tile(const GemmF32Args& args, const float* a, const float* 
         }
     }
     for (size_t k = 0; k < args.k; ++k, b += 16) {
+        if (k % 8 == 0 && k / 8 < rows) prefetch_row<panels>(c + (rows + k / 8) * c_stride);
         __m512 column[panels];
 #pragma GCC unroll 3
         for (int p = 0; p < panels; ++p) column[p] = _mm512_loadu_ps(b + p * b_stride);

@@ -45,7 +45,10 @@ namespace gq {
 
 // Codes are asked for this many bytes before they are used: a page further, because the CPU's own prefetchers stop at its end.
 // The panels of a thread follow each other, so what is fetched past the end of one belongs to the next.
-inline constexpr size_t prefetch_bytes = 4096;
+#ifndef PFD
+#define PFD 4096
+#endif
+inline constexpr size_t prefetch_bytes = PFD;
 
 template <size_t bytes>
 GQ_INLINE void prefetch_ahead(const std::byte* from) {

@@ -114,7 +114,7 @@ typedef enum gq_kv_type { GQ_KV_F16 = 0, GQ_KV_F32 = 1 } gq_kv_type;
 
 typedef struct gq_session_options {
     size_t struct_size;
-    int32_t context;   /* positions of all sequences together; 0: the model's context_length */
+    int32_t context;   /* positions of all sequences together, in pages of 64 that each belong to one; 0: the model's context_length */
     int32_t n_threads; /* 0: gq_default_threads() */
     int32_t max_rows;  /* rows computed in one pass; longer batches are cut; 0: 512 */
     gq_kv_type kv_type;

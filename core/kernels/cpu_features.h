@@ -8,7 +8,8 @@
 namespace gq {
 
 // avx2: AVX2, FMA, F16C. avx512: F, BW, VL, DQ and VNNI on top of avx2. neon: AdvSIMD with dot product.
-bool cpu_can_run(std::string_view isa);          // "scalar" is always true; unknown names are false
-std::span<const char* const> known_isas();       // "scalar", "avx2", "avx512" | "scalar", "neon": in ascending preference for this architecture
+bool cpu_can_run(std::string_view isa);  // "scalar" is always true; unknown names are false
+std::span<const char* const>
+known_isas();  // "scalar", "avx2", "avx512" | "scalar", "neon": in ascending preference for this architecture
 
 }  // namespace gq

@@ -1,6 +1,6 @@
-// Who performs each operation: a table per instruction set, scalar first, then every registered variant that the set
-// allows. In: the name of an instruction set, or GQ_ISA, or nothing; registry.inc, which the build writes from the
-// names of cpu_simd/*.cpp. Out: a KernelTable that lives as long as the process. Must not know what any kernel does.
+// Who performs each operation: a table per instruction set; scalar first, then every variant that the set allows.
+// In: the name of an instruction set, or GQ_ISA, or nothing; registry.inc, which the build writes from cpu_simd/*.cpp.
+// Out: a KernelTable that lives as long as the process. Must not know what any kernel does.
 #include <algorithm>
 #include <cstdlib>
 #include <string>

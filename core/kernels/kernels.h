@@ -1,8 +1,10 @@
-// The door of the kernels: what each operation means, who performs it, and the table in which one performer stands for each.
-// In: pointers and shapes. Out: numbers that are equal bit by bit whichever variant computes them (the contract is stated per operation).
-// A variant is single-threaded and owns no memory; kernels_scalar.cpp is the truth. Must not know models, files or threads.
-// "fma" is one rounding, every other product and sum is rounded by itself, to nearest even. Where a contract gives a NaN, its sign and payload are
-// open (x86 and ARM make different ones) unless it says otherwise.
+// The door of the kernels: what each operation means, who performs it, and the table of who stands for what.
+// In: pointers and shapes. Out: numbers, the same bits whichever variant computes them, as stated per operation.
+// A variant is single-threaded and owns no memory; kernels_scalar.cpp is the truth.
+// Must not know models, files or threads.
+//
+// "fma" is one rounding; every other product and sum is rounded by itself, to nearest even. Where a contract gives a
+// NaN, its sign and payload are open (x86 and ARM make different ones) unless it says otherwise.
 #pragma once
 
 #include <cstddef>
@@ -20,15 +22,17 @@ inline constexpr size_t kv_page_positions = 64;
 // Activations in 8 bits, tokens one after another: x[t][c] ~ scales[t][c / 32] * values[t][c], values in [-127, 127].
 // cols are padded with zeros to a multiple of 32.
 struct Q8Rows {
-    int8_t* values = nullptr;   // (tokens, blocks * 32)
-    float* scales = nullptr;    // (tokens, blocks)
-    int16_t* sums = nullptr;    // (tokens, blocks, 2): sums of 16 values each
+    int8_t* values = nullptr;  // (tokens, blocks * 32)
+    float* scales = nullptr;   // (tokens, blocks)
+    int16_t* sums = nullptr;   // (tokens, blocks, 2): sums of 16 values each
     size_t n_blocks = 0;
 };
 
-// quantize_q8 — contract: m = the largest |x| of the block, compared as integers with the sign bit off. m infinite or NaN: scale = quiet NaN
-// 0x7fc00000, values 0. m < 1e-30: scale 0, values 0. Else scale = m / 127.0f, inverse = 127.0f / m, value = x * inverse rounded to nearest even.
-// x: (tokens, cols) with row stride x_stride.
+// quantize_q8 — x: (tokens, cols) with row stride x_stride. Contract: m = the largest |x| of the block, compared as
+// integers with the sign bit off;
+//   m infinite or NaN: scale = quiet NaN 0x7fc00000, values 0;
+//   m < 1e-30: scale 0, values 0;
+//   else: scale = m / 127.0f, inverse = 127.0f / m, value = x * inverse rounded to nearest even.
 using QuantizeQ8Fn = void (*)(const float* x, size_t x_stride, size_t n_tokens, size_t cols, const Q8Rows& out);
 
 // y[t][row] for the rows of panels [panel_begin, panel_end); y has row stride y_stride and no padding rows are written.
@@ -36,35 +40,38 @@ struct LinearArgs {
     const PackedMatrix* weights = nullptr;
     size_t panel_begin = 0, panel_end = 0;
     size_t n_tokens = 0;
-    Q8Rows q8;                // integer codes read this
-    const float* x = nullptr; // float codes read this: (tokens, 32 * n_tiles), zero-padded, row stride x_stride
+    Q8Rows q8;                 // integer codes read this
+    const float* x = nullptr;  // float codes read this: (tokens, 32 * n_tiles), zero-padded, row stride x_stride
     size_t x_stride = 0;
-    float* y = nullptr;       // (tokens, rows)
+    float* y = nullptr;  // (tokens, rows)
     size_t y_stride = 0;
 };
 
-// gemv — decode: 1 … 4 tokens at the speed of memory, more are right too. weights.layout is `panels`. Contract for integer codes, per row and token:
-//   y = 0; for ascending groups g: acc = 0; for ascending blocks b of g: i = -zero_point * sum(x_q) + sum(code * x_q) exactly in int32,
-//   acc = fma(scale_x[b], float(i), acc); then y = fma(scale[g], acc, y).
-// Contract for float codes: y = 0; for ascending k < cols padded: y = fma(w[k], x[k], y).
+// gemv — decode: 1 … 4 tokens at the speed of memory; any number gives the right result. weights.layout is `panels`.
+// Contract for integer codes, per row and token:
+//   y = 0; for ascending groups g:
+//       acc = 0; for ascending blocks b of g:
+//           i = -zero_point * sum(x_q) + sum(code * x_q), exactly in int32; acc = fma(scale_x[b], float(i), acc)
+//       y = fma(scale[g], acc, y)
+// Contract for float codes: y = 0; for ascending k < 32 * n_tiles: y = fma(w[k], x[k], y).
 using GemvFn = void (*)(const LinearArgs& args);
 
-// unpack — one panel of integer codes expanded to the 8-bit layout of codes_int8 (n_tiles * 512 bytes), codes unchanged.
+// unpack — one panel of integer codes expanded to the layout of codes_int8 (n_tiles * 512 bytes), codes unchanged.
 using UnpackFn = void (*)(const std::byte* panel_codes, size_t n_tiles, uint8_t* out);
 
-// gemm_u8s8 — prefill: the integer contract of gemv over one panel that is expanded to 8-bit layout, for any number of tokens.
-// args.panel_begin is the panel (panel_end = panel_begin + 1); scales and zero points are read from args.weights.
-// code_bits (of the original codes) bounds the codes: variants may use int16 sums where 2^bits allows.
+// gemm_u8s8 — prefill: the integer contract of gemv over one panel that unpack expanded, for any number of tokens.
+// args.panel_begin is the panel (panel_end = panel_begin + 1); scales and zero points are read from args.weights, whose
+// codes->bits bounds the codes: variants may use int16 sums where 2^bits allows.
 using GemmU8S8Fn = void (*)(const LinearArgs& args, const uint8_t* panel_u8);
 
-// gemm_f32 — C[t][j] over one or more column panels: panels[p][k][lane] is column 16 p + lane. Contract: c = start; for ascending k:
-// c = fma(panel, a, c), where start is 0, or the old C when accumulate. Only n_cols columns are written.
+// gemm_f32 — C[t][j] over one or more column panels: panels[p][k][lane] is column 16 p + lane. Contract: c = 0, or the
+// old C when accumulate; for ascending k: c = fma(panel, a, c). Only n_cols columns are written.
 struct GemmF32Args {
-    const float* a = nullptr;       // (m, k), row stride a_stride
+    const float* a = nullptr;  // (m, k), row stride a_stride
     size_t a_stride = 0;
     const float* panels = nullptr;  // (ceil(n_cols / 16), k, 16), panel stride panel_stride floats
     size_t panel_stride = 0;
-    float* c = nullptr;             // (m, n_cols), row stride c_stride
+    float* c = nullptr;  // (m, n_cols), row stride c_stride
     size_t c_stride = 0;
     size_t m = 0, n_cols = 0, k = 0;
     bool accumulate = false;
@@ -74,12 +81,14 @@ using GemmF32Fn = void (*)(const GemmF32Args& args);
 // widen_f16 — n IEEE halves to floats, exactly.
 using WidenF16Fn = void (*)(const uint16_t* halves, size_t n, float* out);
 
-// Sums over a row — in softmax_block and rms_norm: 16 lanes from zero, lane l adds elements l, l + 16, l + 32 … in ascending order (a tail goes to
-// lanes 0 …); then lane l += lane l + 8, then l + 4, l + 2, l + 1; lane 0 is the sum. exp is exp_f32 of math.h, step by step.
+// exp below is exp_f32 of math.h, step by step. Sums over a row, in softmax_block and rms_norm: 16 lanes from zero,
+// lane l adds elements l, l + 16, l + 32 … in this order (so a tail goes to lanes 0 …); then lane l += lane l + 8, then
+// l += l + 4, l += l + 2, l += l + 1; lane 0 is the sum.
 
-// softmax_block — the part of one query row in one block of 64 keys, in place: scores[j] becomes exp(scores[j] * scale - max) for
-// first <= j < last and 0 elsewhere. max: the largest scores[j] * scale in the range, NaNs passed over, a zero as +0, -infinity for an empty
-// range. Returns (max, sum of all 64). All 64 scores are read; what stands outside the range has no influence.
+// softmax_block — the part of one query row in one block of 64 keys, in place; returns (max, sum of all 64):
+//   max = the largest scores[j] * scale for first <= j < last; NaNs are passed over, a zero is +0, nothing is -infinity
+//   scores[j] = exp(scores[j] * scale - max) for first <= j < last, 0 elsewhere
+// All 64 scores are read, those outside the range without influence.
 struct SoftmaxPart {
     float max = 0, sum = 0;
 };
@@ -115,8 +124,8 @@ std::span<const KernelVariant* const> all_variants();
 
 inline constexpr size_t max_codes = 16;  // registered codes that a table has room for
 
-// Who performs each operation. gemv and unpack are indexed as all_codes(); an entry is null where codes have no such kernel:
-// then the linear driver takes unpack + gemm_u8s8 for integers and unpack_panel_f32 + gemm_f32 for floats.
+// Who performs each operation. gemv and unpack are indexed as all_codes(); an entry is null where codes have no such
+// kernel: then the linear driver takes unpack + gemm_u8s8 for integers and unpack_panel_f32 + gemm_f32 for floats.
 struct KernelTable {
     QuantizeQ8Fn quantize_q8;
     GemvFn gemv[max_codes];
@@ -132,8 +141,9 @@ struct KernelTable {
 
 size_t codes_index(const Codes& codes);  // position in all_codes()
 
-// The table for `isa`: "scalar", "avx2", "avx512", "neon", or "" for the best that this CPU can run (the variable GQ_ISA overrides "").
-// A table for avx512 also takes avx2 variants where avx512 has none. Throws Error(unsupported) for an unknown name or one this CPU can't run.
+// The table for `isa`: a name of cpu_features.h, or "" for the variable GQ_ISA, or without it the best that this CPU
+// can run. A table for avx512 also takes avx2 variants where avx512 has none. Throws Error(unsupported) for an unknown
+// name or one that this CPU can't run.
 const KernelTable& kernel_table(std::string_view isa = "");
 
 // Puts one variant's pointers into a table; tests use it to walk the registry.

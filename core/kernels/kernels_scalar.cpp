@@ -1,9 +1,8 @@
 // The truth: every operation of kernels.h in plain C++, for all registered codes. Every variant equals it bit by bit.
-// In: the arguments of kernels.h. Out: the numbers that its contracts define, by loops over 16 lanes that compilers
-// vectorise. Must not know instruction sets, models or threads.
+// In: the arguments of kernels.h. Out: the numbers of its contracts, by loops over 16 lanes that compilers vectorise.
+// Must not know instruction sets, models or threads.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <utility>
 

@@ -1,6 +1,5 @@
 // exp, sin and cos of our own: the same bits with every libm, compiler and ISA, by products and sums only (no fma).
-// In: a number. Out: a number. No branches, so that loops over them vectorise; SIMD twins repeat the steps lane by
-// lane. Must not know who asks.
+// In: a number. Out: a number. No branches: SIMD twins repeat the steps lane by lane. Must not know who asks.
 #pragma once
 
 #include <bit>

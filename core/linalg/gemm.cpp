@@ -22,7 +22,7 @@ constexpr size_t a_padding = 16;
 constexpr size_t chunk_rows = 4096;
 constexpr size_t tile_m = 144, tile_n = 384;  // multiples of triangle_block
 constexpr size_t triangle_block = 48;  // squares on the diagonal of a triangular C go through a buffer of this width
-constexpr size_t pack_rows = 64;       // rows of A per unit of packing
+constexpr size_t pack_rows = 64, pack_panels = 8;  // rows of A, panels of B per unit of packing
 
 struct Product {
     Update update;
@@ -89,11 +89,25 @@ void pack_a(const Pass& pass, size_t row_begin, size_t row_end) {
     }
 }
 
-void pack_b(const Pass& pass, size_t panel) {
-    const size_t first = panel * panel_cols, cols = std::min(panel_cols, pass.b.cols - first);
-    float* out = pass.packed_b + first * pass.k();
-    if (cols < panel_cols) std::fill_n(out, pass.k() * panel_cols, 0.0f);
-    copy_view(pass.b.block(0, first, pass.k(), cols), 1.0f, out, panel_cols);
+// Panels [begin, end). A row-major B is read along its rows, so that it arrives as a few long streams.
+void pack_b(const Pass& pass, size_t begin, size_t end) {
+    const size_t k = pass.k(), first = begin * panel_cols, cols = std::min(end * panel_cols, pass.b.cols) - first;
+    const size_t full = cols / panel_cols, rest = cols % panel_cols;
+    float* out = pass.packed_b + first * k;
+    const ConstMatrixView b = pass.b.block(0, first, k, cols);
+    if (b.col_stride == 1) {
+        for (size_t row = 0; row < k; ++row) {
+            for (size_t p = 0; p < full; ++p)
+                std::copy_n(&b(row, p * panel_cols), panel_cols, out + (p * k + row) * panel_cols);
+        }
+    } else {
+        for (size_t p = 0; p < full; ++p)
+            copy_view(b.block(0, p * panel_cols, k, panel_cols), 1.0f, out + p * k * panel_cols, panel_cols);
+    }
+    if (rest > 0) {
+        std::fill_n(out + full * k * panel_cols, k * panel_cols, 0.0f);
+        copy_view(b.block(0, full * panel_cols, k, rest), 1.0f, out + full * k * panel_cols, panel_cols);
+    }
 }
 
 void multiply(const Compute& compute, const Pass& pass, size_t row, size_t rows, size_t col, size_t cols, float* c,
@@ -138,12 +152,14 @@ void multiply_upper_tile(const Compute& compute, const Pass& pass, size_t row_be
 
 void run_pass(const Compute& compute, const Pass& pass) {
     const size_t rows = pass.c.rows, cols = pass.c.cols;
-    const size_t a_units = div_up(rows, pack_rows), panels = div_up(cols, panel_cols);
-    compute.pool.for_each(a_units + panels, [&](size_t unit, size_t) {
+    const size_t panels = div_up(cols, panel_cols), a_units = div_up(rows, pack_rows),
+                 b_units = div_up(panels, pack_panels);
+    compute.pool.for_each(a_units + b_units, [&](size_t unit, size_t) {
         if (unit < a_units) {
             pack_a(pass, unit * pack_rows, std::min(rows, (unit + 1) * pack_rows));
         } else {
-            pack_b(pass, unit - a_units);
+            const size_t panel = (unit - a_units) * pack_panels;
+            pack_b(pass, panel, std::min(panels, panel + pack_panels));
         }
     });
     const size_t down = div_up(rows, tile_m), across = div_up(cols, tile_n);

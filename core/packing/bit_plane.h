@@ -1,6 +1,6 @@
-// Planes: the one arrangement of bits from which all integer codes are built. int8, int4 and int2 are one plane, int3
-// is two. In: the codes of a tile, (16, 32), one per byte. Out: the plane's bytes, and back. Must not know scales or
-// whole matrices.
+// Planes: the one arrangement of bits of which all integer codes are made. int8, int4 and int2 are one, int3 is two.
+// In: the codes of a tile, (16, 32), one per byte. Out: the plane's bytes, and back.
+// Must not know scales or whole matrices.
 //
 // A plane of B bits per code (B = 1, 2, 4, 8) is B vectors of 64 bytes. Vector j holds one 32-bit word per row; the
 // words of the 16 rows stand side by side, so that one SIMD lane is one row. Byte b of a word has 8 / B slots, slot 0

@@ -1,27 +1,16 @@
-// f16: IEEE halves, 1024 bytes per tile of 16 rows x 32 inputs. The row-major form holds the same halves. Must not know
-// scales: there are none.
+// f16: IEEE halves; 1024 bytes per tile of 16 rows x 32 inputs.
+// The row-major form holds the same elements. Must not know scales: there are none.
 //
-//     k = 0:   | row 0 | row 1 | ... | row 15 |      2 bytes each, little-endian
-//     k = 1:   | row 0 | row 1 | ... | row 15 |
+//     k = 0:   | row 0 | row 1 | ... | row 15 |      2 bytes each, little-endian:
+//     k = 1:   | row 0 | row 1 | ... | row 15 |      sign, 5 bits of exponent, 10 of fraction
 //     ...      k = 31
-#include <cstring>
-
+#include "core/packing/float_elements.h"
 #include "core/packing/packing.h"
-#include "formats/element_type.h"
 
 namespace gq {
 namespace {
 
-void pack_f16(const float* values, size_t n, std::byte* elements) {
-    for (size_t i = 0; i < n; ++i) {
-        const uint16_t half = f32_to_f16(values[i]);
-        std::memcpy(elements + i * sizeof half, &half, sizeof half);
-    }
-}
-
-void unpack_f16(const std::byte* elements, size_t n, float* values) {
-    traits(ElementType::f16).to_f32(elements, n, values);
-}
+using Elements = FloatElements<ElementType::f16, f32_to_f16>;
 
 }  // namespace
 
@@ -32,8 +21,8 @@ extern const Codes codes_f16{
     .tile_bytes = tile_values * sizeof(uint16_t),
     .pack_codes = nullptr,
     .unpack_codes = nullptr,
-    .pack_floats = pack_f16,
-    .unpack_floats = unpack_f16,
+    .pack_floats = Elements::pack,
+    .unpack_floats = Elements::unpack,
 };
 
 }  // namespace gq

@@ -1,5 +1,5 @@
-// int2: unsigned codes of 2 bits, one plane (bit_plane.h); 128 bytes per tile of 16 rows x 32 inputs. Must not know
-// scales.
+// int2: unsigned codes of 2 bits, one plane (bit_plane.h); 128 bytes per tile of 16 rows x 32 inputs.
+// Must not know scales.
 //
 //     vector j = 0, 1, word of row r:      byte 0          byte 1          byte 2          byte 3
 //                   bits 0-1               k = 4j          k = 4j + 1      k = 4j + 2      k = 4j + 3

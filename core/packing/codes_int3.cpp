@@ -1,5 +1,5 @@
-// int3: unsigned codes of 3 bits as two planes (bit_plane.h), code = low + 4 * high; 192 bytes per tile of 16 rows x 32
-// inputs. Must not know scales.
+// int3: unsigned codes of 3 bits, two planes (bit_plane.h); 192 bytes per tile of 16 rows x 32 inputs.
+// Must not know scales. code = low + 4 * high:
 //
 //     bytes 0 ... 127: low, 2 bits: laid out as int2
 //         vector j = 0, 1, word of row r:  byte b, bits 2p, 2p + 1:  k = 4j + b + 8p     p = 0 ... 3

@@ -1,5 +1,5 @@
-// int4: unsigned codes of 4 bits, one plane (bit_plane.h); 256 bytes per tile of 16 rows x 32 inputs. Must not know
-// scales.
+// int4: unsigned codes of 4 bits, one plane (bit_plane.h); 256 bytes per tile of 16 rows x 32 inputs.
+// Must not know scales.
 //
 //     vector j = 0 ... 3, word of row r:   byte 0          byte 1          byte 2          byte 3
 //                   low nibble             k = 4j          k = 4j + 1      k = 4j + 2      k = 4j + 3

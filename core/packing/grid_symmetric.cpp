@@ -1,5 +1,5 @@
-// symmetric: value = scale * (code - 2^(bits - 1)); one half per row and group, nothing else stored. Must not know
-// codes' layout.
+// symmetric: value = scale * (code - 2^(bits - 1)); one half per row and group, nothing else stored.
+// Must not know how codes are laid out.
 //
 //     scales, per panel and group, 32 bytes:   | half of row 0 | half of row 1 | ... | half of row 15 |
 #include <algorithm>

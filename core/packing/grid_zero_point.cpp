@@ -1,5 +1,5 @@
-// zero_point: value = scale * (code - zero_point); a half and an unsigned integer per row and group. Must not know
-// codes' layout.
+// zero_point: value = scale * (code - zero_point); a half and an unsigned integer per row and group.
+// Must not know how codes are laid out.
 //
 //     scales, per panel and group, 32 bytes:          | half of row 0 | half of row 1 | ... | half of row 15 |
 //     zeros, codes of at most 4 bits, 8 bytes:        byte i:  low nibble: row 2i, high nibble: row 2i + 1

@@ -1,6 +1,6 @@
 // Cuts matrices into panels and tiles, and puts them together again. See packing.h.
-// In: logical rows and columns. Out: the parts of a packed matrix, padding included. Must not know which bit is which
-// code (codes_X.cpp) or how scales are stored (grid_X.cpp).
+// In: logical rows and columns. Out: the parts of a packed matrix, padding included.
+// Must not know which bit is which code (codes_X.cpp) or how scales are stored (grid_X.cpp).
 #include "core/packing/packing.h"
 
 #include <algorithm>

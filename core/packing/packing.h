@@ -1,7 +1,8 @@
 // The door to packed weights: which bit is which weight, and what scales and zero points mean.
-// In: codes or floats in logical (row, col) order. Out: panels of bytes in the one layout of .gq (formats/gq_file.md
-// draws it), and back. Codes (bits ↔ codes) and grids (codes ↔ values) are separate, named, and found by name; adding
-// one is one new file. Must not know files, models, kernels or ISAs.
+// In: codes or floats in logical (row, col) order.
+// Out: panels of bytes in the one layout of .gq (formats/gq_file.md draws it), and back.
+// Codes (bits ↔ codes) and grids (codes ↔ values) are separate and found by name; adding one is one new file.
+// Must not know files, models, kernels or ISAs.
 #pragma once
 
 #include <cstddef>
@@ -24,9 +25,8 @@ struct Codes {
     // Integer codes: (16, 32) codes of a tile, each < 2^bits, one per byte ↔ tile_bytes. Null for floats.
     void (*pack_codes)(const uint8_t* codes, std::byte* tile);
     void (*unpack_codes)(const std::byte* tile, uint8_t* codes);
-    // Float codes: n floats ↔ n elements of bits / 8 bytes, one after another (rounded to nearest even). Null for
-    // integers. A tile is (32, 16) elements, the order of unpack_panel_f32; a row of a row-major matrix is `cols` of
-    // them.
+    // Float codes: n floats ↔ n elements of bits / 8 bytes (rounded to nearest even). Null for integers.
+    // A tile is (32, 16) elements, the order of unpack_panel_f32; a row of a row-major matrix is `cols` elements.
     void (*pack_floats)(const float* values, size_t n, std::byte* elements);
     void (*unpack_floats)(const std::byte* elements, size_t n, float* values);
 };
@@ -56,11 +56,11 @@ std::span<const Codes* const> all_codes();
 std::span<const Grid* const> all_grids();
 
 // A packed weight matrix: a view; the bytes belong to a mapping or a buffer that must outlive it.
-// `panels`: tiles in the order panel, tile; padded to 16 rows and 32 inputs. Padding inputs of a row have code =
-// zero_point of its last group; padding rows have scale 0, zero_point 0 where the grid stores one, and code =
-// zero_point (floats: 0). So integer sums over padding are exactly 0, whatever stands in the padding of the
-// activations. `row_major`: float codes only: logical rows one after another without padding, as a float checkpoint has
-// them.
+// `panels`: tiles in the order panel, tile; padded to 16 rows and 32 inputs, in integer codes so that every sum over
+//   padding is exactly 0 whatever the activations hold there (in float codes with 0):
+//   - padding inputs of a row: code = zero_point of the row's last group;
+//   - padding rows: scale 0, zero_point 0 where the grid stores one, code = zero_point.
+// `row_major`, float codes only: logical rows one after another without padding, as a float checkpoint has them.
 struct PackedMatrix {
     enum class Layout : uint8_t { panels, row_major };
 
@@ -85,9 +85,9 @@ struct PackedMatrix {
     }
 };
 
-// Sizes of the parts of a (rows, cols) matrix in panels; grid is null for float codes only. Error(invalid_argument) on
-// overflow, a zero dimension, a group that is neither 0 nor a multiple of 32, a missing or superfluous grid: what
-// passes is safe for all of the above.
+// Sizes of the parts of a (rows, cols) matrix in panels. Error(invalid_argument) on overflow, a zero dimension, a group
+// that is neither 0 nor a multiple of 32, a grid for float codes or none for integers: a shape that passes is safe for
+// everything above and below.
 struct PackedSizes {
     size_t code_bytes = 0, scale_bytes = 0, zero_bytes = 0;
 };

@@ -1,5 +1,6 @@
-// The registered codes and grids, by name. In: registry.inc, which the build writes from the names of codes_X.cpp and
-// grid_X.cpp. Out: the lists and the look-ups of packing.h. Must not know what any of them does.
+// The registered codes and grids, by name.
+// In: registry.inc, which the build writes from the names of codes_X.cpp and grid_X.cpp.
+// Out: the lists and the look-ups of packing.h. Must not know what any of them does.
 #include "core/packing/packing.h"
 
 namespace gq {

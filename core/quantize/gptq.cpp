@@ -1,8 +1,9 @@
-// GPTQ's loop over columns, in three sizes. In: W, a PreparedHessian, options. Out: codes, scales, zero points, a report. See gptq.h.
+// GPTQ's loop over columns, in three sizes. In: W, a PreparedHessian, options. Out: codes, scales, zero points, a
+// report. See gptq.h.
 //
-//   block   128 columns: when it is done, its errors go to all columns after it, by one matrix product that all threads share
-//   step     16 columns: before they are rounded they take the errors of the block's steps before them, by the gemm_f32 kernel
-//   column   of 32 rows in lanes: it is rounded, and its error goes to the step's columns after it
+//   block   128 columns: when it is done, its errors go to all columns after it, by one matrix product that all threads
+//   share step     16 columns: before they are rounded they take the errors of the block's steps before them, by the
+//   gemm_f32 kernel column   of 32 rows in lanes: it is rounded, and its error goes to the step's columns after it
 //
 // So nearly all arithmetic is matrix products. Rows never meet: threads share them, and their number changes no bit.
 // Must not know models, files or calibration.
@@ -18,9 +19,11 @@ namespace gq {
 
 namespace {
 
-constexpr size_t lanes = 32;       // rows side by side in the inner loops, padded to a multiple; loops of 16 GCC unrolls before it vectorises
-constexpr size_t step_cols = 16;   // a panel of gemm_f32; divides every block and group
-constexpr size_t chunk_rows = 64;  // rows that go through a block together: their block of W and of errors stays in the L2 cache
+constexpr size_t lanes =
+    32;  // rows side by side in the inner loops, padded to a multiple; loops of 16 GCC unrolls before it vectorises
+constexpr size_t step_cols = 16;  // a panel of gemm_f32; divides every block and group
+constexpr size_t chunk_rows =
+    64;  // rows that go through a block together: their block of W and of errors stays in the L2 cache
 constexpr size_t max_sample = 32;  // rows that the report measures
 
 // What gptq_solve is given.
@@ -38,7 +41,8 @@ struct GridTable {
     size_t rows;
     AlignedBuffer<float> scale, zero_point;
 
-    GridTable(size_t n_groups, size_t n_rows) : rows(n_rows), scale(checked_mul(n_groups, n_rows, "grids")), zero_point(scale.size()) {
+    GridTable(size_t n_groups, size_t n_rows)
+        : rows(n_rows), scale(checked_mul(n_groups, n_rows, "grids")), zero_point(scale.size()) {
         std::fill(scale.begin(), scale.end(), 1.0f);
     }
     void set(size_t group, size_t row, const GroupGrid& grid) {
@@ -58,8 +62,9 @@ void transpose(const float* __restrict in, size_t in_stride, float* __restrict o
 }
 
 // One column of 32 rows: codes, −(w − q) / U_jj, and twice its loss. No pointer meets another.
-void round_lanes(const float* __restrict w, const float* __restrict scale, const float* __restrict zero_point, float top_code,
-                 float u_jj, uint8_t* __restrict codes, float* __restrict error, float* __restrict loss) {
+void round_lanes(const float* __restrict w, const float* __restrict scale, const float* __restrict zero_point,
+                 float top_code, float u_jj, uint8_t* __restrict codes, float* __restrict error,
+                 float* __restrict loss) {
     for (size_t lane = 0; lane < lanes; ++lane) {
         const float code = nearest_code(w[lane], scale[lane], zero_point[lane], top_code);
         error[lane] = (scale[lane] * (code - zero_point[lane]) - w[lane]) / u_jj;
@@ -111,8 +116,8 @@ class Solver {
     const size_t rows_, cols_, padded_rows_;
     QuantizedMatrix out_;
     GridTable grids_;
-    Matrix weights_;                  // (padded rows, padded cols): not yet rounded; the errors of finished blocks are in them
-    Matrix errors_;                   // (padded rows, block): −(w − q) / U_jj of the block's columns
+    Matrix weights_;  // (padded rows, padded cols): not yet rounded; the errors of finished blocks are in them
+    Matrix errors_;   // (padded rows, block): −(w − q) / U_jj of the block's columns
     AlignedBuffer<float> panels_;     // the block's U in gemm_f32's order: (block / 16, block, 16)
     AlignedBuffer<double> row_loss_;  // (padded rows)
 };
@@ -133,7 +138,8 @@ void Solver::load(const float* w) {
     });
 }
 
-// A block never ends inside a group that starts inside it: then the group's columns have all errors when its grid is found.
+// A block never ends inside a group that starts inside it: then the group's columns have all errors when its grid is
+// found.
 size_t Solver::block_end(size_t begin) const {
     const size_t end = std::min(begin + options_.block, cols_), group = options_.grid.group;
     if (options_.act_order || options_.stale_grids || group == 0 || end == cols_) return end;
@@ -154,7 +160,8 @@ void Solver::solve() {
         });
         if (n_after != 0) {
             gemm(compute_, workspace, Update::add, errors_.view().block(0, 0, padded_rows_, n),
-                 prepared_.u.view().block(begin, block.end, n, n_after), weights_.view().block(0, block.end, padded_rows_, n_after));
+                 prepared_.u.view().block(begin, block.end, n, n_after),
+                 weights_.view().block(0, block.end, padded_rows_, n_after));
         }
         begin = block.end;
     }
@@ -164,7 +171,8 @@ void Solver::pack_block(const Block& block) {
     for (size_t col = block.begin; col < block.end; col += step_cols) {
         const size_t n = std::min(step_cols, block.end - col);
         float* panel = panels_.data() + (col - block.begin) * options_.block;
-        for (size_t k = block.begin; k < col; ++k) std::copy_n(prepared_.u.row(k) + col, n, panel + (k - block.begin) * step_cols);
+        for (size_t k = block.begin; k < col; ++k)
+            std::copy_n(prepared_.u.row(k) + col, n, panel + (k - block.begin) * step_cols);
     }
 }
 
@@ -174,7 +182,8 @@ void Solver::solve_chunk(const Block& block, size_t row_begin, size_t row_end) {
         const size_t step_end = std::min(col + step_cols, block.end);
         if (!options_.act_order && options_.grid.starts_group(col)) {
             if (options_.stale_grids) fit_grids(row_begin, row_end, col);
-            take_errors(block, row_begin, row_end, block.begin, col, std::min(options_.grid.group_end(col, cols_), block.end));
+            take_errors(block, row_begin, row_end, block.begin, col,
+                        std::min(options_.grid.group_end(col, cols_), block.end));
             if (!options_.stale_grids) fit_grids(row_begin, row_end, col);
             taken = col;
         } else {
@@ -185,7 +194,8 @@ void Solver::solve_chunk(const Block& block, size_t row_begin, size_t row_end) {
 }
 
 // W[:, col … col_end) += errors of the columns from … col, times U.
-void Solver::take_errors(const Block& block, size_t row_begin, size_t row_end, size_t from, size_t col, size_t col_end) {
+void Solver::take_errors(const Block& block, size_t row_begin, size_t row_end, size_t from, size_t col,
+                         size_t col_end) {
     if (from == col) return;
     GemmF32Args args;
     args.a = errors_.row(row_begin) + (from - block.begin);
@@ -217,7 +227,8 @@ void Solver::solve_step(const Block& block, size_t row, size_t col, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         const size_t grid = options_.grid.group_of(prepared_.order[col + j]) * padded_rows_ + row;
         const float* u = prepared_.u.row(col + j) + col;
-        round_lanes(w[j], &grids_.scale[grid], &grids_.zero_point[grid], options_.grid.top_code(), u[j], codes[j], error[j], loss);
+        round_lanes(w[j], &grids_.scale[grid], &grids_.zero_point[grid], options_.grid.top_code(), u[j], codes[j],
+                    error[j], loss);
         for (size_t k = j + 1; k < n; ++k) {
             for (size_t lane = 0; lane < lanes; ++lane) w[k][lane] += error[j][lane] * u[k];
         }
@@ -235,7 +246,8 @@ QuantizedMatrix Solver::take_result() {
     for (size_t row = 0; row < rows_; ++row) {
         for (size_t group = 0; group < n_groups; ++group) {
             out_.scales[row * n_groups + group] = grids_.scale[group * padded_rows_ + row];
-            out_.zero_points[row * n_groups + group] = static_cast<uint8_t>(grids_.zero_point[group * padded_rows_ + row]);
+            out_.zero_points[row * n_groups + group] =
+                static_cast<uint8_t>(grids_.zero_point[group * padded_rows_ + row]);
         }
     }
     return std::move(out_);
@@ -246,7 +258,8 @@ struct Sample {
     std::vector<size_t> rows;
     Matrix weights;  // (rows.size(), cols)
 
-    explicit Sample(const Problem& problem) : rows(std::min(problem.rows, max_sample)), weights(rows.size(), problem.cols) {
+    explicit Sample(const Problem& problem)
+        : rows(std::min(problem.rows, max_sample)), weights(rows.size(), problem.cols) {
         for (size_t i = 0; i < rows.size(); ++i) {
             rows[i] = i * problem.rows / rows.size();
             std::copy_n(problem.w + rows[i] * problem.cols, problem.cols, weights.row(i));
@@ -260,11 +273,13 @@ void row_errors(const QuantizedMatrix& q, size_t row, const float* w, const std:
 }
 
 // Fills in the losses of q and of plain rounding, and the self-check: tr(E Hd Eᵀ)/2 = tr(E H Eᵀ)/2 + added · |E|²/2.
-// row_loss: the solver's account. What a sample tells is scaled up by loss / the sample's part of it: a row's losses go together.
-void measure(const Problem& problem, const Sample& sample, const QuantizedMatrix& q, const AlignedBuffer<double>& row_loss,
-             SolveReport& report) {
+// row_loss: the solver's account. What a sample tells is scaled up by loss / the sample's part of it: a row's losses go
+// together.
+void measure(const Problem& problem, const Sample& sample, const QuantizedMatrix& q,
+             const AlignedBuffer<double>& row_loss, SolveReport& report) {
     const size_t n = sample.rows.size();
-    const QuantizedMatrix rounded = round_to_nearest(problem.compute, sample.weights.data(), n, q.cols, problem.options.grid);
+    const QuantizedMatrix rounded =
+        round_to_nearest(problem.compute, sample.weights.data(), n, q.cols, problem.options.grid);
     Matrix errors(2 * n, q.cols);  // of q, then of plain rounding
     for (size_t i = 0; i < n; ++i) {
         row_errors(q, sample.rows[i], sample.weights.row(i), problem.prepared.dead, errors.row(i));
@@ -285,9 +300,11 @@ void measure(const Problem& problem, const Sample& sample, const QuantizedMatrix
 
 void check_arguments(const Problem& problem) {
     const size_t cols = problem.cols, factor = problem.prepared.usable ? problem.prepared.u.rows() : cols;
-    if (problem.h.rows() != cols || problem.h.cols() != cols || factor != cols || problem.prepared.dead.size() != cols) {
-        fail(Status::invalid_argument, "gptq: expected Hessians of %zu inputs, found one of %zu x %zu, prepared for %zu", cols,
-             problem.h.rows(), problem.h.cols(), problem.prepared.dead.size());
+    if (problem.h.rows() != cols || problem.h.cols() != cols || factor != cols ||
+        problem.prepared.dead.size() != cols) {
+        fail(Status::invalid_argument,
+             "gptq: expected Hessians of %zu inputs, found one of %zu x %zu, prepared for %zu", cols, problem.h.rows(),
+             problem.h.cols(), problem.prepared.dead.size());
     }
     const size_t block = problem.options.block;
     if (block == 0 || block % tile_cols != 0) {

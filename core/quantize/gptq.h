@@ -1,7 +1,7 @@
-// The solver: one weight matrix and the Hessian of its inputs → codes, scales, zero points, loss. Pure: it knows no model, file or
-// calibration. In: W (out, in), H (in, in) = 2/N Σ x xᵀ, options. Out: a QuantizedMatrix and what happened on the way.
-// Sources: GPTQ (Frantar et al., arXiv 2210.17323), loop and grids as its reference implementation except where said; U = R⁻¹ with
-// H = R Rᵀ instead of the Cholesky factor of H⁻¹, which is the same matrix.
+// The solver: one weight matrix and the Hessian of its inputs → codes, scales, zero points, loss. Pure: it knows no
+// model, file or calibration. In: W (out, in), H (in, in) = 2/N Σ x xᵀ, options. Out: a QuantizedMatrix and what
+// happened on the way. Sources: GPTQ (Frantar et al., arXiv 2210.17323), loop and grids as its reference implementation
+// except where said; U = R⁻¹ with H = R Rᵀ instead of the Cholesky factor of H⁻¹, which is the same matrix.
 #pragma once
 
 #include <cstdint>
@@ -16,31 +16,33 @@ namespace gq {
 
 struct GptqOptions {
     GridOptions grid;
-    bool act_order = true;     // columns by descending Hessian diagonal, grids from the original weights (static groups)
-    double damping = 0.01;     // of the mean diagonal, added to it; 0 … 1
-    size_t block = 128;        // columns per lazy update, a multiple of 32; changes rounding errors only
-    bool stale_grids = false;  // as the reference implementation: grids that start inside a block ignore that block's pending errors
-                               // (for comparisons; without act_order only)
+    bool act_order = true;  // columns by descending Hessian diagonal, grids from the original weights (static groups)
+    double damping = 0.01;  // of the mean diagonal, added to it; 0 … 1
+    size_t block = 128;     // columns per lazy update, a multiple of 32; changes rounding errors only
+    bool stale_grids = false;  // as the reference implementation: grids that start inside a block ignore that block's
+                               // pending errors (for comparisons; without act_order only)
 };
 
 // What a solve reports. Losses are in units of H.
 struct SolveReport {
-    double loss = 0;  // Σ (w − q)² / (2 U_jj²) over all weights, the solver's own account: tr(E Hd Eᵀ)/2 with the damped Hd
+    double loss =
+        0;  // Σ (w − q)² / (2 U_jj²) over all weights, the solver's own account: tr(E Hd Eᵀ)/2 with the damped Hd
     // Measured on up to 32 evenly spread rows and scaled up, for on all rows they would cost more than the solve:
-    double true_loss = 0;    // tr(E H Eᵀ)/2 of the result on the undamped H
-    double rtn_loss = 0;     // the same of plain rounding
+    double true_loss = 0;  // tr(E H Eᵀ)/2 of the result on the undamped H
+    double rtn_loss = 0;   // the same of plain rounding
     double check_error = 0;  // |tr(E Hd Eᵀ)/2 / loss − 1| of those rows: the self-check, rounding errors only (≲ 1e-4)
-    double damping = 0;      // that succeeded, of the mean diagonal
+    double damping = 0;  // that succeeded, of the mean diagonal
     size_t damping_retries = 0;
     size_t dead_columns = 0;        // inputs that were always zero; their weights became 0
-    bool fell_back_to_rtn = false;  // no damping made H positive definite, or H or the solve was not finite; `reason` says why. The losses
-                                    // are then those of plain rounding, 0 where H is not finite
+    bool fell_back_to_rtn = false;  // no damping made H positive definite, or H or the solve was not finite; `reason`
+                                    // says why. The losses are then those of plain rounding, 0 where H is not finite
     std::string reason;
 };
 
-// What the solves of one stage share: H prepared for one order of columns. q, k, v (gate, up) have the same input, hence the same factor.
+// What the solves of one stage share: H prepared for one order of columns. q, k, v (gate, up) have the same input,
+// hence the same factor.
 struct PreparedHessian {
-    Matrix u;                   // (cols, cols), upper triangle: H⁻¹ = Uᵀ U of the damped, ordered H. Below the diagonal: left-overs
+    Matrix u;  // (cols, cols), upper triangle: H⁻¹ = Uᵀ U of the damped, ordered H. Below the diagonal: left-overs
     std::vector<size_t> order;  // position → original column
     std::vector<uint8_t> dead;  // (cols) in original order: 1 where the diagonal is 0
     double damping = 0;         // of the mean diagonal
@@ -50,18 +52,19 @@ struct PreparedHessian {
     std::string reason;
 };
 
-// h: (cols, cols) symmetric, both triangles filled; left as it was. Damping ladder: options.damping, then × 10 while at most the mean
-// diagonal. Dead columns get the mean diagonal of the others, and the mean that damping refers to is that of the others: unlike the
-// reference (which sets them to 1) nothing here depends on the scale of H. Error(invalid_argument) where h is not square or options are
-// impossible. Peak memory: h, u, and a GemmWorkspace.
+// h: (cols, cols) symmetric, both triangles filled; left as it was. Damping ladder: options.damping, then × 10 while at
+// most the mean diagonal. Dead columns get the mean diagonal of the others, and the mean that damping refers to is that
+// of the others: unlike the reference (which sets them to 1) nothing here depends on the scale of H.
+// Error(invalid_argument) where h is not square or options are impossible. Peak memory: h, u, and a GemmWorkspace.
 PreparedHessian prepare_hessian(const Compute& compute, const Matrix& h, const GptqOptions& options);
 
 // e H eᵀ/2 for each row e of the errors E (rows, cols) of a weight matrix: what they cost at its output. h as above.
 std::vector<double> hessian_losses(const Compute& compute, const Matrix& errors, const Matrix& h);
 
-// w: (rows, cols) contiguous. h is the undamped Hessian, for the report. prepared comes from the same h, with the same damping and
-// act_order. Rows are split over threads; the result does not depend on their number. Falls back to round_to_nearest where prepared is not
-// usable. Error(numeric) as fit_grid, Error(invalid_argument) where shapes or options don't fit.
+// w: (rows, cols) contiguous. h is the undamped Hessian, for the report. prepared comes from the same h, with the same
+// damping and act_order. Rows are split over threads; the result does not depend on their number. Falls back to
+// round_to_nearest where prepared is not usable. Error(numeric) as fit_grid, Error(invalid_argument) where shapes or
+// options don't fit.
 QuantizedMatrix gptq_solve(const Compute& compute, const float* w, size_t rows, size_t cols, const Matrix& h,
                            const PreparedHessian& prepared, const GptqOptions& options, SolveReport& report);
 

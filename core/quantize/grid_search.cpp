@@ -18,7 +18,8 @@ struct Range {
     bool finite = true;       // all weights are; else low and high mean nothing
 };
 
-// The smallest range that holds the weights and 0. Sixteen lanes, so that the loop vectorises: minima don't depend on the order.
+// The smallest range that holds the weights and 0. Sixteen lanes, so that the loop vectorises: minima don't depend on
+// the order.
 Range range_of(const float* weights, size_t n) {
     constexpr size_t lanes = 16;
     constexpr uint32_t exponent = 0x7F800000;  // all ones: infinity or NaN
@@ -46,7 +47,8 @@ Range range_of(const float* weights, size_t n) {
          col + static_cast<size_t>(bad - weights), static_cast<double>(*bad));
 }
 
-// A scale >= 0 as f16 stores it: to nearest, but a subnormal never down, and never 0. Infinite where f16 has none so large.
+// A scale >= 0 as f16 stores it: to nearest, but a subnormal never down, and never 0. Infinite where f16 has none so
+// large.
 float stored_scale(float scale) {
     constexpr uint16_t smallest_normal = 0x0400;
     const uint16_t half = f32_to_f16(scale);
@@ -85,8 +87,9 @@ GroupGrid fit_grid(const float* weights, size_t n, const GridOptions& options, s
     const float scale = stored_scale((range.high - range.low) / options.top_code());
     if (!std::isfinite(scale)) {
         fail(Status::numeric,
-             "weights (%zu, %zu … %zu): expected a range whose %u-bit scale is at most 65504, the largest of f16, found %g … %g", row,
-             col, col + n - 1, options.bits, static_cast<double>(range.low), static_cast<double>(range.high));
+             "weights (%zu, %zu … %zu): expected a range whose %u-bit scale is at most 65504, the largest of f16, "
+             "found %g … %g",
+             row, col, col + n - 1, options.bits, static_cast<double>(range.low), static_cast<double>(range.high));
     }
     if (options.symmetric) return {scale, middle};
     return {scale, static_cast<uint8_t>(nearest_code(-range.low, scale, 0, options.top_code()))};
@@ -99,14 +102,16 @@ QuantizedMatrix::QuantizedMatrix(size_t n_rows, size_t n_cols, const GridOptions
     }
     if (bits < 2 || bits > 8) fail(Status::invalid_argument, "bits of a code: expected 2 to 8, found %u", bits);
     if (group % tile_cols != 0) {
-        fail(Status::invalid_argument, "group: expected a multiple of %zu, or 0 for the whole row, found %zu", tile_cols, group);
+        fail(Status::invalid_argument, "group: expected a multiple of %zu, or 0 for the whole row, found %zu",
+             tile_cols, group);
     }
     codes = AlignedBuffer<uint8_t>(checked_mul(rows, cols, "codes"));
     scales = AlignedBuffer<float>(checked_mul(rows, n_groups(), "scales"));
     zero_points = AlignedBuffer<uint8_t>(scales.size());
 }
 
-QuantizedMatrix round_to_nearest(const Compute& compute, const float* w, size_t rows, size_t cols, const GridOptions& grid) {
+QuantizedMatrix round_to_nearest(const Compute& compute, const float* w, size_t rows, size_t cols,
+                                 const GridOptions& grid) {
     QuantizedMatrix out(rows, cols, grid);
     compute.pool.for_ranges(rows, 1, [&](size_t begin, size_t end, size_t) {
         for (size_t row = begin; row < end; ++row) round_row(w + row * cols, row, grid, out);

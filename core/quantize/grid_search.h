@@ -1,7 +1,8 @@
 // Grids: the scale and zero point that stand for a group of weights, and plain rounding onto them (RTN).
 // In: floats of a weight matrix W (out, in). Out: scales, zero points, codes. Must not know Hessians, models or files.
-// Source: the grid of GPTQ's reference implementation (Frantar et al., arXiv 2210.17323), except that a symmetric grid of a
-// group with one sign is still symmetric (there it loses half of its codes), and that scales are rounded as they are stored.
+// Source: the grid of GPTQ's reference implementation (Frantar et al., arXiv 2210.17323), except that a symmetric grid
+// of a group with one sign is still symmetric (there it loses half of its codes), and that scales are rounded as they
+// are stored.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,9 @@ struct GridOptions {
     size_t n_groups(size_t cols) const { return group == 0 ? 1 : div_up(cols, group); }
     size_t group_of(size_t col) const { return group == 0 ? 0 : col / group; }
     bool starts_group(size_t col) const { return group == 0 ? col == 0 : col % group == 0; }
-    size_t group_end(size_t begin, size_t cols) const { return group == 0 || cols - begin < group ? cols : begin + group; }
+    size_t group_end(size_t begin, size_t cols) const {
+        return group == 0 || cols - begin < group ? cols : begin + group;
+    }
 };
 
 // value = scale * (code - zero_point), code and zero_point in [0, 2^bits - 1]; scale finite and above 0, exact in f16.
@@ -31,12 +34,14 @@ struct GroupGrid {
     uint8_t zero_point = 0;
 };
 
-// The grid that spans the n weights of a group, and 0: 0 is always a value of it. A group of zeros gets scale 1. Subnormal
-// f16 scales are rounded up, for their few bits would cut off the end of the range. Error(numeric) where a weight is not finite or the
-// scale is larger than f16 holds; it names the weight by (row, col), the place of weights[0] in its matrix.
+// The grid that spans the n weights of a group, and 0: 0 is always a value of it. A group of zeros gets scale 1.
+// Subnormal f16 scales are rounded up, for their few bits would cut off the end of the range. Error(numeric) where a
+// weight is not finite or the scale is larger than f16 holds; it names the weight by (row, col), the place of
+// weights[0] in its matrix.
 GroupGrid fit_grid(const float* weights, size_t n, const GridOptions& options, size_t row, size_t col);
 
-// round(w / scale) + zero_point, ties to even, clamped to the codes: as a float, so that loops over it vectorise. NaN gives code 0.
+// round(w / scale) + zero_point, ties to even, clamped to the codes: as a float, so that loops over it vectorise. NaN
+// gives code 0.
 inline float nearest_code(float w, float scale, float zero_point, float top_code) {
     constexpr float rounder = 0x1.8p+23f;  // t + rounder has no bits below 1: the addition rounds t, |t| < 2^22
     const float steps = w / scale, low = -zero_point, high = top_code - zero_point;
@@ -65,6 +70,7 @@ struct QuantizedMatrix {
 };
 
 // Rounds to nearest on the grid of each group; no Hessian. w: (rows, cols) contiguous. Error(numeric) as fit_grid.
-QuantizedMatrix round_to_nearest(const Compute& compute, const float* w, size_t rows, size_t cols, const GridOptions& grid);
+QuantizedMatrix round_to_nearest(const Compute& compute, const float* w, size_t rows, size_t cols,
+                                 const GridOptions& grid);
 
 }  // namespace gq

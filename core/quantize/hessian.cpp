@@ -1,5 +1,5 @@
-// The Hessian's side of GPTQ: order of columns, dead inputs, damping, factor; and what errors cost. In: H of a layer's inputs.
-// Out: a PreparedHessian that all solves with these inputs share. Must not know weights or grids. See gptq.h.
+// The Hessian's side of GPTQ: order of columns, dead inputs, damping, factor; and what errors cost. In: H of a layer's
+// inputs. Out: a PreparedHessian that all solves with these inputs share. Must not know weights or grids. See gptq.h.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -25,11 +25,13 @@ void check_arguments(const Matrix& h, const GptqOptions& options) {
         fail(Status::invalid_argument, "hessian: expected a square matrix, found %zu x %zu", h.rows(), h.cols());
     }
     if (!(options.damping >= 0 && options.damping <= largest_damping)) {
-        fail(Status::invalid_argument, "damping: expected a share of the mean diagonal from 0 to 1, found %g", options.damping);
+        fail(Status::invalid_argument, "damping: expected a share of the mean diagonal from 0 to 1, found %g",
+             options.damping);
     }
 }
 
-// Marks dead inputs and returns the mean diagonal of the others. Not finite numbers and negative diagonals are given in `reason`.
+// Marks dead inputs and returns the mean diagonal of the others. Not finite numbers and negative diagonals are given in
+// `reason`.
 double inspect(const Matrix& h, std::vector<uint8_t>& dead, std::string& reason) {
     const size_t n = h.rows();
     double sum = 0;
@@ -53,7 +55,8 @@ double inspect(const Matrix& h, std::vector<uint8_t>& dead, std::string& reason)
     return n_live == 0 ? 0 : sum / static_cast<double>(n_live);
 }
 
-// The upper triangle of H with its rows and columns in `order`, dead diagonals replaced by the mean, `added` on the diagonal.
+// The upper triangle of H with its rows and columns in `order`, dead diagonals replaced by the mean, `added` on the
+// diagonal.
 void damped_upper(const Compute& compute, const Matrix& h, const PreparedHessian& prepared, double mean, Matrix& out) {
     compute.pool.for_each(h.rows(), [&](size_t i, size_t) {
         const float* from = h.row(prepared.order[i]);
@@ -88,8 +91,8 @@ PreparedHessian prepare_hessian(const Compute& compute, const Matrix& h, const G
         if (out.usable) return out;
         if (out.damping >= largest_damping) break;
     }
-    out.reason = "the Hessian is not positive definite with any damping: pivot " + std::to_string(pivot.index) + " was " +
-                 std::to_string(pivot.value);
+    out.reason = "the Hessian is not positive definite with any damping: pivot " + std::to_string(pivot.index) +
+                 " was " + std::to_string(pivot.value);
     out.u = Matrix();
     return out;
 }

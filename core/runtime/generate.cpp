@@ -41,7 +41,7 @@ void write_answer(const LoadedModel& loaded, Session& session, SequenceId sequen
         const std::string text = decoder.push(token);
         if (on_text && on_text(text, token)) return FinishReason::callback;
         if (result.n_generated == options.max_tokens) return FinishReason::length;
-        if (session.length(sequence) == session.context()) return FinishReason::context;
+        if (!session.has_room(sequence, 1)) return FinishReason::context;
         return std::nullopt;
     };
     while (true) {
@@ -62,11 +62,12 @@ void write_answer(const LoadedModel& loaded, Session& session, SequenceId sequen
 
 GenerateResult generate(const LoadedModel& loaded, Session& session, SequenceId sequence, std::span<const int32_t> prompt,
                         const GenerateOptions& options, const TextCallback& on_text) {
+    Sampler sampler(options.sampler);
     const size_t start = session.length(sequence);
     if (prompt.empty()) fail(Status::invalid_argument, "prompt: at least one token expected, found none");
-    if (start + prompt.size() > session.context())
-        fail(Status::context_full, "prompt: %zu tokens after %zu in the sequence, the context holds %zu", prompt.size(), start, session.context());
-    Sampler sampler(options.sampler);
+    if (!session.has_room(sequence, prompt.size()))
+        fail(Status::context_full, "prompt: %zu tokens after %zu in the sequence do not fit; the context holds %zu, in pages of %zu, for all sequences",
+             prompt.size(), start, session.context(), kv_page_positions);
     GenerateResult result;
     result.n_prompt = prompt.size();
     const auto prompt_start = Clock::now();

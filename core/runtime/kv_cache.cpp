@@ -61,6 +61,12 @@ void KvCache::reserve(SequenceId id, size_t n_positions) {
     }
 }
 
+bool KvCache::has_room(SequenceId id, size_t n_positions) const {
+    const auto found = sequences_.find(id);
+    const size_t held = found == sequences_.end() ? 0 : found->second.pages.size();
+    return div_up(n_positions, kv_page_positions) <= held + (max_pages_ - in_use_);
+}
+
 std::byte* const* KvCache::pages(SequenceId sequence) const { return sequences_.at(sequence).pages.data(); }
 
 void KvCache::commit(SequenceId sequence, size_t n_positions) { sequences_[sequence].length = n_positions; }

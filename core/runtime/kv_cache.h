@@ -26,6 +26,7 @@ class KvCache {
     // Makes room for positions [0, n) of a sequence; length() stays until commit(). Error(context_full) when the budget is spent:
     // pages taken for this call are given back first.
     void reserve(SequenceId sequence, size_t n_positions);
+    bool has_room(SequenceId sequence, size_t n_positions) const;  // whether reserve() would succeed
     std::byte* const* pages(SequenceId sequence) const;
     void commit(SequenceId sequence, size_t n_positions);  // length() = n_positions
 

@@ -32,6 +32,11 @@ size_t Session::bytes_needed(const Model& model, const SessionOptions& options) 
     return pages + SlotMemory::bytes_needed(model.network, std::clamp<size_t>(options.max_rows, 1, context)) + model.params.vocab * sizeof(float);
 }
 
+bool Session::has_room(SequenceId sequence, size_t n) const {
+    const size_t end = cache_.length(sequence) + n;
+    return end <= context_ && cache_.has_room(sequence, end);
+}
+
 void Session::check(std::span<const BatchRow> batch) const {
     std::map<SequenceId, size_t> next;
     for (size_t i = 0; i < batch.size(); ++i) {

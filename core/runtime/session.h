@@ -42,6 +42,8 @@ class Session {
 
     size_t context() const { return context_; }
     size_t length(SequenceId sequence) const { return cache_.length(sequence); }
+    // Whether the sequence can grow by n tokens: the context is shared, in pages of 64 positions.
+    bool has_room(SequenceId sequence, size_t n) const;
     void truncate(SequenceId sequence, size_t n_positions) { cache_.truncate(sequence, n_positions); }
     void fork(SequenceId from, SequenceId to) { cache_.fork(from, to); }
 

@@ -120,15 +120,21 @@ struct SliceRange {
     int64_t start, step, count;
 };
 
-// Python's slice.indices. The bounds are integers or none.
+int64_t slice_bound(const Runtime& runtime, const Value& value) {
+    if (value.is_undefined()) runtime.fail_undefined(value);
+    if (!value.is_whole()) runtime.fail("the bounds of a slice are integers or none, found '%s'", value.type_name());
+    return value.whole();
+}
+
+// Python's slice.indices.
 SliceRange slice_range(const Runtime& runtime, int64_t size, const Value& start, const Value& stop, const Value& step) {
-    const int64_t stride = step.is_none() ? 1 : step.whole();
+    const int64_t stride = step.is_none() ? 1 : slice_bound(runtime, step);
     if (stride == 0) runtime.fail("the step of a slice cannot be zero");
     const bool backwards = stride < 0;
     const int64_t lowest = backwards ? -1 : 0, highest = backwards ? size - 1 : size;
     const auto place = [&](const Value& bound, int64_t otherwise) {
         if (bound.is_none()) return otherwise;
-        const int64_t given = bound.whole();
+        const int64_t given = slice_bound(runtime, bound);
         return std::clamp(given < 0 ? given + size : given, lowest, highest);
     };
     const int64_t first = place(start, backwards ? highest : lowest), last = place(stop, backwards ? lowest : highest);
@@ -179,16 +185,12 @@ Value get_item(Runtime& runtime, const Value& object, const Value& key) {
 
 Value get_slice(Runtime& runtime, const Value& object, const Value& start, const Value& stop, const Value& step) {
     if (object.is_undefined()) runtime.fail_undefined(object);
-    const auto is_bound = [](const Value& value) { return value.is_none() || value.is_whole(); };
-    if (!is_bound(start) || !is_bound(stop) || !is_bound(step)) {
-        return runtime.undefined("the bounds of a slice are integers or none");
-    }
     if (object.is_string()) {
         const int64_t size = length_of(runtime, object);
         return text_slice(runtime, object.string(), slice_range(runtime, size, start, stop, step));
     }
     if (!object.is_sequence() || !object.sequence()->is_indexed()) {
-        return runtime.undefined(object_name(object) + " has no slices");
+        runtime.fail("a value of type '%s' has no slices", object.type_name());
     }
     const Sequence& sequence = *object.sequence();
     const SliceRange range = slice_range(runtime, static_cast<int64_t>(sequence.items.size()), start, stop, step);

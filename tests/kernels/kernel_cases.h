@@ -1,6 +1,6 @@
-// Material for tests of kernels and of what stands on them: random packed matrices, activations with special values,
-// comparison by bits. In: shapes and a seed. Out: objects that own their memory; the same on every machine. Must not
-// know which kernel is under test.
+// Material for tests of kernels and of what stands on them: packed matrices, activations, comparison by bits.
+// In: shapes and a seed. Out: objects that own their memory, the same on every machine.
+// Must not know which kernel is under test.
 #pragma once
 
 #include <bit>

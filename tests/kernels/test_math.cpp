@@ -1,5 +1,4 @@
-// exp, sin and cos against the C library in double, at their borders, and as the same bits on every machine and
-// compiler.
+// exp, sin and cos against the C library in double, at their borders, and as the same bits everywhere.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -1,6 +1,6 @@
-// The registry walk: every registered kernel variant that this CPU can run equals the scalar truth bit by bit, over
-// sizes, tails, odd shapes, 1 … 67 tokens, all groups, grids and codes, extreme codes and activations. Variants that
-// can't run here are printed. A new variant is tested by being registered.
+// The registry walk: every kernel variant that this CPU can run equals the scalar truth bit by bit.
+// Over sizes, tails, odd shapes, 1 ... 67 tokens, all groups, grids and codes, extreme codes and activations.
+// Variants that can't run here are printed. A new variant is tested by being registered.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Whole matrices: sizes, refusals, padding, and every way back to floats, for all codes, grids and groups over odd
-// shapes.
+// Whole matrices: sizes, refusals, padding, and every way back to floats.
+// For all codes, grids and groups over odd shapes.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// The solver against an independent one in double (below), against tests/golden/gptq.inc, and what must hold whatever the numbers are.
+// The solver against an independent one in double (below), against tests/golden/gptq.inc, and what must hold whatever
+// the numbers are.
 #include "core/quantize/gptq.h"
 
 #include <doctest/doctest.h>
@@ -19,7 +20,8 @@ namespace {
 struct Machine {
     ThreadPool pool;
     Compute compute;
-    explicit Machine(size_t n_threads = 1, const KernelTable& kernels = kernel_table()) : pool(n_threads), compute{pool, kernels} {}
+    explicit Machine(size_t n_threads = 1, const KernelTable& kernels = kernel_table())
+        : pool(n_threads), compute{pool, kernels} {}
 };
 
 // The generator of tests/golden/make_gptq_goldens.py.
@@ -37,8 +39,8 @@ struct Problem {
     Matrix h;
 };
 
-// W uniform in ±1/4; H = 2/N Σ x xᵀ of correlated inputs, one in 16 of them large: small integers, so that both are exact where
-// n_tokens is a power of two. Fewer tokens than columns make H singular.
+// W uniform in ±1/4; H = 2/N Σ x xᵀ of correlated inputs, one in 16 of them large: small integers, so that both are
+// exact where n_tokens is a power of two. Fewer tokens than columns make H singular.
 Problem make_problem(size_t rows, size_t cols, size_t n_tokens, uint32_t seed) {
     Numbers numbers{seed};
     Problem problem{rows, cols, std::vector<float>(rows * cols), Matrix(cols, cols)};
@@ -46,12 +48,14 @@ Problem make_problem(size_t rows, size_t cols, size_t n_tokens, uint32_t seed) {
     std::vector<int> noise(cols + 3), x(cols), sums(cols * cols);
     for (size_t t = 0; t < n_tokens; ++t) {
         for (int& value : noise) value = numbers.below(9) - 4;
-        for (size_t j = 0; j < cols; ++j) x[j] = (noise[j] + 2 * noise[j + 1] + 2 * noise[j + 2] + noise[j + 3]) * (j % 16 == 5 ? 4 : 1);
+        for (size_t j = 0; j < cols; ++j)
+            x[j] = (noise[j] + 2 * noise[j + 1] + 2 * noise[j + 2] + noise[j + 3]) * (j % 16 == 5 ? 4 : 1);
         for (size_t i = 0; i < cols; ++i) {
             for (size_t j = 0; j < cols; ++j) sums[i * cols + j] += x[i] * x[j];
         }
     }
-    for (size_t i = 0; i < cols * cols; ++i) problem.h.data()[i] = static_cast<float>(sums[i] * 2.0 / static_cast<double>(n_tokens));
+    for (size_t i = 0; i < cols * cols; ++i)
+        problem.h.data()[i] = static_cast<float>(sums[i] * 2.0 / static_cast<double>(n_tokens));
     return problem;
 }
 
@@ -63,7 +67,8 @@ struct Solved {
 Solved solve(const Problem& problem, const GptqOptions& options, const Machine& machine = Machine()) {
     const PreparedHessian prepared = prepare_hessian(machine.compute, problem.h, options);
     Solved solved;
-    solved.q = gptq_solve(machine.compute, problem.w.data(), problem.rows, problem.cols, problem.h, prepared, options, solved.report);
+    solved.q = gptq_solve(machine.compute, problem.w.data(), problem.rows, problem.cols, problem.h, prepared, options,
+                          solved.report);
     return solved;
 }
 
@@ -78,7 +83,8 @@ double loss_of(const Problem& problem, const QuantizedMatrix& q) {
     double loss = 0;
     std::vector<double> e(problem.cols);
     for (size_t row = 0; row < problem.rows; ++row) {
-        for (size_t c = 0; c < problem.cols; ++c) e[c] = static_cast<double>(q.value(row, c)) - problem.w[row * problem.cols + c];
+        for (size_t c = 0; c < problem.cols; ++c)
+            e[c] = static_cast<double>(q.value(row, c)) - problem.w[row * problem.cols + c];
         for (size_t i = 0; i < problem.cols; ++i) {
             for (size_t j = 0; j < problem.cols; ++j) loss += e[i] * e[j] * problem.h(i, j) / 2;
         }
@@ -86,8 +92,9 @@ double loss_of(const Problem& problem, const QuantizedMatrix& q) {
     return loss;
 }
 
-// --- the independent solver: no factor, no blocks. The inverse of the damped H is found by Gauss-Jordan elimination; after each
-// column, that column is eliminated from the inverse (the update of Optimal Brain Surgeon that GPTQ's Cholesky factor stands for).
+// --- the independent solver: no factor, no blocks. The inverse of the damped H is found by Gauss-Jordan elimination;
+// after each column, that column is eliminated from the inverse (the update of Optimal Brain Surgeon that GPTQ's
+// Cholesky factor stands for).
 
 using DoubleMatrix = std::vector<std::vector<double>>;
 
@@ -127,13 +134,15 @@ NaiveResult solve_naively(const Problem& problem, const GptqOptions& options) {
     std::vector<size_t> order(n);
     std::iota(order.begin(), order.end(), size_t{0});
     if (options.act_order) {
-        std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return problem.h(a, a) > problem.h(b, b); });
+        std::stable_sort(order.begin(), order.end(),
+                         [&](size_t a, size_t b) { return problem.h(a, a) > problem.h(b, b); });
     }
     double mean = 0;
     for (size_t i = 0; i < n; ++i) mean += problem.h(i, i) / static_cast<double>(n);
     DoubleMatrix inverse(n, std::vector<double>(n));
     for (size_t i = 0; i < n; ++i) {
-        for (size_t j = 0; j < n; ++j) inverse[i][j] = problem.h(order[i], order[j]) + (i == j ? options.damping * mean : 0);
+        for (size_t j = 0; j < n; ++j)
+            inverse[i][j] = problem.h(order[i], order[j]) + (i == j ? options.damping * mean : 0);
     }
     inverse = inverse_of(inverse);
 
@@ -141,7 +150,8 @@ NaiveResult solve_naively(const Problem& problem, const GptqOptions& options) {
     NaiveResult out{std::vector<int>(problem.rows * n), std::vector<DoubleGrid>(problem.rows * grid.n_groups(n))};
     const auto fit = [&](size_t row, size_t col) {
         const size_t end = grid.group_end(col, n);
-        std::vector<float> members(w[row].begin() + static_cast<ptrdiff_t>(col), w[row].begin() + static_cast<ptrdiff_t>(end));
+        std::vector<float> members(w[row].begin() + static_cast<ptrdiff_t>(col),
+                                   w[row].begin() + static_cast<ptrdiff_t>(end));
         const GroupGrid found = fit_grid(members.data(), members.size(), grid, row, col);
         out.grids[row * grid.n_groups(n) + grid.group_of(col)] = {found.scale, static_cast<double>(found.zero_point)};
     };
@@ -189,14 +199,16 @@ std::string error_of(Status status, Call call) {
     return "no error";
 }
 
-bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const char* part) {
+    return text.find(part) != std::string::npos;
+}
 
 }  // namespace
 
 TEST_SUITE("quantize") {
-    // A value near a tie may be rounded the other way in float, and a grid near a change may move: what follows in that row then
-    // differs. Float's errors are about 1e-6 of the range, 3e-4 steps at 8 bits; with 192 values in a row, one row in ten may
-    // differ. At fewer bits nearly none does. A broken solver differs in every row.
+    // A value near a tie may be rounded the other way in float, and a grid near a change may move: what follows in that
+    // row then differs. Float's errors are about 1e-6 of the range, 3e-4 steps at 8 bits; with 192 values in a row, one
+    // row in ten may differ. At fewer bits nearly none does. A broken solver differs in every row.
     TEST_CASE("gptq equals elimination in double: bits x groups x grids x orders") {
         const Problem problem = make_problem(24, 192, 512, 11);
         size_t n_different = 0, n_rows = 0;
@@ -224,7 +236,8 @@ TEST_SUITE("quantize") {
     }
 
     TEST_CASE("gptq equals the golden results of numpy in double") {
-        const Problem problem = make_problem(golden::gptq_rows, golden::gptq_cols, golden::gptq_tokens, golden::gptq_seed);
+        const Problem problem =
+            make_problem(golden::gptq_rows, golden::gptq_cols, golden::gptq_tokens, golden::gptq_seed);
         for (const golden::Gptq& expected : golden::gptq) {
             const GptqOptions options{.grid = {expected.bits, expected.group, expected.symmetric},
                                       .act_order = expected.act_order,
@@ -276,7 +289,8 @@ TEST_SUITE("quantize") {
                     size_t different = 0;
                     for (size_t row = 0; row < problem.rows; ++row) {
                         const uint8_t* codes = &usual.q.codes[row * problem.cols];
-                        different += std::equal(codes, codes + problem.cols, &other.q.codes[row * problem.cols]) ? 0 : 1;
+                        different +=
+                            std::equal(codes, codes + problem.cols, &other.q.codes[row * problem.cols]) ? 0 : 1;
                     }
                     CAPTURE(group);
                     CAPTURE(block);
@@ -305,7 +319,8 @@ TEST_SUITE("quantize") {
         const std::vector<size_t> dead{0, 33, 159};
         for (const size_t d : dead) {
             for (size_t i = 0; i < problem.cols; ++i) problem.h(d, i) = problem.h(i, d) = 0;
-            for (size_t row = 0; row < problem.rows; ++row) problem.w[row * problem.cols + d] = 7.0f;  // would spoil its group's grid
+            for (size_t row = 0; row < problem.rows; ++row)
+                problem.w[row * problem.cols + d] = 7.0f;  // would spoil its group's grid
         }
         for (const bool act_order : {false, true}) {
             const GptqOptions options{.grid = {4, 32, false}, .act_order = act_order};
@@ -316,10 +331,12 @@ TEST_SUITE("quantize") {
             for (size_t row = 0; row < problem.rows; ++row) {
                 for (const size_t d : dead) REQUIRE(solved.q.value(row, d) == 0.0f);
             }
-            CHECK(*std::max_element(solved.q.scales.begin(), solved.q.scales.end()) < 0.1f);  // range ±1/4 and what errors add
+            CHECK(*std::max_element(solved.q.scales.begin(), solved.q.scales.end()) <
+                  0.1f);  // range ±1/4 and what errors add
             Problem scaled = make_problem(20, 160, 512, 15);
             scaled.w = problem.w;
-            for (size_t i = 0; i < problem.cols * problem.cols; ++i) scaled.h.data()[i] = problem.h.data()[i] * 0x1p-20f;
+            for (size_t i = 0; i < problem.cols * problem.cols; ++i)
+                scaled.h.data()[i] = problem.h.data()[i] * 0x1p-20f;
             const Solved small = solve(scaled, options);
             CHECK(same(small.q, solved.q));
             CHECK(small.report.loss == solved.report.loss * 0x1p-20);
@@ -333,10 +350,14 @@ TEST_SUITE("quantize") {
         CHECK(solved.report.damping == 0.01);
         CHECK(solved.report.damping_retries == 0);
         CHECK(solved.report.check_error < 1e-4);  // the smallest eigenvalue is the damping: larger rounding errors
-        CHECK(loss_of(problem, solved.q) < loss_of(problem, round_to_nearest(Machine().compute, problem.w.data(), 16, 128, {4, 32, false})));
+        CHECK(loss_of(problem, solved.q) <
+              loss_of(problem, round_to_nearest(Machine().compute, problem.w.data(), 16, 128, {4, 32, false})));
 
-        Problem twins = make_problem(16, 128, 512, 16);  // two equal inputs: the pivot is exactly 0
-        for (size_t i = 0; i < twins.cols; ++i) twins.h(i, 127) = twins.h(127, i) = i < 127 ? twins.h(i, 126) : twins.h(126, 126);
+        Problem twins = make_problem(
+            16, 128, 512, 16);  // two inputs are equal, and uncorrelated with the others: one pivot is exactly 0
+        for (const size_t twin : {126, 127}) {
+            for (size_t i = 0; i < twins.cols; ++i) twins.h(i, twin) = twins.h(twin, i) = i < 126 ? 0.0f : 4.0f;
+        }
         const Solved retried = solve(twins, {.grid = {4, 32, false}, .damping = 0});
         CHECK(!retried.report.fell_back_to_rtn);
         CHECK(retried.report.damping_retries == 1);
@@ -347,7 +368,8 @@ TEST_SUITE("quantize") {
     TEST_CASE("where H is useless the weights are rounded to nearest, and the report says why") {
         Problem problem = make_problem(12, 96, 256, 17);
         const GptqOptions options{.grid = {4, 32, false}};
-        const QuantizedMatrix rounded = round_to_nearest(Machine().compute, problem.w.data(), problem.rows, problem.cols, options.grid);
+        const QuantizedMatrix rounded =
+            round_to_nearest(Machine().compute, problem.w.data(), problem.rows, problem.cols, options.grid);
         const char* reason = "";
         bool finite = true;
         SUBCASE("NaN") {
@@ -379,7 +401,8 @@ TEST_SUITE("quantize") {
         CHECK(contains(solved.report.reason, reason));
         CHECK(same(solved.q, rounded));
         CHECK(std::isfinite(solved.report.true_loss));
-        CHECK(solved.report.true_loss == (finite ? doctest::Approx(loss_of(problem, rounded)).epsilon(1e-5) : doctest::Approx(0)));
+        CHECK(solved.report.true_loss ==
+              (finite ? doctest::Approx(loss_of(problem, rounded)).epsilon(1e-5) : doctest::Approx(0)));
     }
 
     TEST_CASE("rows of zeros stay zero; rows with one sign are solved") {
@@ -404,8 +427,10 @@ TEST_SUITE("quantize") {
         const GptqOptions options{.grid = {3, 32, false}};
         for (const Problem* problem : {&few, &many}) {
             const Solved solved = solve(*problem, options);
-            const QuantizedMatrix rounded = round_to_nearest(Machine().compute, problem->w.data(), problem->rows, problem->cols, options.grid);
-            // All rows are measured where there are few; else 32 of 300, whose losses scatter by some 20 % about a common mean.
+            const QuantizedMatrix rounded =
+                round_to_nearest(Machine().compute, problem->w.data(), problem->rows, problem->cols, options.grid);
+            // All rows are measured where there are few; else 32 of 300, whose losses scatter by some 20 % about a
+            // common mean.
             const double tolerance = problem == &few ? 1e-5 : 0.1;
             CHECK(solved.report.true_loss == doctest::Approx(loss_of(*problem, solved.q)).epsilon(tolerance));
             CHECK(solved.report.rtn_loss == doctest::Approx(loss_of(*problem, rounded)).epsilon(tolerance));
@@ -422,23 +447,29 @@ TEST_SUITE("quantize") {
             GptqOptions o = options;
             o.act_order = act_order;
             bad.w[2 * 96 + 40] = std::numeric_limits<float>::quiet_NaN();
-            CHECK(contains(error_of(Status::numeric, [&] { solve(bad, o); }), "weight (2, 40): expected a finite number"));
+            CHECK(contains(error_of(Status::numeric, [&] { solve(bad, o); }),
+                           "weight (2, 40): expected a finite number"));
             bad.w[2 * 96 + 40] = 1e7f;
-            CHECK(contains(error_of(Status::numeric, [&] { solve(bad, o); }), "weights (2, 32 … 63): expected a range"));
+            CHECK(
+                contains(error_of(Status::numeric, [&] { solve(bad, o); }), "weights (2, 32 … 63): expected a range"));
         }
         const auto with = [&](GptqOptions o) { return error_of(Status::invalid_argument, [&] { solve(problem, o); }); };
         CHECK(contains(with({.grid = {4, 33, false}}), "group: expected a multiple of 32"));
         CHECK(contains(with({.grid = {12, 32, false}}), "bits of a code: expected 2 to 8, found 12"));
         CHECK(contains(with({.grid = options.grid, .block = 100}), "gptq block: expected a multiple of 32, found 100"));
-        CHECK(contains(with({.grid = options.grid, .damping = -1}), "damping: expected a share of the mean diagonal from 0 to 1, found -1"));
+        CHECK(contains(with({.grid = options.grid, .damping = -1}),
+                       "damping: expected a share of the mean diagonal from 0 to 1, found -1"));
         CHECK(contains(with({.grid = options.grid, .damping = std::nan("")}), "damping: expected"));
         Machine machine;
-        CHECK(contains(error_of(Status::invalid_argument, [&] { prepare_hessian(machine.compute, Matrix(3, 4), options); }), "found 3 x 4"));
+        CHECK(contains(
+            error_of(Status::invalid_argument, [&] { prepare_hessian(machine.compute, Matrix(3, 4), options); }),
+            "found 3 x 4"));
         const PreparedHessian prepared = prepare_hessian(machine.compute, problem.h, options);
         SolveReport report;
         const auto narrow = [&] {
             gptq_solve(machine.compute, problem.w.data(), 4, 64, Matrix(64, 64), prepared, options, report);
         };
-        CHECK(contains(error_of(Status::invalid_argument, narrow), "expected Hessians of 64 inputs, found one of 64 x 64, prepared for 96"));
+        CHECK(contains(error_of(Status::invalid_argument, narrow),
+                       "expected Hessians of 64 inputs, found one of 64 x 64, prepared for 96"));
     }
 }

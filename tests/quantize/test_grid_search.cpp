@@ -51,7 +51,9 @@ std::string error_of(Status status, Call call) {
     return "no error";
 }
 
-bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const char* part) {
+    return text.find(part) != std::string::npos;
+}
 
 }  // namespace
 
@@ -74,7 +76,8 @@ TEST_SUITE("quantize") {
 
     TEST_CASE("ties go to even codes, NaN and values beyond the grid stay codes") {
         const GroupGrid grid{0.5f, 8};
-        const std::vector<float> w{0.25f, 0.75f, 1.25f, -0.25f, -0.75f, 100.0f, -1e30f, 1e30f, -std::numeric_limits<float>::infinity()};
+        const std::vector<float> w{
+            0.25f, 0.75f, 1.25f, -0.25f, -0.75f, 100.0f, -1e30f, 1e30f, -std::numeric_limits<float>::infinity()};
         CHECK(codes_of(w, grid, 4) == std::vector<int>{8, 10, 10, 8, 6, 15, 0, 15, 0});
         CHECK(codes_of({std::numeric_limits<float>::quiet_NaN()}, grid, 4) == std::vector<int>{0});
     }
@@ -103,7 +106,8 @@ TEST_SUITE("quantize") {
                 const int code = codes_of({sign * 3.0f}, grid, bits)[0];
                 CHECK(code == (sign > 0 ? top : 0));
                 // Half a step is what a symmetric grid cuts off, or overshoots.
-                CHECK(std::abs(grid.scale * static_cast<float>(code - grid.zero_point) - sign * 3.0f) <= 0.502f * grid.scale);
+                CHECK(std::abs(grid.scale * static_cast<float>(code - grid.zero_point) - sign * 3.0f) <=
+                      0.502f * grid.scale);
             }
         }
     }
@@ -115,7 +119,9 @@ TEST_SUITE("quantize") {
                 const unsigned bits = std::vector<unsigned>{2, 3, 4, 8}[generator() % 4];
                 const bool symmetric = generator() % 2 == 0;
                 std::vector<float> w(8);
-                for (float& x : w) x = std::ldexp(static_cast<float>(generator() % 2001) / 1000 - (i % 3 == 0 ? 0.0f : 1.0f), exponent);
+                for (float& x : w)
+                    x = std::ldexp(static_cast<float>(generator() % 2001) / 1000 - (i % 3 == 0 ? 0.0f : 1.0f),
+                                   exponent);
                 const GroupGrid grid = grid_of(w, bits, symmetric);
                 const float top = GridOptions{bits}.top_code();
                 REQUIRE(std::isfinite(grid.scale));
@@ -144,7 +150,8 @@ TEST_SUITE("quantize") {
                 REQUIRE(q.n_groups() == options.n_groups(cols));
                 for (size_t row = 0; row < rows; ++row) {
                     for (size_t c = 0; c < cols; ++c) {
-                        const size_t begin = group == 0 ? 0 : c / group * group, end = group == 0 ? cols : std::min(cols, begin + group);
+                        const size_t begin = group == 0 ? 0 : c / group * group,
+                                     end = group == 0 ? cols : std::min(cols, begin + group);
                         const std::vector<float> members(&w[row * cols + begin], &w[row * cols] + end);
                         const GroupGrid grid = grid_of(members, 3, symmetric);
                         const int code = codes_of({w[row * cols + c]}, grid, 3)[0];
@@ -185,9 +192,21 @@ TEST_SUITE("quantize") {
         }
         SUBCASE("shapes and options") {
             CHECK(contains(error_of(Status::invalid_argument, [&] { round(w, 0, 96, {}); }), "found 0 x 96"));
-            CHECK(contains(error_of(Status::invalid_argument, [&] { round(w, 2, 96, {1, 32, false}); }), "expected 2 to 8, found 1"));
-            CHECK(contains(error_of(Status::invalid_argument, [&] { round(w, 2, 96, {9, 32, false}); }), "expected 2 to 8, found 9"));
-            CHECK(contains(error_of(Status::invalid_argument, [&] { round(w, 2, 96, {4, 48, false}); }), "expected a multiple of 32"));
+            CHECK(contains(error_of(Status::invalid_argument,
+                                    [&] {
+                                        round(w, 2, 96, {1, 32, false});
+                                    }),
+                           "expected 2 to 8, found 1"));
+            CHECK(contains(error_of(Status::invalid_argument,
+                                    [&] {
+                                        round(w, 2, 96, {9, 32, false});
+                                    }),
+                           "expected 2 to 8, found 9"));
+            CHECK(contains(error_of(Status::invalid_argument,
+                                    [&] {
+                                        round(w, 2, 96, {4, 48, false});
+                                    }),
+                           "expected a multiple of 32"));
         }
     }
 }

@@ -1,0 +1,193 @@
+/* gq.h from C99: every function once with good arguments and once with bad ones. In: a checkpoint folder and a path to write a .gq to.
+ * Counts and prints failures; exit 1 if there are any. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/api/gq.h"
+
+static int failures = 0, checks = 0;
+
+static void expect(int holds, const char* what, int line) {
+    ++checks;
+    if (holds) return;
+    ++failures;
+    fprintf(stderr, "test_c_api.c:%d: %s (last error: %s)\n", line, what, gq_last_error());
+}
+#define EXPECT(condition) expect((condition) != 0, #condition, __LINE__)
+
+static int32_t count_progress(const gq_quantize_progress* progress, void* user) {
+    if (progress->tensor) ++*(int*)user;
+    return 0;
+}
+
+static int32_t cancel_at_once(const gq_quantize_progress* progress, void* user) {
+    (void)progress;
+    (void)user;
+    return 1;
+}
+
+static int exists(const char* path) {
+    FILE* file = fopen(path, "rb");
+    if (file) fclose(file);
+    return file != NULL;
+}
+
+static void test_quantize(const char* source, const char* output) {
+    gq_quantize_options options;
+    int tensors = 0;
+    remove(output);
+    gq_quantize_defaults(&options);
+    EXPECT(options.bits == 4 && options.group == 128 && options.act_order && options.embed_bits == 8);
+    options.calibration_windows = 4;
+    options.calibration_window = 64;
+    EXPECT(gq_quantize(source, output, &options, cancel_at_once, NULL) == GQ_CANCELLED);
+    EXPECT(!exists(output));
+    EXPECT(gq_quantize(source, output, &options, count_progress, &tensors) == GQ_OK);
+    EXPECT(tensors == 2 + 2 * 9);
+    options.bits = 5;
+    EXPECT(gq_quantize(source, output, &options, NULL, NULL) == GQ_INVALID_ARGUMENT);
+    EXPECT(strstr(gq_last_error(), "bits") != NULL);
+    gq_quantize_defaults(&options);
+    options.struct_size = 3;
+    EXPECT(gq_quantize(source, output, &options, NULL, NULL) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_quantize(NULL, output, NULL, NULL, NULL) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_quantize("/nowhere", output, NULL, NULL, NULL) == GQ_IO);
+    EXPECT(exists(output)); /* failed runs left the good file alone */
+}
+
+static void test_text(const gq_model* model) {
+    int32_t tokens[64];
+    size_t n = 64, size;
+    char buffer[128];
+    const gq_chat_message message = {"user", "hi"};
+    EXPECT(gq_tokenize(model, "hello", 5, 1, 1, tokens, &n) == GQ_OK);
+    EXPECT(n == 5 && tokens[0] == 'h'); /* the tiny tokenizer's ids are bytes */
+    n = 2;
+    EXPECT(gq_tokenize(model, "hello", 5, 1, 1, tokens, &n) == GQ_BUFFER_TOO_SMALL && n == 5);
+    EXPECT(gq_tokenize(model, NULL, 5, 1, 1, tokens, &n) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_tokenize(NULL, "x", 1, 1, 1, tokens, &n) == GQ_INVALID_ARGUMENT);
+    size = sizeof buffer;
+    EXPECT(gq_detokenize(model, tokens, 5, 1, buffer, &size) == GQ_OK && size == 5 && strcmp(buffer, "hello") == 0);
+    size = 0;
+    EXPECT(gq_detokenize(model, tokens, 5, 1, NULL, &size) == GQ_BUFFER_TOO_SMALL && size == 5);
+    tokens[0] = -1;
+    EXPECT(gq_detokenize(model, tokens, 1, 1, buffer, &size) == GQ_INVALID_ARGUMENT);
+    size = sizeof buffer;
+    EXPECT(gq_chat_render(model, &message, 1, 1, buffer, &size) == GQ_OK);
+    EXPECT(strcmp(buffer, "<s>user: hi</s><s>assistant: ") == 0);
+}
+
+static void test_decode(const gq_model* model) {
+    gq_session_options options;
+    gq_session* session = NULL;
+    gq_batch_row rows[3] = {{1, 0, 65, 0}, {1, 1, 66, 1}, {2, 0, 65, 1}};
+    const float *a = NULL, *b = NULL;
+    uint64_t bytes = 0;
+    gq_session_defaults(&options);
+    options.context = 256; /* pages of 64 positions: room for four sequences */
+    options.n_threads = 2;
+    EXPECT(gq_memory_needed(model, &options, &bytes) == GQ_OK && bytes > 0);
+    EXPECT(gq_session_create(model, &options, &session) == GQ_OK);
+    EXPECT(gq_session_threads(session) == 2 && gq_session_isa(session) != NULL);
+    EXPECT(gq_decode(session, rows, 3) == GQ_OK);
+    EXPECT(gq_logits(session, 0, &a) == GQ_OK && gq_logits(session, 1, &b) == GQ_OK && isfinite(a[0]) && isfinite(b[0]));
+    EXPECT(gq_logits(session, 2, &a) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_sequence_length(session, 1) == 2 && gq_sequence_length(session, 2) == 1);
+    EXPECT(gq_decode(session, rows, 1) == GQ_INVALID_ARGUMENT); /* position 0 is taken */
+    EXPECT(gq_sequence_fork(session, 1, 3) == GQ_OK && gq_sequence_length(session, 3) == 2);
+    EXPECT(gq_sequence_truncate(session, 3, 1) == GQ_OK && gq_sequence_length(session, 3) == 1);
+    rows[0].sequence = 9;
+    rows[0].token = 100000;
+    EXPECT(gq_decode(session, rows, 1) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_decode(session, NULL, 1) == GQ_INVALID_ARGUMENT);
+    gq_session_free(session);
+    options.isa = "no such";
+    EXPECT(gq_session_create(model, &options, &session) == GQ_UNSUPPORTED);
+    gq_session_free(NULL);
+}
+
+typedef struct Collected {
+    char text[256];
+    size_t size;
+    int stop_after;
+} Collected;
+
+static int32_t collect(const char* text, size_t size, int32_t token, void* user) {
+    Collected* all = user;
+    (void)token;
+    if (all->size + size < sizeof all->text) memcpy(all->text + all->size, text, size);
+    all->size += size;
+    return --all->stop_after == 0;
+}
+
+static void test_generate(const gq_model* model) {
+    gq_session_options so;
+    gq_session* session = NULL;
+    gq_generate_options options;
+    gq_generate_result result;
+    Collected all = {"", 0, 1000};
+    int32_t prompt[200] = {65, 66, 67};
+    gq_session_defaults(&so);
+    so.context = 192;
+    EXPECT(gq_session_create(model, &so, &session) == GQ_OK);
+    gq_generate_defaults(model, &options);
+    options.temperature = 0;
+    options.max_tokens = 5;
+    options.ignore_stop = 1;
+    result.struct_size = sizeof result;
+    EXPECT(gq_generate(session, 0, prompt, 3, &options, collect, &all, &result) == GQ_OK);
+    EXPECT(result.finish_reason == GQ_FINISH_LENGTH && result.n_prompt_tokens == 3 && result.n_generated_tokens == 5);
+    all.stop_after = 2;
+    EXPECT(gq_generate(session, 1, prompt, 3, &options, collect, &all, &result) == GQ_OK && result.finish_reason == GQ_FINISH_CALLBACK);
+    options.max_tokens = 0;
+    /* the third sequence fills the one page that the other two have left */
+    EXPECT(gq_generate(session, 2, prompt, 3, &options, NULL, NULL, &result) == GQ_OK && result.finish_reason == GQ_FINISH_CONTEXT);
+    EXPECT(gq_sequence_length(session, 2) == 64);
+    EXPECT(gq_generate(session, 3, prompt, 200, &options, NULL, NULL, NULL) == GQ_CONTEXT_FULL);
+    EXPECT(gq_sequence_length(session, 3) == 0);
+    options.top_p = -1;
+    EXPECT(gq_generate(session, 4, prompt, 3, &options, NULL, NULL, NULL) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_generate(session, 4, prompt, 0, NULL, NULL, NULL, NULL) == GQ_INVALID_ARGUMENT);
+    gq_session_free(session);
+}
+
+static void test_describe(const char* source, const char* packed) {
+    size_t size = 0;
+    char* text;
+    double rate = 0;
+    gq_model* tokenizer = NULL;
+    EXPECT(gq_describe(packed, GQ_DESCRIBE_JSON, 1, NULL, &size) == GQ_BUFFER_TOO_SMALL);
+    text = malloc(size + 1);
+    ++size;
+    EXPECT(text && gq_describe(packed, GQ_DESCRIBE_JSON, 0, text, &size) == GQ_OK && strstr(text, "\"provenance\"") != NULL);
+    free(text);
+    EXPECT(gq_tokenizer_open(source, &tokenizer) == GQ_OK);
+    EXPECT(gq_session_create(tokenizer, NULL, NULL) == GQ_INVALID_ARGUMENT);
+    gq_model_free(tokenizer);
+    EXPECT(gq_probe_bandwidth(1, 0, &rate) == GQ_OK && rate > 0);
+}
+
+int main(int argc, char** argv) {
+    gq_model* model = NULL;
+    gq_model_info info;
+    if (argc != 3) {
+        fprintf(stderr, "usage: test_c_api CHECKPOINT OUT.gq\n");
+        return 1;
+    }
+    EXPECT(strcmp(gq_version(), "0.1.0") == 0 && strcmp(gq_status_name(GQ_BAD_FILE), "GQ_BAD_FILE") == 0 && gq_default_threads() >= 1);
+    test_quantize(argv[1], argv[2]);
+    EXPECT(gq_model_open("/nowhere.gq", NULL, &model) == GQ_IO && model == NULL);
+    EXPECT(gq_model_open(argv[2], NULL, &model) == GQ_OK);
+    info.struct_size = sizeof info;
+    EXPECT(gq_model_get_info(model, &info) == GQ_OK && strcmp(info.architecture, "llama") == 0 && info.vocab_size == 288 && info.n_layers == 2);
+    test_text(model);
+    test_decode(model);
+    test_generate(model);
+    test_describe(argv[1], argv[2]);
+    gq_model_free(model);
+    gq_model_free(NULL);
+    printf("c api: %d checks, %d failed\n", checks, failures);
+    return failures ? 1 : 0;
+}

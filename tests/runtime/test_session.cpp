@@ -1,0 +1,156 @@
+// Sessions: the same bits whatever the batch, the threads and the kernels; growing, forking, cutting and refusing sequences.
+#include <doctest/doctest.h>
+
+#include "core/kernels/cpu_features.h"
+#include "core/runtime/session.h"
+#include "tests/tiny_model.h"
+
+namespace {
+
+using namespace gq;
+
+std::vector<BatchRow> rows_of(SequenceId sequence, size_t begin, size_t end) {
+    std::vector<BatchRow> rows;
+    for (size_t i = begin; i < end; ++i)
+        rows.push_back({sequence, static_cast<int32_t>(i), static_cast<int32_t>((i * 37 + 11) % 250), true});
+    return rows;
+}
+
+// Logits of 100 positions (more than a page), decoded `step` at a time.
+std::vector<float> logits_by(const LoadedModel& loaded, const char* isa, size_t threads, size_t step, const SessionOptions& options) {
+    ThreadPool pool(threads);
+    Session session(loaded.model, {pool, kernel_table(isa)}, options);
+    std::vector<float> all;
+    for (size_t begin = 0; begin < 100; begin += step) {
+        session.decode(rows_of(5, begin, std::min<size_t>(100, begin + step)));
+        for (size_t i = 0; i < session.n_logits(); ++i) all.insert(all.end(), session.logits(i).begin(), session.logits(i).end());
+    }
+    return all;
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+struct Tiny {
+    TemporaryPath path{"session.gq"};
+    std::unique_ptr<LoadedModel> loaded;
+    explicit Tiny(const std::string& name, unsigned bits = 4) {
+        QuantizeOptions options = tiny_options(bits);
+        options.method = Method::rtn;
+        quantize_tiny(name, path.path(), options);
+        loaded = LoadedModel::open(path.path(), true);
+    }
+};
+
+}  // namespace
+
+TEST_SUITE("runtime") {
+    TEST_CASE("logits have the same bits in any batch, at any thread count, on any kernels") {
+        for (const char* name : {"tied", "untied", "sliding"}) {
+            for (const unsigned bits : {3U, 4U, 8U, 16U}) {
+                const Tiny tiny(name, bits);
+                for (const Precision precision : {Precision::int8_activations, Precision::exact}) {
+                    const SessionOptions options{.context = 128, .max_rows = 512, .kv_type = KvType::f16, .precision = precision};
+                    const std::vector<float> truth = logits_by(*tiny.loaded, "scalar", 1, 100, options);
+                    CAPTURE(name);
+                    CAPTURE(bits);
+                    CHECK(same_bits(truth, logits_by(*tiny.loaded, "scalar", 2, 1, options)));
+                    for (const char* isa : known_isas()) {
+                        CAPTURE(isa);
+                        if (!cpu_can_run(isa)) {
+                            MESSAGE("SKIPPED: this CPU can't run ", isa);
+                            continue;
+                        }
+                        CHECK(same_bits(truth, logits_by(*tiny.loaded, isa, 3, 100, options)));
+                        CHECK(same_bits(truth, logits_by(*tiny.loaded, isa, 2, 1, options)));
+                        CHECK(same_bits(truth, logits_by(*tiny.loaded, isa, 1, 7, options)));
+                    }
+                }
+            }
+        }
+    }
+
+    TEST_CASE("a sequence's logits do not depend on others in its batch") {
+        const Tiny tiny("tied");
+        ThreadPool pool(2);
+        const Compute compute{pool, kernel_table()};
+        Session alone(tiny.loaded->model, compute, {.context = 64}), together(tiny.loaded->model, compute, {.context = 256});
+        std::vector<float> expected;
+        for (const BatchRow& row : rows_of(1, 0, 20)) {
+            alone.decode({&row, 1});
+            expected.insert(expected.end(), alone.logits(0).begin(), alone.logits(0).end());
+        }
+        std::vector<float> found;
+        for (size_t i = 0; i < 20; ++i) {
+            std::vector<BatchRow> batch = rows_of(9, 2 * i, 2 * i + 2);
+            for (BatchRow& row : batch) row.want_logits = false;
+            batch.push_back(rows_of(1, i, i + 1)[0]);
+            batch.push_back({4, static_cast<int32_t>(i), 3, false});
+            together.decode(batch);
+            found.insert(found.end(), together.logits(0).begin(), together.logits(0).end());
+        }
+        CHECK(same_bits(expected, found));
+    }
+
+    TEST_CASE("passes of few rows give the bits of one large pass") {
+        const Tiny tiny("untied");
+        const SessionOptions large{.context = 128}, small{.context = 128, .max_rows = 5};
+        CHECK(same_bits(logits_by(*tiny.loaded, "", 2, 100, large), logits_by(*tiny.loaded, "", 2, 100, small)));
+    }
+
+    TEST_CASE("fork and truncate continue with the bits of the original") {
+        const Tiny tiny("tied");
+        ThreadPool pool(1);
+        Session session(tiny.loaded->model, {pool, kernel_table()}, {.context = 512});
+        session.decode(rows_of(1, 0, 70));
+        session.fork(1, 2);
+        session.decode(rows_of(1, 70, 80));
+        const std::vector<float> expected(session.logits(9).begin(), session.logits(9).end());
+        session.decode(rows_of(2, 70, 80));
+        CHECK(same_bits(expected, {session.logits(9).begin(), session.logits(9).end()}));
+        session.truncate(1, 66);
+        CHECK(session.length(1) == 66);
+        session.decode(rows_of(1, 66, 80));
+        CHECK(same_bits(expected, {session.logits(13).begin(), session.logits(13).end()}));
+    }
+
+    TEST_CASE("what can't be decoded is refused and changes nothing") {
+        const Tiny tiny("tied");
+        ThreadPool pool(1);
+        Session session(tiny.loaded->model, {pool, kernel_table()}, {.context = 64});
+        session.decode(rows_of(1, 0, 10));
+        const auto refuse = [&](const std::vector<BatchRow>& batch, const char* words) {
+            CHECK_THROWS_WITH_AS(session.decode(batch), doctest::Contains(words), Error);
+            CHECK(session.length(1) == 10);
+        };
+        refuse({{1, 9, 5, true}}, "goes on at position 10, found 9");
+        refuse({{1, 10, 288, true}}, "expected in 0 … 287, found 288");
+        refuse({{1, 10, -1, true}}, "found -1");
+        refuse(rows_of(1, 10, 66), "the context holds 64");
+        refuse({{1, 10, 5, true}, {2, 0, 5, true}}, "all 1 pages");  // a second sequence needs a page of its own
+        CHECK(session.length(2) == 0);
+        CHECK_FALSE(session.has_room(2, 1));
+        CHECK(session.has_room(1, 54));
+        CHECK_FALSE(session.has_room(1, 55));
+        CHECK_THROWS_AS(static_cast<void>(session.logits(99)), Error);
+    }
+
+    TEST_CASE("cancelling ends a decode between stages and leaves lengths as they were") {
+        const Tiny tiny("tied");
+        ThreadPool pool(1);
+        Session session(tiny.loaded->model, {pool, kernel_table()}, {.context = 64});
+        int calls = 0;
+        session.set_cancel([&] { return ++calls == 4; });
+        try {
+            session.decode(rows_of(1, 0, 10));
+            FAIL("decode was expected to be cancelled");
+        } catch (const Error& error) {
+            CHECK(error.status() == Status::cancelled);
+        }
+        CHECK(session.length(1) == 0);
+        session.set_cancel({});
+        session.decode(rows_of(1, 0, 10));
+        CHECK(session.length(1) == 10);
+    }
+}

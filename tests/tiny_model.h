@@ -1,0 +1,51 @@
+// A tiny model for tests: one of the committed random Llamas, quantized here.
+// In: its name and options. Out: a .gq in the temporary folder, removed with the object.
+#pragma once
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "core/quantize/quantize.h"
+#include "core/runtime/loaded_model.h"
+#include "tests/test_paths.h"
+
+// A path that no other test and no other process uses; removed at the end.
+class TemporaryPath {
+  public:
+    explicit TemporaryPath(const std::string& name)
+        : path_(std::filesystem::temp_directory_path() / ("gq_test_" + std::to_string(getpid()) + "_" + name)) {
+        std::filesystem::remove_all(path_);
+    }
+    TemporaryPath(const TemporaryPath&) = delete;
+    TemporaryPath& operator=(const TemporaryPath&) = delete;
+    ~TemporaryPath() { std::filesystem::remove_all(path_); }
+    const std::filesystem::path& path() const { return path_; }
+
+  private:
+    std::filesystem::path path_;
+};
+
+inline std::string file_bytes(const std::filesystem::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+inline void quantize_tiny(const std::string& name, const std::filesystem::path& out, const gq::QuantizeOptions& options, size_t threads = 1,
+                          const char* isa = "") {
+    gq::ThreadPool pool(threads);
+    gq::quantize_model(golden_path("tiny_llama_" + name), out, options, {pool, gq::kernel_table(isa)}, {});
+}
+
+// Small calibration: the tiny models have 256 positions.
+inline gq::QuantizeOptions tiny_options(unsigned bits) {
+    gq::QuantizeOptions options;
+    options.bits = bits;
+    options.group = 32;
+    options.windows = 4;
+    options.window = 128;
+    return options;
+}
