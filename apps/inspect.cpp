@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
     if (!args.has("--tokenize") && !args.has("--detokenize")) {
         const gq_describe_format format = args.has("--json") ? GQ_DESCRIBE_JSON : GQ_DESCRIBE_TEXT;
         print(cli::filled([&](char* buffer, size_t* size) { return gq_describe(path, format, buffer ? 0 : args.has("--verify"), buffer, size); }));
+        if (args.has("--verify")) std::fprintf(stderr, "verified: every hash is as written\n");
         return 0;
     }
     gq_model* model = nullptr;

@@ -46,8 +46,8 @@ void Checkpoint::read_rows(const SourceTensor& tensor, size_t row_begin, size_t 
         format_fail(malformed, "%s: expected the bytes of %s %s, found %zu", what.c_str(), type.name,
                     shape_text(shape).c_str(), tensor.bytes.size());
     }
-    const size_t begin = row_begin * cols,
-                 end = row_end * cols;  // products below `elements` once the rows are known to be inside
+    // These may wrap only where the rows are outside, which is refused before they are used.
+    const size_t begin = row_begin * cols, end = row_end * cols;
     const bool inside = row_begin <= row_end && row_end <= rows;
     if (!inside || begin % type.block_elements != 0 || end % type.block_elements != 0) {
         format_fail(malformed, "%s: expected rows of whole blocks inside %s %s, found rows [%zu, %zu)", what.c_str(),

@@ -1,9 +1,9 @@
 // One safetensors file.
 //   u64 n, little-endian | n bytes of JSON: {"name": {"dtype", "shape", "data_offsets": [begin, end)}, …,
 //   "__metadata__": {…}} | data
-// In: the file's bytes. Out: its tensors. Limits and rules: those of the format's own reference implementation
-// (github.com/huggingface/ safetensors), and bounds on depth, rank, names and tensors that no real file reaches. Must
-// not know folders or what a tensor means.
+// In: the file's bytes. Out: its tensors. Rules and the header's limit are those of the format's reference
+// implementation (github.com/huggingface/safetensors); the other limits are beyond any real file.
+// Must not know folders or what a tensor means.
 #include "formats/safetensors.h"
 
 #include <algorithm>

@@ -38,7 +38,6 @@ JsonValue describe_gq(const std::filesystem::path& path, bool verify) {
     JsonValue json, sections, tensors = JsonValue::of_array({});
     json.set("kind", text_value("gq"));
     json.set("file_bytes", size_value(file.file_bytes()));
-    json.set("verified", JsonValue::of_bool(verify));
     for (const GqSection& section : file.sections()) sections.set(section.name, size_value(section.bytes.size()));
     json.set("sections", sections);
     for (const char* name : {"model", "generation", "provenance"})

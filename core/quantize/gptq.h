@@ -25,13 +25,13 @@ struct GptqOptions {
 
 // What a solve reports. Losses are in units of H.
 struct SolveReport {
-    double loss =
-        0;  // Σ (w − q)² / (2 U_jj²) over all weights, the solver's own account: tr(E Hd Eᵀ)/2 with the damped Hd
+    // Σ (w − q)² / (2 U_jj²) over all weights, the solver's own account: tr(E Hd Eᵀ)/2 with the damped Hd.
+    double loss = 0;
     // Measured on up to 32 evenly spread rows and scaled up, for on all rows they would cost more than the solve:
     double true_loss = 0;  // tr(E H Eᵀ)/2 of the result on the undamped H
     double rtn_loss = 0;   // the same of plain rounding
-    double check_error = 0;  // |tr(E Hd Eᵀ)/2 / loss − 1| of those rows: the self-check, rounding errors only (≲ 1e-4)
-    double damping = 0;  // that succeeded, of the mean diagonal
+    double check_error = 0;  // the self-check: |tr(E Hd Eᵀ)/2 / loss − 1| of those rows, rounding errors only (< 1e-4)
+    double damping = 0;      // that succeeded, of the mean diagonal
     size_t damping_retries = 0;
     size_t dead_columns = 0;        // inputs that were always zero; their weights became 0
     bool fell_back_to_rtn = false;  // no damping made H positive definite, or H or the solve was not finite; `reason`

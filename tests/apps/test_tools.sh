@@ -1,0 +1,93 @@
+#!/bin/sh
+# The five tools as a user meets them: good runs, and bad input that must give an error with words, exit 1, and no file.
+# In: a folder to work in. Run from the repository's root after `make`. Out: one line per failure, exit 1.
+set -u
+work=${1:?usage: test_tools.sh FOLDER}
+rm -rf "$work" && mkdir -p "$work"
+tiny=tests/golden/tiny_llama_tied
+passed=0 failed=0
+
+fail() {
+    failed=$((failed + 1))
+    echo "FAILED: $1" >&2
+    sed 's/^/    /' "$work/out" "$work/err" >&2
+}
+
+# ok NAME WORDS COMMAND…: exit 0, WORDS in stdout (an extended regular expression)
+ok() {
+    name=$1 words=$2
+    shift 2
+    if "$@" >"$work/out" 2>"$work/err" </dev/null && { [ -z "$words" ] || grep -qE -- "$words" "$work/out"; }; then passed=$((passed + 1)); else fail "$name"; fi
+}
+
+# bad NAME WORDS COMMAND…: exit 1, WORDS in stderr, nothing on stdout
+bad() {
+    name=$1 words=$2
+    shift 2
+    "$@" >"$work/out" 2>"$work/err" </dev/null
+    status=$?
+    if [ "$status" -eq 1 ] && grep -qE -- "$words" "$work/err" && [ ! -s "$work/out" ]; then passed=$((passed + 1)); else fail "$name (exit $status)"; fi
+}
+
+no_file() {
+    if [ -e "$1" ] || [ -e "$1.partial" ]; then fail "$1 must not exist"; else passed=$((passed + 1)); fi
+}
+
+few="--calib-windows 4 --calib-window 64"
+ok "quantize" "" ./quantize $tiny -o "$work/tiny.gq" $few --report "$work/report.json"
+ok "report is JSON" "tensors" python3 -c "import json,sys; print(list(json.load(open(sys.argv[1]))))" "$work/report.json"
+ok "quantize to 16 bits" "" ./quantize $tiny -o "$work/tiny16.gq" --bits 16 --embed-bits 16
+ok "run, raw, greedy" "." ./run "$work/tiny.gq" "hello" --raw --temp 0 -n 5 --ignore-eos
+ok "run, chat" "" ./run -m "$work/tiny.gq" -p "hello" --temp 0 -n 5
+printf 'from a pipe' >"$work/prompt"
+ok "run, -f" "." ./run "$work/tiny.gq" -f "$work/prompt" --raw -n 3 --ignore-eos --seed 4
+ok "run, any bytes" "" ./run "$work/tiny.gq" "$(printf '\377\376 bad utf-8 \300')" --raw -n 3
+yes "some words to predict" | head -c 4000 >"$work/text"
+ok "perplexity" "^ppl [0-9.]+ [+]- [0-9.]+$" ./perplexity "$work/tiny.gq" -f "$work/text" --ctx 64 --chunks 3
+ok "perplexity, full window, exact" "^ppl [0-9.]+ [+]- [0-9.]+$" ./perplexity "$work/tiny.gq" -f "$work/text" --ctx 64 --chunks 3 --protocol full-window --exact
+ok "inspect" "blocks.1.ffn_down" ./inspect "$work/tiny.gq" --verify
+ok "inspect a folder" "model.embed_tokens.weight" ./inspect $tiny
+ok "inspect, JSON" '"provenance"' ./inspect "$work/tiny.gq" --json
+ok "tokenize" "^102$" ./inspect $tiny --tokenize "$work/prompt"
+./inspect "$work/tiny.gq" --tokenize "$work/prompt" >"$work/ids"
+ok "detokenize" "^from a pipe$" ./inspect "$work/tiny.gq" --detokenize "$work/ids"
+ok "bench" "decode tok/s" ./bench "$work/tiny.gq" -p 16 -n 4 -r 1 -t 1,2
+ok "bench, JSON" "decode_tokens_per_second" ./bench "$work/tiny.gq" -p 16 -n 4 -r 1 --json
+ok "help" "usage: run" ./run --help
+ok "second reader agrees" "" python3 tests/gq_read.py "$work/tiny.gq" --verify
+
+for threads in 1 2; do ./quantize $tiny -o "$work/t$threads.gq" $few -t $threads 2>/dev/null; done
+ok "same bytes at 1 and 2 threads" "" cmp "$work/t1.gq" "$work/t2.gq"
+
+bad "no source" "source expected" ./quantize -o "$work/x.gq"
+bad "no output" "'-o' expected" ./quantize $tiny
+bad "source is missing" "/nowhere" ./quantize /nowhere -o "$work/x.gq"
+bad "unknown option" "unknown option '--bots'" ./quantize $tiny -o "$work/x.gq" --bots 4
+bad "bits" "bits: expected 2, 3, 4, 8 or 16, found 7" ./quantize $tiny -o "$work/x.gq" --bits 7
+bad "bits is no number" "whole number, found 'four'" ./quantize $tiny -o "$work/x.gq" --bits four
+bad "group" "group: expected a multiple of 32" ./quantize $tiny -o "$work/x.gq" --group 33
+bad "method" "gptq or rtn" ./quantize $tiny -o "$work/x.gq" --method awq
+bad "calibration is missing" "/no/text" ./quantize $tiny -o "$work/x.gq" --calib /no/text
+bad "output folder is missing" "no_such_folder" ./quantize $tiny -o "$work/no_such_folder/x.gq"
+no_file "$work/x.gq"
+head -c 3000 "$work/tiny.gq" >"$work/cut.gq"
+bad "truncated model" "cut.gq" ./run "$work/cut.gq" hi
+cp $tiny/model.safetensors "$work/not.gq"
+bad "not a .gq" "not.gq" ./run "$work/not.gq" hi
+bad "model is missing" "/nowhere.gq" ./run /nowhere.gq hi
+bad "prompt is too long" "context" ./run "$work/tiny.gq" -f "$work/text" --raw -c 64
+bad "temperature" "temperature" ./run "$work/tiny.gq" hi --temp -1
+bad "isa" "avx2" ./run "$work/tiny.gq" hi --isa mmx
+bad "kv" "f16 or f32" ./run "$work/tiny.gq" hi --kv q4
+bad "text is too short" "at least 512 tokens" ./perplexity "$work/tiny.gq" -f "$work/prompt"
+bad "ids" "token id expected, found 'x'" sh -c "echo x | ./inspect $tiny --detokenize -"
+bad "id out of range" "expected 0 … " sh -c "echo 99999 | ./inspect $tiny --detokenize -"
+
+# A changed weight byte: harmless at open, named by --verify.
+cp "$work/tiny.gq" "$work/altered.gq"
+printf '\125' | dd of="$work/altered.gq" bs=1 seek=200 conv=notrunc 2>/dev/null
+ok "altered weight runs" "" ./run "$work/altered.gq" hi --raw -n 2
+bad "altered weight is named" "embedding" ./run "$work/altered.gq" hi --verify
+
+echo "tools: $passed passed, $failed failed"
+[ "$failed" -eq 0 ]
