@@ -142,7 +142,7 @@ static void multiply(const LinearArgs& args, const Groups& groups, const std::by
         }
         for (const size_t end = n_tiles - b < group_tiles ? n_tiles : b + group_tiles; b < end; ++b) {
             const std::byte* tile = codes + b * Tile::bytes;
-            for (int p = 0; p < n_panels; ++p) prefetch_ahead<Tile::bytes>(tile + p * panel_bytes);
+            for (int p = 0; p < n_panels; ++p) prefetch_ahead<Tile::bytes, n_panels>(tile + p * panel_bytes);
             multiply_block<Tile, n_tokens, n_panels>(tile, panel_bytes, advance(x, b), group, acc);
         }
         for (int p = 0; p < n_panels; ++p)
@@ -155,11 +155,10 @@ static void multiply(const LinearArgs& args, const Groups& groups, const std::by
     }
 }
 
-// All panels of args, the first of which has its codes at `codes`, times n_tokens tokens: panels side by side while that gives at most `chains`
-// sums. Besides hiding latency, each panel is a stream that the memory serves at the same time.
-template <class Tile, int chains, int n_tokens>
+// All panels of args, the first of which has its codes at `codes`, times n_tokens tokens: up to max_panels side by side, in at most 8 sums.
+template <class Tile, int max_panels, int n_tokens>
 static void multiply_panels(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t first_token) {
-    constexpr int n_panels = chains < n_tokens ? 1 : chains / n_tokens;
+    constexpr int n_panels = max_panels * n_tokens <= 8 ? max_panels : max_panels == 1 ? 1 : 8 / n_tokens;
     const size_t panel_bytes = args.weights->n_tiles() * Tile::bytes;
     size_t p = args.panel_begin;
     for (; args.panel_end - p >= n_panels; p += n_panels, codes += n_panels * panel_bytes)
@@ -169,18 +168,18 @@ static void multiply_panels(const LinearArgs& args, const Groups& groups, const 
 }
 
 // All tokens of args: n at a time, and those that are left in smaller numbers, the last of which must be 1.
-template <class Tile, int chains, int n, int... fewer>
+template <class Tile, int max_panels, int n, int... fewer>
 static void multiply_tokens(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t token = 0) {
-    for (; args.n_tokens - token >= n; token += n) multiply_panels<Tile, chains, n>(args, groups, codes, token);
-    if constexpr (sizeof...(fewer) > 0) multiply_tokens<Tile, chains, fewer...>(args, groups, codes, token);
+    for (; args.n_tokens - token >= n; token += n) multiply_panels<Tile, max_panels, n>(args, groups, codes, token);
+    if constexpr (sizeof...(fewer) > 0) multiply_tokens<Tile, max_panels, fewer...>(args, groups, codes, token);
 }
 
-#ifndef CHN
-#define CHN 4
+#ifndef MAXP
+#define MAXP 4
 #endif
 template <class Tile>
 static void gemv(const LinearArgs& args) {
-    multiply_tokens<Tile, CHN, 4, 3, 2, 1>(args, groups_of(*args.weights), args.weights->panel_codes(args.panel_begin));
+    multiply_tokens<Tile, MAXP, 4, 3, 2, 1>(args, groups_of(*args.weights), args.weights->panel_codes(args.panel_begin));
 }
 
 template <class Tile>

@@ -88,11 +88,12 @@ class Solver {
           rows_(problem.rows),
           cols_(problem.cols),
           padded_rows_(round_up(rows_, lanes)),
+          block_cols_(std::min(options_.block, round_up(cols_, tile_cols))),
           out_(rows_, cols_, options_.grid),
           grids_(options_.grid.n_groups(cols_), padded_rows_),
           weights_(padded_rows_, round_up(cols_, step_cols)),
-          errors_(padded_rows_, options_.block),
-          panels_(options_.block * options_.block),
+          errors_(padded_rows_, block_cols_),
+          panels_(checked_mul(block_cols_, block_cols_, "block")),
           row_loss_(padded_rows_) {
         load(problem.w);
     }
@@ -113,7 +114,7 @@ class Solver {
     const Compute& compute_;
     const PreparedHessian& prepared_;
     const GptqOptions& options_;
-    const size_t rows_, cols_, padded_rows_;
+    const size_t rows_, cols_, padded_rows_, block_cols_;
     QuantizedMatrix out_;
     GridTable grids_;
     Matrix weights_;  // (padded rows, padded cols): not yet rounded; the errors of finished blocks are in them
@@ -141,7 +142,7 @@ void Solver::load(const float* w) {
 // A block never ends inside a group that starts inside it: then the group's columns have all errors when its grid is
 // found.
 size_t Solver::block_end(size_t begin) const {
-    const size_t end = std::min(begin + options_.block, cols_), group = options_.grid.group;
+    const size_t end = std::min(begin + block_cols_, cols_), group = options_.grid.group;
     if (options_.act_order || options_.stale_grids || group == 0 || end == cols_) return end;
     const size_t last_start = end / group * group;
     return last_start > begin ? last_start : end;
@@ -170,9 +171,8 @@ void Solver::solve() {
 void Solver::pack_block(const Block& block) {
     for (size_t col = block.begin; col < block.end; col += step_cols) {
         const size_t n = std::min(step_cols, block.end - col);
-        float* panel = panels_.data() + (col - block.begin) * options_.block;
-        for (size_t k = block.begin; k < col; ++k)
-            std::copy_n(prepared_.u.row(k) + col, n, panel + (k - block.begin) * step_cols);
+        float* panel = panels_.data() + (col - block.begin) * block_cols_;
+        for (size_t k = block.begin; k < col; ++k, panel += step_cols) std::copy_n(prepared_.u.row(k) + col, n, panel);
     }
 }
 
@@ -197,18 +197,17 @@ void Solver::solve_chunk(const Block& block, size_t row_begin, size_t row_end) {
 void Solver::take_errors(const Block& block, size_t row_begin, size_t row_end, size_t from, size_t col,
                          size_t col_end) {
     if (from == col) return;
-    GemmF32Args args;
-    args.a = errors_.row(row_begin) + (from - block.begin);
-    args.a_stride = errors_.cols();
-    args.panels = panels_.data() + (col - block.begin) * options_.block + (from - block.begin) * step_cols;
-    args.panel_stride = options_.block * step_cols;
-    args.c = weights_.row(row_begin) + col;
-    args.c_stride = weights_.cols();
-    args.m = row_end - row_begin;
-    args.n_cols = col_end - col;
-    args.k = col - from;
-    args.accumulate = true;
-    compute_.kernels.gemm_f32(args);
+    const float* u = panels_.data() + (col - block.begin) * block_cols_ + (from - block.begin) * step_cols;
+    compute_.kernels.gemm_f32({.a = errors_.row(row_begin) + (from - block.begin),
+                               .a_stride = errors_.cols(),
+                               .panels = u,
+                               .panel_stride = block_cols_ * step_cols,
+                               .c = weights_.row(row_begin) + col,
+                               .c_stride = weights_.cols(),
+                               .m = row_end - row_begin,
+                               .n_cols = col_end - col,
+                               .k = col - from,
+                               .accumulate = true});
 }
 
 void Solver::fit_grids(size_t row_begin, size_t row_end, size_t col) {

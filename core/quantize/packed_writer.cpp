@@ -1,6 +1,7 @@
 // Packs panels in parallel and hands them to the writer. See packed_writer.h.
 #include "core/quantize/packed_writer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/base/status.h"
@@ -30,31 +31,34 @@ PackedTensor with_room(const Codes& codes, const Grid* grid, size_t rows, size_t
 
 }  // namespace
 
-PackedTensor pack_quantized(const Compute& compute, const QuantizedMatrix& quantized, bool symmetric) {
-    const Codes& codes = integer_codes(quantized.bits);
-    const Grid& grid = *find_grid(symmetric ? "symmetric" : "zero_point");
-    PackedTensor tensor = with_room(codes, &grid, quantized.rows, quantized.cols, quantized.group);
-    compute.pool.for_ranges(tensor.matrix.n_panels(), 1, [&](size_t begin, size_t end, size_t) {
-        pack_panels(quantized.view(), codes, grid, begin, end, tensor.codes.data(), tensor.scales.data(), tensor.zeros.data());
-    });
-    return tensor;
+PackedTensor room_for_codes(size_t rows, size_t cols, const GridOptions& grid) {
+    return with_room(integer_codes(grid.bits), find_grid(grid.symmetric ? "symmetric" : "zero_point"), rows, cols, grid.group);
 }
 
-PackedTensor pack_floats(const Compute& compute, const float* values, size_t rows, size_t cols, const char* name) {
-    const Codes& codes = *find_codes(name);
-    PackedTensor tensor = with_room(codes, nullptr, rows, cols, 0);
-    compute.pool.for_ranges(tensor.matrix.n_panels(), 1, [&](size_t begin, size_t end, size_t) {
-        pack_float_panels(values, cols, rows, cols, codes, begin, end, tensor.codes.data());
+PackedTensor room_for_floats(size_t rows, size_t cols, const char* codes) { return with_room(*find_codes(codes), nullptr, rows, cols, 0); }
+
+void pack_strip(const Compute& compute, const QuantizedMatrix& strip, size_t first_row, PackedTensor& tensor) {
+    const PackedMatrix& whole = tensor.matrix;
+    const size_t panel = first_row / panel_rows, groups = panel * whole.n_groups();
+    std::byte* codes = tensor.codes.data() + panel * whole.panel_code_bytes();
+    std::byte* scales = tensor.scales.data() + groups * whole.grid->scale_bytes;
+    std::byte* zeros = whole.grid->has_zeros ? tensor.zeros.data() + groups * whole.grid->zero_bytes(whole.codes->bits) : nullptr;
+    compute.pool.for_ranges(div_up(strip.rows, panel_rows), 1, [&](size_t begin, size_t end, size_t) {
+        pack_panels(strip.view(), *whole.codes, *whole.grid, begin, end, codes, scales, zeros);
     });
-    return tensor;
 }
 
-const char* float_codes_for(ElementType source, const float* values, size_t n) {
-    if (source == ElementType::bf16) return "bf16";
+void pack_float_strip(const Compute& compute, const float* values, size_t rows, size_t first_row, PackedTensor& tensor) {
+    const PackedMatrix& whole = tensor.matrix;
+    std::byte* codes = tensor.codes.data() + first_row / panel_rows * whole.panel_code_bytes();
+    compute.pool.for_ranges(div_up(rows, panel_rows), 1, [&](size_t begin, size_t end, size_t) {
+        pack_float_panels(values, whole.cols, rows, whole.cols, *whole.codes, begin, end, codes);
+    });
+}
+
+bool fits_f16(const float* values, size_t n) {
     constexpr float f16_largest = 65504.0f;
-    for (size_t i = 0; i < n; ++i)
-        if (std::fabs(values[i]) > f16_largest) return "bf16";
-    return "f16";
+    return std::all_of(values, values + n, [](float value) { return std::fabs(value) <= f16_largest; });
 }
 
 void write_packed(GqWriter& writer, const std::string& name, const PackedTensor& tensor) {

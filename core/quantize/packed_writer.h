@@ -16,14 +16,16 @@ struct PackedTensor {
     AlignedBuffer<std::byte> codes, scales, zeros;
 };
 
-// symmetric: the grid without zero points.
-PackedTensor pack_quantized(const Compute& compute, const QuantizedMatrix& quantized, bool symmetric);
+// Zeroed room for a whole (rows, cols) matrix. Floats: codes is "f16" or "bf16".
+PackedTensor room_for_codes(size_t rows, size_t cols, const GridOptions& grid);
+PackedTensor room_for_floats(size_t rows, size_t cols, const char* codes);
 
-// Floats in panels: f16, or the 16-bit type named. values (rows, cols) contiguous.
-PackedTensor pack_floats(const Compute& compute, const float* values, size_t rows, size_t cols, const char* codes);
+// Packs rows [first_row, first_row + strip's rows) of a matrix; first_row is a multiple of 16. values (rows, cols) contiguous.
+void pack_strip(const Compute& compute, const QuantizedMatrix& strip, size_t first_row, PackedTensor& tensor);
+void pack_float_strip(const Compute& compute, const float* values, size_t rows, size_t first_row, PackedTensor& tensor);
 
-// The 16-bit codes that keep a source's values best: its own type when it has 16 bits, else f16; bf16 where f16 would overflow.
-const char* float_codes_for(ElementType source, const float* values, size_t n);
+// Whether all values are in the range of f16; where they are not, bf16 keeps them.
+bool fits_f16(const float* values, size_t n);
 
 void write_packed(GqWriter& writer, const std::string& name, const PackedTensor& tensor);
 void write_vector(GqWriter& writer, const std::string& name, std::span<const float> values);

@@ -21,6 +21,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr size_t strip_rows = 4096;      // of a vocabulary's matrix, read and packed at a time; a multiple of 16
 constexpr size_t embedding_group = 128;  // at most: one scale for a whole row costs the embedding too much
 
 std::string read_text(const std::filesystem::path& path) {
@@ -55,6 +56,8 @@ class Walk {
     void prepare_calibration();
     void write_outer();
     PackedTensor write_rounded(const WeightRow& row, unsigned bits);
+    void for_strips(const WeightRow& row, size_t layer, FunctionRef<void(size_t, size_t, const float*)> work) const;
+    const char* float_codes_for(const WeightRow& row, size_t layer) const;
     void write_block(size_t layer);
     void load_vectors(Block& block, size_t layer);
     void write_stage(Block& block, size_t layer, size_t stage);
@@ -178,17 +181,39 @@ void Walk::write_outer() {
     if (stream_) stream_->embed({.matrix = embedding.matrix}, windows_);
 }
 
+// Calls work(first_row, n_rows, values) for strips of a weight: a vocabulary's matrix is never held as floats whole.
+void Walk::for_strips(const WeightRow& row, size_t layer, FunctionRef<void(size_t, size_t, const float*)> work) const {
+    const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
+    AlignedBuffer<float> values(std::min(rows, strip_rows) * cols);
+    for (size_t begin = 0; begin < rows; begin += strip_rows) {
+        const size_t end = std::min(rows, begin + strip_rows);
+        source_.read_rows(row, layer, begin, end, values.data());
+        work(begin, end - begin, values.data());
+    }
+}
+
+// The 16-bit codes that keep a weight best: its own type when it has 16 bits, else f16, or bf16 where f16 would overflow.
+const char* Walk::float_codes_for(const WeightRow& row, size_t layer) const {
+    const ElementType type = source_.tensor(row, layer).type;
+    if (type == ElementType::f16 || type == ElementType::bf16) return traits(type).name;
+    bool fits = true;
+    for_strips(row, layer, [&](size_t, size_t n, const float* values) { fits = fits && fits_f16(values, n * row.cols(source_.params())); });
+    return fits ? "f16" : "bf16";
+}
+
 PackedTensor Walk::write_rounded(const WeightRow& row, unsigned bits) {
     note_source(row, 0);
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
-    const AlignedBuffer<float> values = source_.read(row, 0);
-    PackedTensor packed;
-    if (bits == 16) {
-        packed = pack_floats(compute_, values.data(), rows, cols, float_codes_for(source_.tensor(row, 0).type, values.data(), values.size()));
-    } else {
-        const size_t group = options_.group == 0 ? embedding_group : std::min(options_.group, embedding_group);
-        packed = pack_quantized(compute_, round_to_nearest(compute_, values.data(), rows, cols, {bits, group, options_.symmetric}), options_.symmetric);
-    }
+    const size_t group = options_.group == 0 ? embedding_group : std::min(options_.group, embedding_group);
+    const GridOptions grid{bits, group, options_.symmetric};
+    PackedTensor packed = bits == 16 ? room_for_floats(rows, cols, float_codes_for(row, 0)) : room_for_codes(rows, cols, grid);
+    for_strips(row, 0, [&](size_t first, size_t n, const float* values) {
+        if (bits == 16) {
+            pack_float_strip(compute_, values, n, first, packed);
+        } else {
+            pack_strip(compute_, round_to_nearest(compute_, values, n, cols, grid), first, packed);
+        }
+    });
     write_packed(writer_, packed_name(row, 0), packed);
     done(row, 0, packed.matrix.codes->name, nullptr, 0);
     return packed;
@@ -244,9 +269,11 @@ void Walk::write_linear(Block& block, size_t layer, RoleId role, const Matrix* h
     SolveReport solve;
     PackedTensor& packed = block.packed[role];
     if (options_.bits == 16) {
-        packed = pack_floats(compute_, w.data(), rows, cols, float_codes_for(source_.tensor(row, layer).type, w.data(), w.size()));
+        packed = room_for_floats(rows, cols, float_codes_for(row, layer));
+        pack_float_strip(compute_, w.data(), rows, 0, packed);
     } else {
-        packed = pack_quantized(compute_, quantize_linear(w, row, hessian, prepared, solve), options_.symmetric);
+        packed = room_for_codes(rows, cols, gptq_options().grid);
+        pack_strip(compute_, quantize_linear(w, row, hessian, prepared, solve), 0, packed);
     }
     block.weights.roles[role].matrix = packed.matrix;
     write_packed(writer_, packed_name(row, layer), packed);

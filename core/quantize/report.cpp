@@ -9,6 +9,8 @@
 namespace gq {
 namespace {
 
+constexpr double largest_check_error = 1e-3;  // of the loss; rounding errors stay below a tenth of it
+
 std::string hex(uint64_t value) {
     char text[17];
     std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
@@ -39,6 +41,7 @@ JsonValue tensor_json(const TensorReport& t) {
     const double rows = static_cast<double>(t.rows);
     json.set("loss", JsonValue::of_number(t.solve.true_loss / rows));
     json.set("rtn_loss", JsonValue::of_number(t.solve.rtn_loss / rows));
+    json.set("check_error", JsonValue::of_number(t.solve.check_error));
     json.set("damping", JsonValue::of_number(t.solve.damping));
     if (t.solve.dead_columns > 0) json.set("dead_inputs", JsonValue::of_integer(static_cast<int64_t>(t.solve.dead_columns)));
     if (!t.note.empty()) json.set("note", JsonValue::of_string(t.note));
@@ -79,7 +82,8 @@ std::string report_json(const QuantizeOptions& options, const RunReport& run, do
 std::string note_of(const SolveReport& solve) {
     std::string note;
     const auto add = [&](const std::string& text) { note += (note.empty() ? "" : "; ") + text; };
-    if (solve.fell_back_to_rtn) add(std::string("rounded to nearest: ") + solve.reason);
+    if (solve.fell_back_to_rtn) add("rounded to nearest: " + solve.reason);
+    if (solve.check_error > largest_check_error) add("the self-check of the loss is off by " + std::to_string(solve.check_error));
     if (solve.damping_retries > 0) add("damping raised " + std::to_string(solve.damping_retries) + " times");
     if (solve.dead_columns > 0) add(std::to_string(solve.dead_columns) + " dead inputs");
     return note;

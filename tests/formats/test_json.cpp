@@ -119,6 +119,7 @@ TEST_SUITE("formats") {
             {"\"\\u-123\"", "line 1, column 4: expected four hexadecimal digits, found \"-\""},
             {"\"\\ud83d\"", "line 1, column 2: expected a surrogate pair, found a lone surrogate"},
             {"\"\\ude00\"", "line 1, column 2: expected a surrogate pair, found a lone surrogate"},
+            {"\"\\ude00\\ude00\"", "line 1, column 2: expected a surrogate pair, found a lone surrogate"},
             {"\"\\ud83d\\u0041\"", "line 1, column 2: expected a surrogate pair, found a lone surrogate"},
             {"\"\xC3\"", "line 1, column 2: expected well-formed UTF-8, found \"\\xC3\""},
             {"\"\xC0\x80\"", "line 1, column 2: expected well-formed UTF-8, found \"\\xC0\""},

@@ -12,17 +12,12 @@
 #include <vector>
 
 #include "tests/golden/gptq.inc"
+#include "tests/quantize/solver_test.h"
 
 using namespace gq;
+using namespace gq::test;
 
 namespace {
-
-struct Machine {
-    ThreadPool pool;
-    Compute compute;
-    explicit Machine(size_t n_threads = 1, const KernelTable& kernels = kernel_table())
-        : pool(n_threads), compute{pool, kernels} {}
-};
 
 // The generator of tests/golden/make_gptq_goldens.py.
 struct Numbers {
@@ -188,21 +183,6 @@ size_t rows_that_differ(const QuantizedMatrix& q, const NaiveResult& naive) {
     return n;
 }
 
-template <typename Call>
-std::string error_of(Status status, Call call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        CHECK(error.status() == status);
-        return error.what();
-    }
-    return "no error";
-}
-
-bool contains(const std::string& text, const char* part) {
-    return text.find(part) != std::string::npos;
-}
-
 }  // namespace
 
 TEST_SUITE("quantize") {
@@ -283,7 +263,7 @@ TEST_SUITE("quantize") {
             for (const bool act_order : {false, true}) {
                 GptqOptions options{.grid = {4, group, false}, .act_order = act_order, .block = 128};
                 const Solved usual = solve(problem, options);
-                for (const size_t block : {32, 64, 96, 256}) {
+                for (const size_t block : {size_t{32}, size_t{64}, size_t{96}, size_t{256}, size_t{0} - 32}) {
                     options.block = block;
                     const Solved other = solve(problem, options);
                     size_t different = 0;
@@ -455,6 +435,7 @@ TEST_SUITE("quantize") {
         }
         const auto with = [&](GptqOptions o) { return error_of(Status::invalid_argument, [&] { solve(problem, o); }); };
         CHECK(contains(with({.grid = {4, 33, false}}), "group: expected a multiple of 32"));
+        CHECK(contains(with({.grid = {4, size_t{0} - 32, false}}), "group: expected a multiple of 32"));
         CHECK(contains(with({.grid = {12, 32, false}}), "bits of a code: expected 2 to 8, found 12"));
         CHECK(contains(with({.grid = options.grid, .block = 100}), "gptq block: expected a multiple of 32, found 100"));
         CHECK(contains(with({.grid = options.grid, .damping = -1}),

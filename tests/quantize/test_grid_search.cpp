@@ -11,16 +11,12 @@
 #include <vector>
 
 #include "formats/element_type.h"
+#include "tests/quantize/solver_test.h"
 
 using namespace gq;
+using namespace gq::test;
 
 namespace {
-
-struct Machine {
-    ThreadPool pool;
-    Compute compute{pool, kernel_table()};
-    explicit Machine(size_t n_threads) : pool(n_threads) {}
-};
 
 GroupGrid grid_of(const std::vector<float>& w, unsigned bits, bool symmetric) {
     return fit_grid(w.data(), w.size(), {bits, 0, symmetric}, 0, 0);
@@ -38,21 +34,6 @@ std::vector<float> random_weights(size_t n, unsigned seed) {
     std::vector<float> w(n);
     for (float& x : w) x = static_cast<float>(static_cast<int>(generator() % 20001) - 10000) / 65536;
     return w;
-}
-
-template <typename Call>
-std::string error_of(Status status, Call call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        CHECK(error.status() == status);
-        return error.what();
-    }
-    return "no error";
-}
-
-bool contains(const std::string& text, const char* part) {
-    return text.find(part) != std::string::npos;
 }
 
 }  // namespace
