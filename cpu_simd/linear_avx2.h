@@ -156,7 +156,7 @@ static void multiply_panel(const LinearArgs& args, const Panel& panel, size_t fi
         const size_t end = n_tiles - b < group_tiles ? n_tiles : b + group_tiles;
         for (; b < end; ++b) {
             const std::byte* tile = panel.codes + b * Tile::bytes;
-            prefetch_ahead<Tile::bytes>(tile);
+            prefetch_ahead<Tile::bytes, 1>(tile);
             multiply_block<Tile, n_tokens>(tile, 0, advance(x, b), group.start[0], acc[0]);
             multiply_block<Tile, n_tokens>(tile, 1, advance(x, b), group.start[1], acc[1]);
         }

@@ -195,7 +195,8 @@ void Walk::for_strips(const WeightRow& row, size_t layer, FunctionRef<void(size_
 // The 16-bit codes that keep a weight best: its own type when it has 16 bits, else f16, or bf16 where f16 would overflow.
 const char* Walk::float_codes_for(const WeightRow& row, size_t layer) const {
     const ElementType type = source_.tensor(row, layer).type;
-    if (type == ElementType::f16 || type == ElementType::bf16) return traits(type).name;
+    if (type == ElementType::f16) return "f16";
+    if (type == ElementType::bf16) return "bf16";
     bool fits = true;
     for_strips(row, layer, [&](size_t, size_t n, const float* values) { fits = fits && fits_f16(values, n * row.cols(source_.params())); });
     return fits ? "f16" : "bf16";

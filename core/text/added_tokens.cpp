@@ -79,7 +79,8 @@ AddedTokenFinder::Found AddedTokenFinder::longest_at(std::string_view text, size
     return found;
 }
 
-// A match that is not accepted is passed over as a whole: what it covers stays text.
+// A match that is not accepted is passed over as a whole: what it covers stays text. A token that stands in whitespace which the one before it has
+// taken is found nevertheless.
 std::vector<AddedTokenFinder::Part> AddedTokenFinder::cut(std::string_view text, bool parse_special) const {
     std::vector<Part> parts;
     size_t done = 0;
@@ -94,13 +95,11 @@ std::vector<AddedTokenFinder::Part> AddedTokenFinder::cut(std::string_view text,
         if (token->special && !parse_special) continue;
         const bool inside_word = ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(end));
         if (token->single_word && inside_word) continue;
-        if (token->lstrip) begin = trailing_space_begin(text.substr(0, begin));
+        if (token->lstrip) begin = std::max(trailing_space_begin(text.substr(0, begin)), done);
         if (token->rstrip) end += leading_space_end(text.substr(end));
-        begin = std::max(begin, done);
         if (begin > done) parts.push_back({done, begin, nullptr});
-        parts.push_back({begin, std::max(begin, end), token});
+        parts.push_back({begin, end, token});
         done = std::max(begin, end);
-        at = std::max(at, done);
     }
     if (done < text.size()) parts.push_back({done, text.size(), nullptr});
     return parts;

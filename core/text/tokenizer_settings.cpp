@@ -70,9 +70,9 @@ void read_model(const JsonValue& model, TokenizerSpec& spec) {
 AddedToken read_added_token(const JsonValue& json, const Vocabulary& vocabulary) {
     AddedToken token;
     token.content = json.at("content", "tokenizer added token").as_string("content of an added token");
-    token.id = vocabulary.find(token.content);
-    const JsonValue& id = json.at("id", "tokenizer added token");
-    if (token.id < 0) token.id = read_token_id(id, "id of an added token");
+    token.id = read_token_id(json.at("id", "tokenizer added token"), "id of an added token");
+    const TokenId known = vocabulary.find(token.content);
+    if (known >= 0 && vocabulary.text(token.id) != token.content) token.id = known;
     if (token.id < 0 || token.content.size() > Vocabulary::max_token_bytes) {
         format_fail(FormatError::Kind::malformed, "tokenizer added token \"%.60s\": an id and at most %zu bytes expected",
                     token.content.c_str(), Vocabulary::max_token_bytes);

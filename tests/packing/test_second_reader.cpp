@@ -1,0 +1,74 @@
+// tests/gq_read.py, the reader written from formats/gq_file.md alone, gives the same floats as core/packing, bit by bit.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <random>
+
+#include "core/quantize/packed_writer.h"
+#include "tests/tiny_model.h"
+
+namespace {
+
+using namespace gq;
+
+// The floats of a NumPy file of version 1: a header of 10 + n bytes, then little-endian data.
+std::vector<float> read_npy(const std::filesystem::path& path) {
+    const std::string bytes = file_bytes(path);
+    REQUIRE(bytes.size() > 10);
+    const size_t header = 10 + static_cast<uint8_t>(bytes[8]) + 256 * static_cast<size_t>(static_cast<uint8_t>(bytes[9]));
+    std::vector<float> values((bytes.size() - header) / sizeof(float));
+    std::memcpy(values.data(), bytes.data() + header, values.size() * sizeof(float));
+    return values;
+}
+
+std::vector<float> random_values(size_t n) {
+    std::mt19937 random(3);
+    std::normal_distribution<float> normal(0, 0.05f);
+    std::vector<float> values(n);
+    for (float& v : values) v = normal(random);
+    return values;
+}
+
+void check_same(const PackedTensor& tensor, const std::string& name) {
+    const TemporaryPath file(name + ".gq"), floats(name + ".npy");
+    GqWriter writer(file.path());
+    write_packed(writer, name, tensor);
+    writer.finish();
+    const std::string command = "python3 tests/gq_read.py '" + file.path().string() + "' --dequantize " + name + " '" + floats.path().string() + "'";
+    REQUIRE_MESSAGE(std::system(command.c_str()) == 0, command);
+    const std::vector<float> theirs = read_npy(floats.path());
+    std::vector<float> ours(tensor.matrix.rows * tensor.matrix.cols);
+    unpack_rows(tensor.matrix, 0, tensor.matrix.rows, ours.data(), tensor.matrix.cols);
+    REQUIRE(theirs.size() == ours.size());
+    CAPTURE(name);
+    CHECK(std::memcmp(theirs.data(), ours.data(), ours.size() * sizeof(float)) == 0);
+}
+
+}  // namespace
+
+TEST_SUITE("packing") {
+    TEST_CASE("the second reader gives the same weights for every code and grid") {
+        if (std::system("python3 -c 'import numpy' 2>/dev/null") != 0) {
+            MESSAGE("SKIPPED: python3 with numpy is not here");
+            return;
+        }
+        constexpr size_t rows = 37, cols = 200;  // neither a multiple of a panel, a tile nor a group
+        const std::vector<float> values = random_values(rows * cols);
+        ThreadPool pool(1);
+        const Compute compute{pool, kernel_table()};
+        for (const Codes* codes : all_codes()) {
+            if (codes->is_float) {
+                PackedTensor tensor = room_for_floats(rows, cols, codes->name);
+                pack_float_strip(compute, values.data(), rows, 0, tensor);
+                check_same(tensor, codes->name);
+                continue;
+            }
+            for (const bool symmetric : {false, true}) {
+                const GridOptions grid{codes->bits, 64, symmetric};
+                PackedTensor tensor = room_for_codes(rows, cols, grid);
+                pack_strip(compute, round_to_nearest(compute, values.data(), rows, cols, grid), 0, tensor);
+                check_same(tensor, std::string(codes->name) + (symmetric ? "_symmetric" : ""));
+            }
+        }
+    }
+}
