@@ -9,7 +9,8 @@ for need in "$@"; do
     what=${need%:*}
     case $what in
         /*) [ -e "$what" ] && continue ;;
-        *\?*) python3 -c "import ${what#*\?}" 2>/dev/null && continue ;;
+        *\?*) # of the first python3 on the path, or of the system's, which is where packages go
+            for python in python3 /usr/bin/python3; do $python -c "import ${what#*\?}" 2>/dev/null && continue 2; done ;;
         *) command -v "$what" >/dev/null 2>&1 && continue ;;
     esac
     missing="$missing $package"

@@ -51,14 +51,14 @@ std::string join(std::span<const char* const> names, bool (*wanted)(std::string_
     return list;
 }
 
-// The position in known_isas() of what was asked for; `asked_by` is for the message.
+// The position in known_isas() of what was asked for; messages start with `asked_by`.
 size_t usable_isa(std::string_view isa, const char* asked_by) {
     const auto known = known_isas();
     for (size_t i = 0; i < known.size(); ++i) {
         if (isa == known[i] && cpu_can_run(isa)) return i;
     }
     const bool is_known = std::find(known.begin(), known.end(), isa) != known.end();
-    fail(Status::unsupported, "%s: instruction set \"%.*s\" %s; known here: %s; this CPU can run: %s", asked_by,
+    fail(Status::unsupported, "%sinstruction set \"%.*s\" %s; known here: %s; this CPU can run: %s", asked_by,
          static_cast<int>(isa.size()), isa.data(), is_known ? "can't run on this CPU" : "is unknown",
          join(known, [](std::string_view) { return true; }).c_str(), join(known, cpu_can_run).c_str());
 }
@@ -104,9 +104,9 @@ void install_variant(const KernelVariant& variant, KernelTable& table) {
 
 const KernelTable& kernel_table(std::string_view isa) {
     static const std::vector<KernelTable> tables = build_tables();
-    if (!isa.empty()) return tables[usable_isa(isa, "--isa")];
+    if (!isa.empty()) return tables[usable_isa(isa, "")];
     const char* wanted = std::getenv("GQ_ISA");
-    return tables[wanted && *wanted ? usable_isa(wanted, "GQ_ISA") : best_isa()];
+    return tables[wanted && *wanted ? usable_isa(wanted, "GQ_ISA: ") : best_isa()];
 }
 
 }  // namespace gq
