@@ -34,8 +34,9 @@ class AlignedBuffer {
     AlignedBuffer() = default;
     explicit AlignedBuffer(size_t size) : size_(size) {
         if (size == 0) return;
-        const size_t bytes = round_up(checked_mul(size, sizeof(T), "buffer"), cache_line);
-        data_ = static_cast<T*>(::operator new(bytes, std::align_val_t{cache_line}));
+        const size_t bytes = checked_mul(size, sizeof(T), "buffer");
+        data_ = static_cast<T*>(::operator new(bytes, std::align_val_t{cache_line}, std::nothrow));
+        if (data_ == nullptr) fail(Status::out_of_memory, "buffer: no memory for %zu bytes", bytes);
         std::memset(static_cast<void*>(data_), 0, bytes);
     }
     AlignedBuffer(AlignedBuffer&& other) noexcept
