@@ -1,23 +1,17 @@
 // Prefill in AVX2: half a panel x 4 tokens stand in registers, so that a word of codes is read once for 4 tokens.
-// In: one panel in 8-bit layout and any number of tokens. Out: y, the same bits as gemv; the walk is linear_avx2.h's.
+// In: one panel in 8-bit layout and any number of tokens. Out: y, the same bits as gemv; the walk is linear.h's.
 // Codes of up to 4 bits are summed in one go, wider ones as two nibbles: the only thing it knows of the original codes is their bits.
 #include "cpu_simd/linear_avx2.h"
 
 namespace gq {
 namespace {
 
-GQ_TARGET_AVX2
-
 template <int nibbles>
-void multiply(const LinearArgs& args, const uint8_t* panel_u8) {
-    avx2::multiply_panels<avx2::TileU8<nibbles>, 4, 2, 1>(args, reinterpret_cast<const std::byte*>(panel_u8), 0);
-}
+constexpr GemmU8S8Fn multiply = gemm_u8s8<avx2::Linear, avx2::TileU8<nibbles>, 4, 2, 1>;
 
 void gemm(const LinearArgs& args, const uint8_t* panel_u8) {
     (args.weights->codes->bits <= 4 ? multiply<1> : multiply<2>)(args, panel_u8);
 }
-
-GQ_TARGET_END
 
 }  // namespace
 

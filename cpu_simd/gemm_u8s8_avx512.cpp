@@ -1,22 +1,11 @@
 // Prefill in AVX-512: 16 rows x 12 tokens stand in registers, so that a word of codes is read once for 12 tokens.
-// In: one panel in 8-bit layout and any number of tokens. Out: y, the same bits as gemv; the walk is linear_avx512.h's.
+// In: one panel in 8-bit layout and any number of tokens. Out: y, the same bits as gemv; the walk is linear.h's.
 // vpdpbusd adds exact products to 32 bits, so 8-bit codes need no other way than 4-bit ones. Must not know which codes were expanded.
 #include "cpu_simd/linear_avx512.h"
 
 namespace gq {
-namespace {
 
-GQ_TARGET_AVX512
-
-void gemm(const LinearArgs& args, const uint8_t* panel_u8) {
-    avx512::multiply_tokens<avx512::TileU8, 1, 12, 8, 4, 2, 1>(args, avx512::groups_of(*args.weights),
-                                                               reinterpret_cast<const std::byte*>(panel_u8));
-}
-
-GQ_TARGET_END
-
-}  // namespace
-
-extern const KernelVariant gemm_u8s8_avx512{"gemm_u8s8_avx512", "avx512", nullptr, {.gemm_u8s8 = gemm}};
+extern const KernelVariant gemm_u8s8_avx512{
+    "gemm_u8s8_avx512", "avx512", nullptr, {.gemm_u8s8 = gemm_u8s8<avx512::Linear, avx512::TileU8, 12, 8, 4, 2, 1>}};
 
 }  // namespace gq

@@ -1,5 +1,5 @@
 // int4 in AVX-512: a word of 8 nibbles gives two words of 4 codes, by one mask each and one shift.
-// In: tiles as core/packing/codes_int4.cpp draws them. Out: gemv and unpack; the walk is linear_avx512.h's. Must not know scales.
+// In: tiles as core/packing/codes_int4.cpp draws them. Out: gemv and unpack; the walk is linear.h's. Must not know scales.
 #include "cpu_simd/linear_avx512.h"
 
 namespace gq {
@@ -21,6 +21,6 @@ GQ_TARGET_END
 }  // namespace
 
 extern const KernelVariant gemv_int4_avx512{
-    "gemv_int4_avx512", "avx512", "int4", {.gemv = avx512::gemv<TileInt4>, .unpack = avx512::unpack<TileInt4>}};
+    "gemv_int4_avx512", "avx512", "int4", {.gemv = gemv<avx512::Linear, TileInt4>, .unpack = avx512::unpack<TileInt4>}};
 
 }  // namespace gq

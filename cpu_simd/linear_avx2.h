@@ -5,9 +5,8 @@
 // Codes above 4 bits are two nibbles with a sum each. Must not know where bits lie.
 #pragma once
 
-#include <string_view>
-
-#include "cpu_simd/isa.h"
+#include "cpu_simd/linear.h"
+#include "cpu_simd/math_avx2.h"
 
 namespace gq::avx2 {
 
@@ -19,17 +18,10 @@ struct Group {
     __m256i start[2];  // -zero_point, twice in int16
 };
 
-// The scales and zero points of one panel, one group after another.
-struct PanelGroups {
-    const Grid* grid;
-    unsigned bits;
-    const std::byte* scales;
-    const std::byte* zeros;
-    size_t scale_bytes, zero_bytes;
-};
+using Groups = gq::Groups<Group>;
 
-GQ_INLINE void read_scales(const PanelGroups& p, size_t group, Group& out) {
-    const __m128i* halves = reinterpret_cast<const __m128i*>(p.scales + group * p.scale_bytes);
+GQ_INLINE void read_scales(const Groups& groups, size_t index, Group& out) {
+    const __m128i* halves = reinterpret_cast<const __m128i*>(groups.scales + index * groups.scale_bytes);
     out.scale[0] = _mm256_cvtph_ps(_mm_loadu_si128(halves));
     out.scale[1] = _mm256_cvtph_ps(_mm_loadu_si128(halves + 1));
 }
@@ -42,48 +34,29 @@ GQ_INLINE void start_from_bytes(__m128i rows, Group& out) {
     out.start[1] = pair_of_negatives(_mm256_cvtepu8_epi32(_mm_srli_si128(rows, 8)));
 }
 
-static inline void read_symmetric(const PanelGroups& p, size_t group, Group& out) {
-    read_scales(p, group, out);
-    out.start[0] = out.start[1] = _mm256_set1_epi16(static_cast<short>(-(1 << (p.bits - 1))));
+static inline void read_symmetric(const Groups& groups, size_t index, Group& out) {
+    read_scales(groups, index, out);
+    out.start[0] = out.start[1] = _mm256_set1_epi16(static_cast<short>(-(1 << (groups.bits - 1))));
 }
 // Byte i holds row 2i in its low nibble and row 2i + 1 in its high one.
-static inline void read_nibbles(const PanelGroups& p, size_t group, Group& out) {
-    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p.zeros + group * p.zero_bytes));
+static inline void read_nibbles(const Groups& groups, size_t index, Group& out) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(groups.zeros + index * groups.zero_bytes));
     const __m128i rows = _mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4));
-    read_scales(p, group, out);
+    read_scales(groups, index, out);
     start_from_bytes(_mm_and_si128(rows, _mm_set1_epi8(15)), out);
 }
-static inline void read_bytes(const PanelGroups& p, size_t group, Group& out) {
-    read_scales(p, group, out);
-    start_from_bytes(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p.zeros + group * p.zero_bytes)), out);
+static inline void read_bytes(const Groups& groups, size_t index, Group& out) {
+    read_scales(groups, index, out);
+    start_from_bytes(_mm_loadu_si128(reinterpret_cast<const __m128i*>(groups.zeros + index * groups.zero_bytes)), out);
 }
-static inline void read_any(const PanelGroups& p, size_t group, Group& out) {
+static inline void read_any(const Groups& groups, size_t index, Group& out) {
     GroupParams params;
-    p.grid->unpack_group(p.scales + group * p.scale_bytes, p.zeros + group * p.zero_bytes, p.bits, params);
+    groups.grid->unpack_group(groups.scales + index * groups.scale_bytes, groups.zeros + index * groups.zero_bytes, groups.bits, params);
     for (size_t half = 0; half < 2; ++half) {
         out.scale[half] = _mm256_loadu_ps(params.scale + 8 * half);
         out.start[half] = pair_of_negatives(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(params.zero_point + 8 * half)));
     }
 }
-
-GQ_TARGET_END
-
-using ReadGroup = void (*)(const PanelGroups& p, size_t group, Group& out);
-
-// How the grid of a matrix is read: by its own row here, else through the grid's own unpack_group.
-static inline ReadGroup group_reader(const PackedMatrix& weights) {
-    struct Row {
-        std::string_view grid;
-        unsigned max_bits;
-        ReadGroup read;
-    };
-    static constexpr Row rows[] = {{"symmetric", 8, read_symmetric}, {"zero_point", 4, read_nibbles}, {"zero_point", 8, read_bytes}};
-    for (const Row& row : rows)
-        if (row.grid == weights.grid->name && weights.codes->bits <= row.max_bits) return row.read;
-    return read_any;
-}
-
-GQ_TARGET_AVX2
 
 // Four activations, or two sums, of one token as every lane's word.
 GQ_INLINE __m256i broadcast_word(const void* four_bytes) {
@@ -91,14 +64,6 @@ GQ_INLINE __m256i broadcast_word(const void* four_bytes) {
     __builtin_memcpy(&word, four_bytes, sizeof word);
     return _mm256_set1_epi32(word);
 }
-
-// Where a panel stands in a multiplication: its codes, its groups, its first output row.
-struct Panel {
-    const std::byte* codes;
-    PanelGroups groups;
-    ReadGroup read;
-    size_t first_row;
-};
 
 // A Tile names its `bytes` for 16 rows x 32 inputs and its `nibbles` per code (1 or 2). word(tile, j, half), j < 8, gives inputs 4j … 4j + 3 of
 // rows 8 half … 8 half + 7, a code a byte.
@@ -131,69 +96,48 @@ GQ_INLINE void multiply_block(const std::byte* tile, int half, const Q8Rows& x, 
     }
 }
 
-GQ_INLINE Q8Rows advance(const Q8Rows& x, size_t blocks) {
-    return {x.values + blocks * q8_block, x.scales + blocks, x.sums + blocks * 2, x.n_blocks};
-}
+// What linear.h asks for.
+struct Linear {
+    using Group = avx2::Group;
 
-// All ones in lane i where 8 half + i < rows.
-GQ_INLINE __m256i row_mask(size_t rows, int half) {
-    const int n = static_cast<int>(rows < panel_rows ? rows : panel_rows) - 8 * half;
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-}
+    static constexpr GridReader<Group> grid_readers[] = {
+        {"symmetric", 8, read_symmetric}, {"zero_point", 4, read_nibbles}, {"zero_point", 8, read_bytes}, {"", 0, read_any}};
 
-// One panel times n_tokens tokens.
-template <class Tile, int n_tokens>
-static void multiply_panel(const LinearArgs& args, const Panel& panel, size_t first_token) {
-    const PackedMatrix& w = *args.weights;
-    const size_t n_tiles = w.n_tiles(), group_tiles = w.tiles_per_group();
-    const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
-    __m256 y[2][n_tokens], acc[2][n_tokens];
-    for (int t = 0; t < n_tokens; ++t) y[0][t] = y[1][t] = _mm256_setzero_ps();
-    for (size_t g = 0, b = 0; b < n_tiles; ++g) {
-        Group group;
-        panel.read(panel.groups, g, group);
-        for (int t = 0; t < n_tokens; ++t) acc[0][t] = acc[1][t] = _mm256_setzero_ps();
-        const size_t end = n_tiles - b < group_tiles ? n_tiles : b + group_tiles;
-        for (; b < end; ++b) {
-            const std::byte* tile = panel.codes + b * Tile::bytes;
-            prefetch_ahead<Tile::bytes, 1>(tile);
-            multiply_block<Tile, n_tokens>(tile, 0, advance(x, b), group.start[0], acc[0]);
-            multiply_block<Tile, n_tokens>(tile, 1, advance(x, b), group.start[1], acc[1]);
+    // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
+    template <class Tile, int n_tokens, int n_panels>
+    static void multiply(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t first_panel, size_t first_token) {
+        const PackedMatrix& w = *args.weights;
+        const size_t n_tiles = w.n_tiles(), n_groups = w.n_groups(), group_tiles = w.tiles_per_group(), panel_bytes = n_tiles * Tile::bytes;
+        const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
+        __m256 y[n_panels][2][n_tokens] = {}, acc[n_panels][2][n_tokens];
+        for (size_t g = 0, b = 0; g < n_groups; ++g) {
+            Group group[n_panels];
+            for (int p = 0; p < n_panels; ++p) {
+                groups.read(groups, (first_panel + p) * n_groups + g, group[p]);
+                for (int t = 0; t < n_tokens; ++t) acc[p][0][t] = acc[p][1][t] = _mm256_setzero_ps();
+            }
+            for (const size_t end = n_tiles - b < group_tiles ? n_tiles : b + group_tiles; b < end; ++b) {
+                for (int p = 0; p < n_panels; ++p) {
+                    const std::byte* tile = codes + p * panel_bytes + b * Tile::bytes;
+                    prefetch_ahead<Tile::bytes, n_panels>(tile);
+                    multiply_block<Tile, n_tokens>(tile, 0, advance(x, b), group[p].start[0], acc[p][0]);
+                    multiply_block<Tile, n_tokens>(tile, 1, advance(x, b), group[p].start[1], acc[p][1]);
+                }
+            }
+            for (int p = 0; p < n_panels; ++p)
+                for (int half = 0; half < 2; ++half)
+                    for (int t = 0; t < n_tokens; ++t) y[p][half][t] = _mm256_fmadd_ps(group[p].scale[half], acc[p][half][t], y[p][half][t]);
         }
-        for (int half = 0; half < 2; ++half)
-            for (int t = 0; t < n_tokens; ++t) y[half][t] = _mm256_fmadd_ps(group.scale[half], acc[half][t], y[half][t]);
+        for (int p = 0; p < n_panels; ++p) {
+            for (int half = 0; half < 2; ++half) {
+                const size_t row = (first_panel + p) * panel_rows + 8 * half;
+                const __m256i lanes = first_lanes(row < w.rows ? w.rows - row : 0);
+                for (int t = 0; t < n_tokens; ++t)
+                    _mm256_maskstore_ps(args.y + (first_token + t) * args.y_stride + row, lanes, y[p][half][t]);
+            }
+        }
     }
-    for (int half = 0; half < 2; ++half) {
-        const __m256i mask = row_mask(w.rows - panel.first_row, half);
-        for (int t = 0; t < n_tokens; ++t)
-            _mm256_maskstore_ps(args.y + (first_token + t) * args.y_stride + panel.first_row + 8 * half, mask, y[half][t]);
-    }
-}
-
-// All tokens of one panel: n at a time, and those that are left in smaller numbers, the last of which must be 1.
-template <class Tile, int n, int... fewer>
-static void multiply_tokens(const LinearArgs& args, const Panel& panel, size_t first_token) {
-    for (; args.n_tokens - first_token >= n; first_token += n) multiply_panel<Tile, n>(args, panel, first_token);
-    if constexpr (sizeof...(fewer) > 0) multiply_tokens<Tile, fewer...>(args, panel, first_token);
-}
-
-// gemv and gemm_u8s8: the panels of args; the codes of the first one stand at `codes`, those of the next panel_bytes further.
-template <class Tile, int... numbers_of_tokens>
-static void multiply_panels(const LinearArgs& args, const std::byte* codes, size_t panel_bytes) {
-    const PackedMatrix& w = *args.weights;
-    const Grid& grid = *w.grid;
-    const size_t zero_bytes = grid.has_zeros ? grid.zero_bytes(w.codes->bits) : 0;
-    const ReadGroup read = group_reader(w);
-    for (size_t p = args.panel_begin; p < args.panel_end; ++p, codes += panel_bytes) {
-        const PanelGroups groups{&grid, w.codes->bits, w.panel_scales(p), w.panel_zeros(p), grid.scale_bytes, zero_bytes};
-        multiply_tokens<Tile, numbers_of_tokens...>(args, {codes, groups, read, p * panel_rows}, 0);
-    }
-}
-
-template <class Tile>
-static void gemv(const LinearArgs& args) {
-    multiply_panels<Tile, 4, 3, 2, 1>(args, args.weights->panel_codes(args.panel_begin), args.weights->panel_code_bytes());
-}
+};
 
 template <class Tile>
 static void unpack(const std::byte* panel_codes, size_t n_tiles, uint8_t* out) {

@@ -4,8 +4,7 @@
 // scales apply as vectors. The zero point starts the int32 sum: vpdpwssd with the block's two int16 sums. Must not know where bits lie.
 #pragma once
 
-#include <string_view>
-
+#include "cpu_simd/linear.h"
 #include "cpu_simd/math_avx512.h"
 
 namespace gq::avx512 {
@@ -18,15 +17,7 @@ struct Group {
     __m512i start;  // -zero_point, twice in int16
 };
 
-// The scales and zero points of a matrix, and who reads them. Group g of panel p has index p * n_groups + g.
-struct Groups {
-    const Grid* grid;
-    unsigned bits;
-    const std::byte* scales;
-    const std::byte* zeros;
-    size_t scale_bytes, zero_bytes;
-    void (*read)(const Groups& groups, size_t index, Group& out);
-};
+using Groups = gq::Groups<Group>;
 
 GQ_INLINE __m512 read_scales(const Groups& groups, size_t index) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(groups.scales + index * groups.scale_bytes)));
@@ -58,28 +49,6 @@ static inline void read_any(const Groups& groups, size_t index, Group& out) {
     out.scale = _mm512_loadu_ps(params.scale);
     out.start = pair_of_negatives(_mm512_loadu_si512(params.zero_point));
 }
-
-GQ_TARGET_END
-
-// How the grid of a matrix is read: by its own row here, else through the grid's own unpack_group.
-static inline Groups groups_of(const PackedMatrix& w) {
-    struct Row {
-        std::string_view grid;
-        unsigned max_bits;
-        decltype(Groups::read) read;
-    };
-    static constexpr Row rows[] = {{"symmetric", 8, read_symmetric}, {"zero_point", 4, read_nibbles}, {"zero_point", 8, read_bytes}};
-    const size_t zero_bytes = w.grid->has_zeros ? w.grid->zero_bytes(w.codes->bits) : 0;
-    Groups groups{w.grid, w.codes->bits, w.scales, w.zeros, w.grid->scale_bytes, zero_bytes, read_any};
-    for (const Row& row : rows) {
-        if (row.grid != w.grid->name || w.codes->bits > row.max_bits) continue;
-        groups.read = row.read;
-        break;
-    }
-    return groups;
-}
-
-GQ_TARGET_AVX512
 
 // Four activations, or two sums, of one token as every lane's word.
 GQ_INLINE __m512i broadcast_word(const void* four_bytes) {
@@ -123,64 +92,41 @@ GQ_INLINE void multiply_block(const std::byte* tile, size_t panel_bytes, const Q
     }
 }
 
-GQ_INLINE Q8Rows advance(const Q8Rows& x, size_t blocks) {
-    return {x.values + blocks * q8_block, x.scales + blocks, x.sums + blocks * 2, x.n_blocks};
-}
+// What linear.h asks for.
+struct Linear {
+    using Group = avx512::Group;
 
-// n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
-template <class Tile, int n_tokens, int n_panels>
-static void multiply(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t first_panel, size_t first_token) {
-    const PackedMatrix& w = *args.weights;
-    const size_t n_tiles = w.n_tiles(), n_groups = w.n_groups(), group_tiles = w.tiles_per_group(), panel_bytes = n_tiles * Tile::bytes;
-    const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
-    __m512 y[n_panels][n_tokens] = {}, acc[n_panels][n_tokens];
-    for (size_t g = 0, b = 0; g < n_groups; ++g) {
-        Group group[n_panels];
+    static constexpr GridReader<Group> grid_readers[] = {
+        {"symmetric", 8, read_symmetric}, {"zero_point", 4, read_nibbles}, {"zero_point", 8, read_bytes}, {"", 0, read_any}};
+
+    // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
+    template <class Tile, int n_tokens, int n_panels>
+    static void multiply(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t first_panel, size_t first_token) {
+        const PackedMatrix& w = *args.weights;
+        const size_t n_tiles = w.n_tiles(), n_groups = w.n_groups(), group_tiles = w.tiles_per_group(), panel_bytes = n_tiles * Tile::bytes;
+        const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
+        __m512 y[n_panels][n_tokens] = {}, acc[n_panels][n_tokens];
+        for (size_t g = 0, b = 0; g < n_groups; ++g) {
+            Group group[n_panels];
+            for (int p = 0; p < n_panels; ++p) {
+                groups.read(groups, (first_panel + p) * n_groups + g, group[p]);
+                for (int t = 0; t < n_tokens; ++t) acc[p][t] = _mm512_setzero_ps();
+            }
+            for (const size_t end = n_tiles - b < group_tiles ? n_tiles : b + group_tiles; b < end; ++b) {
+                const std::byte* tile = codes + b * Tile::bytes;
+                for (int p = 0; p < n_panels; ++p) prefetch_ahead<Tile::bytes, n_panels>(tile + p * panel_bytes);
+                multiply_block<Tile, n_tokens, n_panels>(tile, panel_bytes, advance(x, b), group, acc);
+            }
+            for (int p = 0; p < n_panels; ++p)
+                for (int t = 0; t < n_tokens; ++t) y[p][t] = _mm512_fmadd_ps(group[p].scale, acc[p][t], y[p][t]);
+        }
         for (int p = 0; p < n_panels; ++p) {
-            groups.read(groups, (first_panel + p) * n_groups + g, group[p]);
-            for (int t = 0; t < n_tokens; ++t) acc[p][t] = _mm512_setzero_ps();
+            const size_t row = (first_panel + p) * panel_rows;
+            for (int t = 0; t < n_tokens; ++t)
+                _mm512_mask_storeu_ps(args.y + (first_token + t) * args.y_stride + row, first_lanes(w.rows - row), y[p][t]);
         }
-        for (const size_t end = n_tiles - b < group_tiles ? n_tiles : b + group_tiles; b < end; ++b) {
-            const std::byte* tile = codes + b * Tile::bytes;
-            for (int p = 0; p < n_panels; ++p) prefetch_ahead<Tile::bytes, n_panels>(tile + p * panel_bytes);
-            multiply_block<Tile, n_tokens, n_panels>(tile, panel_bytes, advance(x, b), group, acc);
-        }
-        for (int p = 0; p < n_panels; ++p)
-            for (int t = 0; t < n_tokens; ++t) y[p][t] = _mm512_fmadd_ps(group[p].scale, acc[p][t], y[p][t]);
     }
-    for (int p = 0; p < n_panels; ++p) {
-        const size_t row = (first_panel + p) * panel_rows;
-        for (int t = 0; t < n_tokens; ++t)
-            _mm512_mask_storeu_ps(args.y + (first_token + t) * args.y_stride + row, first_lanes(w.rows - row), y[p][t]);
-    }
-}
-
-// All panels of args, the first of which has its codes at `codes`, times n_tokens tokens: up to max_panels side by side, in at most 8 sums.
-template <class Tile, int max_panels, int n_tokens>
-static void multiply_panels(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t first_token) {
-    constexpr int n_panels = max_panels * n_tokens <= 8 ? max_panels : max_panels == 1 ? 1 : 8 / n_tokens;
-    const size_t panel_bytes = args.weights->n_tiles() * Tile::bytes;
-    size_t p = args.panel_begin;
-    for (; args.panel_end - p >= n_panels; p += n_panels, codes += n_panels * panel_bytes)
-        multiply<Tile, n_tokens, n_panels>(args, groups, codes, p, first_token);
-    for (; n_panels > 1 && p < args.panel_end; ++p, codes += panel_bytes)
-        multiply<Tile, n_tokens, 1>(args, groups, codes, p, first_token);
-}
-
-// All tokens of args: n at a time, and those that are left in smaller numbers, the last of which must be 1.
-template <class Tile, int max_panels, int n, int... fewer>
-static void multiply_tokens(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t token = 0) {
-    for (; args.n_tokens - token >= n; token += n) multiply_panels<Tile, max_panels, n>(args, groups, codes, token);
-    if constexpr (sizeof...(fewer) > 0) multiply_tokens<Tile, max_panels, fewer...>(args, groups, codes, token);
-}
-
-#ifndef MAXP
-#define MAXP 4
-#endif
-template <class Tile>
-static void gemv(const LinearArgs& args) {
-    multiply_tokens<Tile, MAXP, 4, 3, 2, 1>(args, groups_of(*args.weights), args.weights->panel_codes(args.panel_begin));
-}
+};
 
 template <class Tile>
 static void unpack(const std::byte* panel_codes, size_t n_tiles, uint8_t* out) {

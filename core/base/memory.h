@@ -34,7 +34,8 @@ class AlignedBuffer {
     AlignedBuffer() = default;
     explicit AlignedBuffer(size_t size) : size_(size) {
         if (size == 0) return;
-        const size_t bytes = checked_mul(size, sizeof(T), "buffer");
+        const size_t bytes = round_up(checked_mul(size, sizeof(T), "buffer"), cache_line);
+        if (bytes < size) fail(Status::invalid_argument, "buffer: %zu bytes do not round up to cache lines", size * sizeof(T));
         data_ = static_cast<T*>(::operator new(bytes, std::align_val_t{cache_line}, std::nothrow));
         if (data_ == nullptr) fail(Status::out_of_memory, "buffer: no memory for %zu bytes", bytes);
         std::memset(static_cast<void*>(data_), 0, bytes);

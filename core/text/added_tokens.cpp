@@ -15,7 +15,9 @@ bool ends_with_word(std::string_view text) {
     return !text.empty() && is_word(code_point_at(text, previous_code_point(text, text.size())).value);
 }
 
-bool starts_with_word(std::string_view text) { return !text.empty() && is_word(code_point_at(text, 0).value); }
+bool starts_with_word(std::string_view text) {
+    return !text.empty() && is_word(code_point_at(text, 0).value);
+}
 
 // Where the whitespace at the end of the text begins.
 size_t trailing_space_begin(std::string_view text) {
@@ -79,8 +81,8 @@ AddedTokenFinder::Found AddedTokenFinder::longest_at(std::string_view text, size
     return found;
 }
 
-// A match that is not accepted is passed over as a whole: what it covers stays text. A token that stands in whitespace which the one before it has
-// taken is found nevertheless.
+// A match that is not accepted is passed over as a whole: what it covers stays text. A token that stands in whitespace
+// which the one before it has taken is found nevertheless.
 std::vector<AddedTokenFinder::Part> AddedTokenFinder::cut(std::string_view text, bool parse_special) const {
     std::vector<Part> parts;
     size_t done = 0;

@@ -1,6 +1,6 @@
 // Finds added tokens in a text: at each place the longest one, from left to right.
-// In: the added tokens of a spec, then text. Out: the text cut into tokens and what lies between them. Must not know models or pipelines
-// beyond the normalizer that some contents go through.
+// In: the added tokens of a spec, then text. Out: the text cut into tokens and what lies between them. Must not know
+// models or pipelines beyond the normalizer that some contents go through.
 #pragma once
 
 #include <span>
@@ -39,8 +39,8 @@ class AddedTokenFinder {
     void add(std::string_view content, const AddedToken* token);
     Found longest_at(std::string_view text, size_t at) const;
 
-    FlatMap<uint32_t> edges_;                          // of a trie: node << 8 | byte → node; the root is 0
-    std::vector<const AddedToken*> tokens_{nullptr};   // by node; nullptr: none ends here
+    FlatMap<uint32_t> edges_;                         // of a trie: node << 8 | byte → node; the root is 0
+    std::vector<const AddedToken*> tokens_{nullptr};  // by node; nullptr: none ends here
 };
 
 }  // namespace gq

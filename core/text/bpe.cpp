@@ -23,8 +23,8 @@ Bpe::Bpe(const TokenizerSpec& spec) : spec_(spec) {
     if (!spec.unk_token.empty()) {
         unk_ = spec.vocabulary.find(spec.unk_token);
         if (unk_ < 0) {
-            format_fail(FormatError::Kind::malformed, "tokenizer unk_token \"%.100s\": a token of the vocabulary expected",
-                        spec.unk_token.c_str());
+            format_fail(FormatError::Kind::malformed,
+                        "tokenizer unk_token \"%.100s\": a token of the vocabulary expected", spec.unk_token.c_str());
         }
     }
     for (size_t byte = 0; byte < byte_tokens_.size(); ++byte) {
@@ -54,8 +54,9 @@ void Bpe::add_merges() {
         joined += vocabulary.text(right);
         const TokenId token = vocabulary.find(joined);
         if (token < 0) {
-            format_fail(FormatError::Kind::malformed, "tokenizer merge %zu gives \"%.100s\": a token of the vocabulary expected",
-                        rank, joined.c_str());
+            format_fail(FormatError::Kind::malformed,
+                        "tokenizer merge %zu gives \"%.100s\": a token of the vocabulary expected", rank,
+                        joined.c_str());
         }
         merges_[pair_key(left, right)] = {static_cast<uint32_t>(rank), token};
     }
@@ -66,8 +67,9 @@ void Bpe::rank_scores() {
     const std::vector<float>& scores = spec_.scores;
     const bool usable = std::all_of(scores.begin(), scores.end(), [](float s) { return !std::isnan(s); });
     if (scores.size() != spec_.vocabulary.size() || !usable) {
-        format_fail(FormatError::Kind::malformed, "tokenizer scores: one number for each of %zu tokens expected, %zu found",
-                    spec_.vocabulary.size(), scores.size());
+        format_fail(FormatError::Kind::malformed,
+                    "tokenizer scores: one number for each of %zu tokens expected, %zu found", spec_.vocabulary.size(),
+                    scores.size());
     }
     std::vector<float> descending = scores;
     std::sort(descending.begin(), descending.end(), std::greater<>());
@@ -117,7 +119,8 @@ void Bpe::split_for_scores(std::string_view word, std::vector<Symbol>& symbols) 
     }
 }
 
-// Ranks merge tokens, so unknown characters become tokens first. An unknown token stands behind the bytes that follow it, as the reference has it.
+// Ranks merge tokens, so unknown characters become tokens first. An unknown token stands behind the bytes that follow
+// it, as the reference has it.
 void Bpe::split_for_ranks(std::string_view word, std::vector<Symbol>& symbols) const {
     bool unknown_pending = false;
     for (size_t at = 0; at < word.size();) {

@@ -1,6 +1,7 @@
-// Byte-pair encoding of one word: characters, then merges, the best rank (or score) first and the leftmost of equals, until none is left.
-// In: a vocabulary with merges or scores, then words. Out: ids. Must not know where words come from.
-// Sources: Sennrich et al. 2016 (arXiv 1508.07909); byte fallback and merging by score as in SentencePiece (arXiv 1808.06226).
+// Byte-pair encoding of one word: characters, then merges, the best rank (or score) first and the leftmost of equals,
+// until none is left. In: a vocabulary with merges or scores, then words. Out: ids. Must not know where words come
+// from. Sources: Sennrich et al. 2016 (arXiv 1508.07909); byte fallback and merging by score as in SentencePiece (arXiv
+// 1808.06226).
 #pragma once
 
 #include <array>
@@ -40,7 +41,8 @@ class Bpe {
         std::vector<Candidate> heap;
     };
 
-    // Keeps a reference to the spec. Throws FormatError(malformed) for merges and names that the vocabulary does not know.
+    // Keeps a reference to the spec. Throws FormatError(malformed) for merges and names that the vocabulary does not
+    // know.
     explicit Bpe(const TokenizerSpec& spec);
 
     // Appends the ids of a word of less than 2^31 bytes. O(n log n).

@@ -45,9 +45,13 @@ CharSet CharSet::of_category(std::string_view name) {
     return CharSet(category_ranges(mask));
 }
 
-CharSet CharSet::whitespace() { return CharSet({{'\t', '\r'}, {0x85, 0x85}}).united(of_category("Z")); }
+CharSet CharSet::whitespace() {
+    return CharSet({{'\t', '\r'}, {0x85, 0x85}}).united(of_category("Z"));
+}
 
-CharSet CharSet::decimal_digits() { return of_category("Nd"); }
+CharSet CharSet::decimal_digits() {
+    return of_category("Nd");
+}
 
 // Alphabetic, M, Nd and Pc. Circled and squared letters are symbols with the property Other_Alphabetic.
 CharSet CharSet::word() {
@@ -62,7 +66,9 @@ CharSet CharSet::united(const CharSet& other) const {
     return CharSet(std::move(both));
 }
 
-CharSet CharSet::intersected(const CharSet& other) const { return negated().united(other.negated()).negated(); }
+CharSet CharSet::intersected(const CharSet& other) const {
+    return negated().united(other.negated()).negated();
+}
 
 CharSet CharSet::negated() const {
     std::vector<Range> out;

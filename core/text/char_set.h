@@ -17,7 +17,8 @@ class CharSet {
     CharSet() = default;
     explicit CharSet(std::vector<Range> ranges);
     static CharSet of(char32_t c) { return CharSet({{c, c}}); }
-    // The code points whose general category's name starts with `name`: "L", "Lu", "N", …; an empty set for a name that no category has.
+    // The code points whose general category's name starts with `name`: "L", "Lu", "N", …; an empty set for a name that
+    // no category has.
     static CharSet of_category(std::string_view name);
     static CharSet whitespace();
     static CharSet decimal_digits();
@@ -29,9 +30,7 @@ class CharSet {
     // With every code point that has the same simple case folding as one of the set.
     CharSet ignoring_case() const;
 
-    bool contains(char32_t c) const {
-        return c < 128 ? (ascii_[c / 64] >> (c % 64) & 1) != 0 : contains_in_ranges(c);
-    }
+    bool contains(char32_t c) const { return c < 128 ? (ascii_[c / 64] >> (c % 64) & 1) != 0 : contains_in_ranges(c); }
     bool empty() const { return ranges_.empty(); }
     // True when the set holds exactly one code point; it is ranges().front().first.
     bool is_single() const { return ranges_.size() == 1 && ranges_.front().first == ranges_.front().second; }

@@ -1,5 +1,5 @@
-// Decoders: they turn the texts of tokens into the text that was encoded. Each works on the list of strings that the one before it left.
-// In: JSON, then strings. Out: strings to be joined. Must not know ids.
+// Decoders: they turn the texts of tokens into the text that was encoded. Each works on the list of strings that the
+// one before it left. In: JSON, then strings. Out: strings to be joined. Must not know ids.
 #include <cstdio>
 
 #include "core/text/pipeline.h"
@@ -121,7 +121,8 @@ Decoder strip(const JsonValue& json) {
 Decoder metaspace(const JsonValue& json) {
     const std::string mark = single_character(json, "replacement", what);
     const JsonValue* scheme = json.find("prepend_scheme");
-    const bool never = scheme == nullptr ? !bool_or(json, "add_prefix_space", true) : scheme->as_string(what) == "never";
+    const bool never =
+        scheme == nullptr ? !bool_or(json, "add_prefix_space", true) : scheme->as_string(what) == "never";
     return [mark, never](std::vector<std::string>& tokens) {
         for (size_t i = 0; i < tokens.size(); ++i) {
             const std::string_view space = i == 0 && !never ? "" : " ";
@@ -142,9 +143,9 @@ Decoder sequence(const JsonValue& json) {
     };
 }
 
-constexpr PartType<Decoder> types[] = {{"Sequence", sequence}, {"ByteLevel", byte_level}, {"Replace", replace},
-                                       {"ByteFallback", byte_fallback}, {"Fuse", fuse}, {"Strip", strip},
-                                       {"Metaspace", metaspace}};
+constexpr PartType<Decoder> types[] = {
+    {"Sequence", sequence}, {"ByteLevel", byte_level}, {"Replace", replace},    {"ByteFallback", byte_fallback},
+    {"Fuse", fuse},         {"Strip", strip},          {"Metaspace", metaspace}};
 
 }  // namespace
 

@@ -1,5 +1,6 @@
-// A hash map from 64-bit keys to small values, in one array: two merges' look-ups cost two cache lines, and building it one allocation.
-// In: keys other than FlatMap::no_key. Out: values. Must not know what the keys mean. Nothing can be removed.
+// A hash map from 64-bit keys to small values, in one array: two merges' look-ups cost two cache lines, and building it
+// one allocation. In: keys other than FlatMap::no_key. Out: values. Must not know what the keys mean. Nothing can be
+// removed.
 #pragma once
 
 #include <bit>

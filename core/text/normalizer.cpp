@@ -1,5 +1,5 @@
-// Normalizers: they change a text before it is cut. Each is one row of the table at the end and one function from its JSON to a closure.
-// In: JSON, then text. Out: text. Must not know pre-tokenizers or tokens.
+// Normalizers: they change a text before it is cut. Each is one row of the table at the end and one function from its
+// JSON to a closure. In: JSON, then text. Out: text. Must not know pre-tokenizers or tokens.
 #include "core/text/pipeline.h"
 #include "core/text/unicode.h"
 
@@ -25,19 +25,20 @@ Normalizer prepend(const JsonValue& json) {
 }
 
 Normalizer replace(const JsonValue& json) {
-    return [regex = parse_pattern(json, what), content = json.at("content", what).as_string(what)](NormalizedText& text) {
-        std::vector<Regex::Match> matches;
-        regex.find_all(text.text, matches);
-        NormalizedText out{.text = {}, .at_start = text.at_start, .max_bytes = text.max_bytes};
-        size_t done = 0;
-        for (const Regex::Match& match : matches) {
-            out.text.append(text.text, done, match.begin - done).append(content);
-            done = match.end;
-            check_growth(out);
-        }
-        out.text.append(text.text, done);
-        text = std::move(out);
-    };
+    return
+        [regex = parse_pattern(json, what), content = json.at("content", what).as_string(what)](NormalizedText& text) {
+            std::vector<Regex::Match> matches;
+            regex.find_all(text.text, matches);
+            NormalizedText out{.text = {}, .at_start = text.at_start, .max_bytes = text.max_bytes};
+            size_t done = 0;
+            for (const Regex::Match& match : matches) {
+                out.text.append(text.text, done, match.begin - done).append(content);
+                done = match.end;
+                check_growth(out);
+            }
+            out.text.append(text.text, done);
+            text = std::move(out);
+        };
 }
 
 Normalizer strip(const JsonValue& json) {
@@ -45,7 +46,8 @@ Normalizer strip(const JsonValue& json) {
     return [left, right](NormalizedText& text) {
         std::string& s = text.text;
         size_t begin = 0, end = s.size();
-        for (CodePoint c; left && begin < end && (c = code_point_at(s, begin), is_whitespace(c.value));) begin += c.length;
+        for (CodePoint c; left && begin < end && (c = code_point_at(s, begin), is_whitespace(c.value));)
+            begin += c.length;
         while (right && end > begin && is_whitespace(code_point_at(s, previous_code_point(s, end)).value)) {
             end = previous_code_point(s, end);
         }

@@ -32,9 +32,13 @@ constexpr std::array<int16_t, 0x144> char_bytes = [] {
 
 }  // namespace
 
-char32_t byte_to_char(uint8_t byte) { return byte_chars[byte]; }
+char32_t byte_to_char(uint8_t byte) {
+    return byte_chars[byte];
+}
 
-int char_to_byte(char32_t c) { return c < char_bytes.size() ? char_bytes[c] : -1; }
+int char_to_byte(char32_t c) {
+    return c < char_bytes.size() ? char_bytes[c] : -1;
+}
 
 void check_growth(const NormalizedText& text) {
     if (text.text.size() <= text.max_bytes) return;

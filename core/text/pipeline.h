@@ -1,6 +1,7 @@
-// The parts around the model, each made from the JSON that tokenizer.json defines it by: what they work on, and how they are found by name.
-// In: JSON. Out: functions, or FormatError(unsupported) naming a type that is not known. Must not know tokens, but for the post-processor's ids.
-// Source of every meaning: the `tokenizers` library of Hugging Face, 0.23.
+// The parts around the model, each made from the JSON that tokenizer.json defines it by: what they work on, and how
+// they are found by name. In: JSON. Out: functions, or FormatError(unsupported) naming a type that is not known. Must
+// not know tokens, but for the post-processor's ids. Source of every meaning: the `tokenizers` library of Hugging Face,
+// 0.23.
 #pragma once
 
 #include <functional>
@@ -37,7 +38,8 @@ struct Pieces {
 
 using Normalizer = std::function<void(NormalizedText&)>;
 using PreTokenizer = std::function<void(Pieces&)>;
-using Decoder = std::function<void(std::vector<std::string>& tokens)>;  // what is left is joined without anything between
+using Decoder =
+    std::function<void(std::vector<std::string>& tokens)>;  // what is left is joined without anything between
 
 // Null is a part that does nothing; for the decoder, one that puts a space between tokens.
 Normalizer parse_normalizer(const JsonValue& json);
@@ -55,7 +57,8 @@ bool has_template(const JsonValue& post_processor);
 // Throws Error(unsupported) when the text has outgrown its limit.
 void check_growth(const NormalizedText& text);
 
-// --- what the four parsers share ---------------------------------------------------------------------------------------------------
+// --- what the four parsers share
+// ---------------------------------------------------------------------------------------------------
 
 template <typename Part>
 struct PartType {
@@ -90,7 +93,8 @@ bool bool_or(const JsonValue& json, const char* member, bool absent);
 // The one character that a member holds.
 std::string single_character(const JsonValue& json, const char* member, const char* what);
 
-// How the byte-level parts write a byte: printable ASCII and Latin-1 as themselves, the others from U+0100 on. Source: GPT-2's encoder.py.
+// How the byte-level parts write a byte: printable ASCII and Latin-1 as themselves, the others from U+0100 on. Source:
+// GPT-2's encoder.py.
 char32_t byte_to_char(uint8_t byte);
 int char_to_byte(char32_t c);  // -1: stands for no byte
 

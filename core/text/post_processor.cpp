@@ -11,7 +11,8 @@ constexpr const char* what = "tokenizer post_processor";
 TokenId id_of(const JsonValue& json) {
     const int64_t id = json.as_integer("tokenizer post_processor id");
     if (id < 0 || id > INT32_MAX) {
-        format_fail(FormatError::Kind::malformed, "%s: a token id expected, %lld found", what, static_cast<long long>(id));
+        format_fail(FormatError::Kind::malformed, "%s: a token id expected, %lld found", what,
+                    static_cast<long long>(id));
     }
     return static_cast<TokenId>(id);
 }
@@ -19,8 +20,8 @@ TokenId id_of(const JsonValue& json) {
 void append_special(const JsonValue& tokens, const std::string& name, std::vector<TokenId>& out) {
     const JsonValue* token = tokens.find(name);
     if (token == nullptr) {
-        format_fail(FormatError::Kind::malformed, "%s: special token \"%.60s\" is used, but not among special_tokens", what,
-                    name.c_str());
+        format_fail(FormatError::Kind::malformed, "%s: special token \"%.60s\" is used, but not among special_tokens",
+                    what, name.c_str());
     }
     for (const JsonValue& id : token->at("ids", what).as_array(what)) out.push_back(id_of(id));
 }
@@ -37,8 +38,9 @@ PostProcessor template_processing(const JsonValue& json) {
         }
         const std::string& sequence = item.at("Sequence", what).at("id", what).as_string(what);
         if (sequence != "A" || text_seen) {
-            format_fail(FormatError::Kind::unsupported, "%s: the sequence A once expected in \"single\", another \"%.20s\" found",
-                        what, sequence.c_str());
+            format_fail(FormatError::Kind::unsupported,
+                        "%s: the sequence A once expected in \"single\", another \"%.20s\" found", what,
+                        sequence.c_str());
         }
         text_seen = true;
     }
@@ -46,7 +48,9 @@ PostProcessor template_processing(const JsonValue& json) {
     return out;
 }
 
-PostProcessor byte_level(const JsonValue&) { return {}; }  // changes offsets only
+PostProcessor byte_level(const JsonValue&) {
+    return {};
+}  // changes offsets only
 
 PostProcessor sequence(const JsonValue& json) {
     PostProcessor out;

@@ -1,5 +1,5 @@
-// Pre-tokenizers: they cut a text into the words that BPE works on, and some rewrite it on the way. Most are a regular expression and a behavior.
-// In: JSON, then pieces. Out: smaller pieces. Must not know normalizers or tokens.
+// Pre-tokenizers: they cut a text into the words that BPE works on, and some rewrite it on the way. Most are a regular
+// expression and a behavior. In: JSON, then pieces. Out: smaller pieces. Must not know normalizers or tokens.
 #include "core/text/pipeline.h"
 #include "core/text/unicode.h"
 
@@ -77,9 +77,10 @@ Behavior parse_behavior(const JsonValue& json) {
     for (const BehaviorName& row : behaviors) {
         if (name == row.name) return row.behavior;
     }
-    format_fail(FormatError::Kind::unsupported,
-                "%s: behavior Isolated, Removed, Contiguous, MergedWithPrevious or MergedWithNext expected, \"%.40s\" found",
-                what, name.c_str());
+    format_fail(
+        FormatError::Kind::unsupported,
+        "%s: behavior Isolated, Removed, Contiguous, MergedWithPrevious or MergedWithNext expected, \"%.40s\" found",
+        what, name.c_str());
 }
 
 // The stretches of one piece, in order; with `invert` what lies between the matches counts as matched.
@@ -151,7 +152,8 @@ PreTokenizer digits(const JsonValue& json) {
 }
 
 PreTokenizer split_by_pattern(const JsonValue& json) {
-    return splitter(parse_pattern(json, what), parse_behavior(json.at("behavior", what)), bool_or(json, "invert", false));
+    return splitter(parse_pattern(json, what), parse_behavior(json.at("behavior", what)),
+                    bool_or(json, "invert", false));
 }
 
 // Whether Metaspace puts its character before a piece that lacks it.
@@ -164,8 +166,8 @@ Prepend parse_prepend_scheme(const JsonValue& json) {
     if (name == "always") return Prepend::always;
     if (name == "first") return Prepend::first;
     if (name == "never") return Prepend::never;
-    format_fail(FormatError::Kind::unsupported, "%s: prepend_scheme always, first or never expected, \"%.40s\" found", what,
-                name.c_str());
+    format_fail(FormatError::Kind::unsupported, "%s: prepend_scheme always, first or never expected, \"%.40s\" found",
+                what, name.c_str());
 }
 
 PreTokenizer metaspace(const JsonValue& json) {
@@ -182,9 +184,13 @@ PreTokenizer metaspace(const JsonValue& json) {
     };
 }
 
-PreTokenizer whitespace(const JsonValue&) { return splitter(Regex(R"([\w\x{200C}\x{200D}]+|[^\w\s\x{200C}\x{200D}]+)"), removed, true); }
+PreTokenizer whitespace(const JsonValue&) {
+    return splitter(Regex(R"([\w\x{200C}\x{200D}]+|[^\w\s\x{200C}\x{200D}]+)"), removed, true);
+}
 
-PreTokenizer whitespace_split(const JsonValue&) { return splitter(Regex(R"(\s)"), removed); }
+PreTokenizer whitespace_split(const JsonValue&) {
+    return splitter(Regex(R"(\s)"), removed);
+}
 
 PreTokenizer punctuation(const JsonValue& json) {
     const JsonValue* behavior = json.find("behavior");

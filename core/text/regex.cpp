@@ -1,5 +1,5 @@
-// The backtracking matcher. Repeats of one class run in a loop and take one frame, so that no text can exhaust the stack; the frames lie in a vector.
-// In: a RegexProgram and text. Out: matches. Must not know the syntax of patterns.
+// The backtracking matcher. Repeats of one class run in a loop and take one frame, so that no text can exhaust the
+// stack; the frames lie in a vector. In: a RegexProgram and text. Out: matches. Must not know the syntax of patterns.
 #include "core/text/regex.h"
 
 #include <limits>
@@ -21,9 +21,13 @@ constexpr size_t frames_per_byte = 8, frames_to_start = 1000;
 class Matcher {
   public:
     Matcher(const RegexProgram& program, std::string_view text)
-        : code_(program.code), sets_(program.sets), text_(text), steps_left_(steps_to_start + text.size() * steps_per_byte) {}
+        : code_(program.code),
+          sets_(program.sets),
+          text_(text),
+          steps_left_(steps_to_start + text.size() * steps_per_byte) {}
 
-    // The end of the match that starts at pc and pos. Look-aheads call this again; their depth is bounded by the parser.
+    // The end of the match that starts at pc and pos. Look-aheads call this again; their depth is bounded by the
+    // parser.
     std::optional<size_t> run(size_t pc, size_t pos);
     bool out_of_steps() const { return steps_left_ == 0; }
 

@@ -1,9 +1,11 @@
-// Regular expressions over code points, as far as the tokenizers of language models use them, with the meaning that the Oniguruma library
-// (Ruby syntax) gives them: leftmost match, alternatives in order, greedy, lazy and possessive repeats.
-// In: a pattern, then well-formed UTF-8 text. Out: matches as byte ranges. Must not know what is split by them.
-//   Known: | ( ) (?: ) (?i: ) (?i) (?= ) (?! ) (?> ) . [ ] with ranges, ^, nested classes and &&; \p{L} \p{Lu} \P{…} \p{^…}; \s \S \d \D \w \W
-//   \r \n \t \f \v \a \e \xHH \x{H…} \uHHHH; ? * + {m} {m,} {m,n} {,n}, lazy with ? and possessive with + (after {…}, + repeats); ^ $ \A \z \Z \b \B.
-//   All else (back references, look-behind, named groups, scripts, …) is refused by name. Groups capture nothing.
+// Regular expressions over code points, as far as the tokenizers of language models use them, with the meaning that the
+// Oniguruma library (Ruby syntax) gives them: leftmost match, alternatives in order, greedy, lazy and possessive
+// repeats. In: a pattern, then well-formed UTF-8 text. Out: matches as byte ranges. Must not know what is split by
+// them.
+//   Known: | ( ) (?: ) (?i: ) (?i) (?= ) (?! ) (?> ) . [ ] with ranges, ^, nested classes and &&; \p{L} \p{Lu} \P{…}
+//   \p{^…}; \s \S \d \D \w \W \r \n \t \f \v \a \e \xHH \x{H…} \uHHHH; ? * + {m} {m,} {m,n} {,n}, lazy with ? and
+//   possessive with + (after {…}, + repeats); ^ $ \A \z \Z \b \B. All else (back references, look-behind, named groups,
+//   scripts, …) is refused by name. Groups capture nothing.
 #pragma once
 
 #include <cstddef>
@@ -55,8 +57,9 @@ class Regex {
     // The pattern that matches exactly this text.
     static Regex literal(std::string_view text);
 
-    // All matches that don't overlap, from left to right; `out` is replaced. An empty match directly behind another match is left out.
-    // Time is bounded: throws Error(unsupported) when the search takes more than ~1000 steps for each byte of the text.
+    // All matches that don't overlap, from left to right; `out` is replaced. An empty match directly behind another
+    // match is left out. Time is bounded: throws Error(unsupported) when the search takes more than ~1000 steps for
+    // each byte of the text.
     void find_all(std::string_view text, std::vector<Match>& out) const;
 
   private:

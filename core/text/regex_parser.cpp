@@ -1,5 +1,6 @@
-// From the text of a pattern to the program that regex.cpp runs: a recursive descent into a small tree, then code for each node.
-// In: a pattern. Out: RegexProgram, or FormatError(unsupported) naming construct and place. Must not know how programs run.
+// From the text of a pattern to the program that regex.cpp runs: a recursive descent into a small tree, then code for
+// each node. In: a pattern. Out: RegexProgram, or FormatError(unsupported) naming construct and place. Must not know
+// how programs run.
 #include <limits>
 #include <optional>
 
@@ -35,7 +36,9 @@ struct Node {
     Greed greed = Greed::greedy;
 };
 
-Node set_node(CharSet set) { return {.kind = Node::Kind::set, .set = std::move(set)}; }
+Node set_node(CharSet set) {
+    return {.kind = Node::Kind::set, .set = std::move(set)};
+}
 
 Node around(Node::Kind kind, Node child, Op op = Op::accept) {
     Node out{.kind = kind, .op = op};
@@ -118,7 +121,8 @@ Node Parser::parse_sequence() {
             atom = around(Node::Kind::repeat, std::move(atom));
             atom.min = bounds->min;
             atom.max = bounds->max;
-            // As in Ruby: {m}? makes {m} optional and {m,n}+ repeats it, where behind other repeats these mean lazy and possessive.
+            // As in Ruby: {m}? makes {m} optional and {m,n}+ repeats it, where behind other repeats these mean lazy and
+            // possessive.
             const bool exact = bounds->interval && bounds->min == bounds->max;
             if (!exact && take("?")) {
                 atom.greed = Greed::lazy;
@@ -465,6 +469,8 @@ void Compiler::add_group(Op op, const Node& body) {
 
 }  // namespace
 
-RegexProgram parse_regex(std::string_view pattern) { return Compiler(pattern).compile(Parser(pattern).parse()); }
+RegexProgram parse_regex(std::string_view pattern) {
+    return Compiler(pattern).compile(Parser(pattern).parse());
+}
 
 }  // namespace gq

@@ -1,6 +1,6 @@
-// Text of a growing list of ids. Only the last few ids are decoded again at each step: those whose text is not final, behind one or more whose
-// text is, so that what a decoder does at the start of a text (dropping a space) falls on these.
-// In: ids, one at a time. Out: well-formed UTF-8. Must not know how a tokenizer decodes.
+// Text of a growing list of ids. Only the last few ids are decoded again at each step: those whose text is not final,
+// behind one or more whose text is, so that what a decoder does at the start of a text (dropping a space) falls on
+// these. In: ids, one at a time. Out: well-formed UTF-8. Must not know how a tokenizer decodes.
 #include "core/text/tokenizer.h"
 
 namespace gq {

@@ -1,5 +1,6 @@
-// The pipeline, put together from a spec: added tokens → normalizer → added tokens → pre-tokenizer → BPE → post-processor, and the way back.
-// In: a TokenizerSpec, then text or ids. Out: ids or text. Must not know where the spec came from.
+// The pipeline, put together from a spec: added tokens → normalizer → added tokens → pre-tokenizer → BPE →
+// post-processor, and the way back. In: a TokenizerSpec, then text or ids. Out: ids or text. Must not know where the
+// spec came from.
 #include "core/text/tokenizer.h"
 
 #include <algorithm>
@@ -25,7 +26,8 @@ struct Tokenizer::Impl {
     explicit Impl(TokenizerSpec source);
 
     void check_id(TokenId id, const char* what) const;
-    void encode_stretch(std::string_view text, bool at_start, const EncodeOptions& options, std::vector<TokenId>& out) const;
+    void encode_stretch(std::string_view text, bool at_start, const EncodeOptions& options,
+                        std::vector<TokenId>& out) const;
     void encode_pieces(Pieces pieces, std::vector<TokenId>& out) const;
 
     const TokenizerSpec spec;
@@ -37,7 +39,8 @@ struct Tokenizer::Impl {
     const Bpe bpe;
     struct Added {
         const AddedToken* token;
-        std::string decoded;  // what the decoder is given: the content as it stands in normalized text, as the reference has it
+        std::string
+            decoded;  // what the decoder is given: the content as it stands in normalized text, as the reference has it
     };
     std::unordered_map<TokenId, Added> added;
     std::unordered_map<std::string_view, TokenId> added_ids;
@@ -111,7 +114,9 @@ Tokenizer Tokenizer::from_bytes(std::span<const std::byte> bytes) {
     return Tokenizer(std::make_unique<Impl>(spec_from_bytes(bytes)));
 }
 
-std::vector<std::byte> Tokenizer::to_bytes() const { return spec_to_bytes(impl_->spec); }
+std::vector<std::byte> Tokenizer::to_bytes() const {
+    return spec_to_bytes(impl_->spec);
+}
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
     if (text.size() >= max_text_bytes) {
@@ -141,7 +146,8 @@ std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special) c
         const auto found = impl_->added.find(id);
         const bool is_added = found != impl_->added.end();
         if (skip_special && is_added && found->second.token->special) continue;
-        const std::string_view text = is_added ? std::string_view(found->second.decoded) : impl_->spec.vocabulary.text(id);
+        const std::string_view text =
+            is_added ? std::string_view(found->second.decoded) : impl_->spec.vocabulary.text(id);
         if (!text.empty()) tokens.emplace_back(text);
     }
     impl_->decoder(tokens);
@@ -150,11 +156,14 @@ std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special) c
     return out;
 }
 
-size_t Tokenizer::vocab_size() const { return impl_->vocab_size; }
+size_t Tokenizer::vocab_size() const {
+    return impl_->vocab_size;
+}
 
 std::string_view Tokenizer::token_text(TokenId id) const {
     const auto found = impl_->added.find(id);
-    return found != impl_->added.end() ? std::string_view(found->second.token->content) : impl_->spec.vocabulary.text(id);
+    return found != impl_->added.end() ? std::string_view(found->second.token->content)
+                                       : impl_->spec.vocabulary.text(id);
 }
 
 TokenId Tokenizer::find_token(std::string_view text) const {
@@ -167,9 +176,13 @@ bool Tokenizer::is_special(TokenId id) const {
     return found != impl_->added.end() && found->second.token->special;
 }
 
-TokenId Tokenizer::bos() const { return impl_->spec.bos; }
+TokenId Tokenizer::bos() const {
+    return impl_->spec.bos;
+}
 
-TokenId Tokenizer::eos() const { return impl_->spec.eos; }
+TokenId Tokenizer::eos() const {
+    return impl_->spec.eos;
+}
 
 bool Tokenizer::adds_bos() const {
     const std::vector<TokenId>& before = impl_->post_processor.before;

@@ -1,6 +1,7 @@
-// Text ↔ token ids, by the pipeline that the model's own files describe: added tokens → normalizer → pre-tokenizer → BPE → post-processor; decoder.
-// In: tokenizer.json or GGUF metadata (through a Checkpoint), or the compact bytes of a .gq. Out: ids; UTF-8 text.
-// Must not know models, templates or sampling. Immutable after loading: any number of threads may use one.
+// Text ↔ token ids, by the pipeline that the model's own files describe: added tokens → normalizer → pre-tokenizer →
+// BPE → post-processor; decoder. In: tokenizer.json or GGUF metadata (through a Checkpoint), or the compact bytes of a
+// .gq. Out: ids; UTF-8 text. Must not know models, templates or sampling. Immutable after loading: any number of
+// threads may use one.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +19,9 @@ namespace gq {
 using TokenId = int32_t;
 
 struct EncodeOptions {
-    bool add_special = true;    // let the post-processor add BOS / EOS as the tokenizer asks
-    bool parse_special = true;  // recognise control tokens such as <|im_start|> inside the text; other added tokens always are
+    bool add_special = true;  // let the post-processor add BOS / EOS as the tokenizer asks
+    bool parse_special =
+        true;  // recognise control tokens such as <|im_start|> inside the text; other added tokens always are
 };
 
 class Tokenizer {

@@ -1,4 +1,5 @@
-// The compact form of a tokenizer inside a .gq file. Numbers are varints (7 bits a byte, low bits first, bit 7: more follow) but where noted.
+// The compact form of a tokenizer inside a .gq file. Numbers are varints (7 bits a byte, low bits first, bit 7: more
+// follow) but where noted.
 //
 //   "gqtk" 01                              magic, version 1
 //   n_tokens  { n_bytes  text }…           the vocabulary in the order of ids; an id without a text has 0 bytes
@@ -7,7 +8,8 @@
 //   n_bytes   settings                     JSON in UTF-8: settings_of() in tokenizer_settings.cpp
 //   end of the bytes
 //
-// In: bytes ↔ TokenizerSpec. Every count is held against the bytes that are left before it is used. Must not know what a spec means.
+// In: bytes ↔ TokenizerSpec. Every count is held against the bytes that are left before it is used. Must not know what
+// a spec means.
 #include <bit>
 #include <cstring>
 
@@ -61,8 +63,8 @@ class Reader {
             value |= static_cast<size_t>(byte & 0x7F) << shift;
             if (byte < 0x80) return value;
         }
-        format_fail(FormatError::Kind::malformed, "tokenizer section: %s: a number of at most 5 bytes expected before byte %zu",
-                    what, at_);
+        format_fail(FormatError::Kind::malformed,
+                    "tokenizer section: %s: a number of at most 5 bytes expected before byte %zu", what, at_);
     }
     // A count of things that take at least item_bytes each.
     size_t count(const char* what, size_t item_bytes) {
@@ -78,7 +80,8 @@ class Reader {
     }
     float score() {
         uint32_t bits = 0;
-        for (const char byte : raw(4, "scores")) bits = bits >> 8 | static_cast<uint32_t>(static_cast<uint8_t>(byte)) << 24;
+        for (const char byte : raw(4, "scores"))
+            bits = bits >> 8 | static_cast<uint32_t>(static_cast<uint8_t>(byte)) << 24;
         return std::bit_cast<float>(bits);
     }
     size_t left() const { return bytes_.size() - at_; }
@@ -88,8 +91,9 @@ class Reader {
 
   private:
     [[noreturn]] void refuse(const char* what, size_t value) const {
-        format_fail(FormatError::Kind::malformed, "tokenizer section: %s: %zu found at byte %zu of %zu, which cannot be", what,
-                    value, at_, bytes_.size());
+        format_fail(FormatError::Kind::malformed,
+                    "tokenizer section: %s: %zu found at byte %zu of %zu, which cannot be", what, value, at_,
+                    bytes_.size());
     }
 
     std::span<const std::byte> bytes_;

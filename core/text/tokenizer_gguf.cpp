@@ -1,7 +1,7 @@
-// The spec of a GGUF file's tokenizer, in the terms of tokenizer.json: the model "gpt2" is byte-level BPE with a named way of cutting words,
-// "llama" is SentencePiece BPE with scores.
-// In: Checkpoint::metadata() of a GGUF file. Out: TokenizerSpec. Must not know what the parts of the pipeline do.
-// Source of the keys: the GGUF specification (ggml docs/gguf.md); of the patterns: the tokenizer.json of the families named.
+// The spec of a GGUF file's tokenizer, in the terms of tokenizer.json: the model "gpt2" is byte-level BPE with a named
+// way of cutting words, "llama" is SentencePiece BPE with scores. In: Checkpoint::metadata() of a GGUF file. Out:
+// TokenizerSpec. Must not know what the parts of the pipeline do. Source of the keys: the GGUF specification (ggml
+// docs/gguf.md); of the patterns: the tokenizer.json of the families named.
 #include "core/text/pipeline.h"
 #include "core/text/tokenizer_spec.h"
 #include "core/text/unicode.h"
@@ -18,7 +18,7 @@ struct PreTokenizerName {
     const char* pre_tokenizers;  // the members of a Sequence; ByteLevel follows
     bool gpt2_regex;             // ByteLevel cuts with its own pattern
     bool ignore_merges;
-    bool adds_bos;               // where the file does not say
+    bool adds_bos;  // where the file does not say
 };
 
 constexpr const char* no_normalizer = "null";
@@ -55,8 +55,8 @@ const PreTokenizerName& find_pre_tokenizer(const std::string& name) {
         if (name == row.name) return row;
         known += std::string(known.empty() ? "" : ", ") + row.name;
     }
-    format_fail(FormatError::Kind::unsupported, "tokenizer.ggml.pre = \"%.60s\" is not supported; known: %s", name.c_str(),
-                known.c_str());
+    format_fail(FormatError::Kind::unsupported, "tokenizer.ggml.pre = \"%.60s\" is not supported; known: %s",
+                name.c_str(), known.c_str());
 }
 
 std::string string_or(const JsonValue& metadata, const char* key, const char* absent) {
@@ -108,8 +108,8 @@ void read_merges(const JsonValue& metadata, TokenizerSpec& spec) {
         const TokenId left = cut ? spec.vocabulary.find(text.substr(0, space)) : -1;
         const TokenId right = cut ? spec.vocabulary.find(text.substr(space + 1)) : -1;
         if (left < 0 || right < 0) {
-            format_fail(FormatError::Kind::malformed, "%s[%zu]: two tokens of the vocabulary expected, \"%.80s\" found", key, rank,
-                        std::string(text).c_str());
+            format_fail(FormatError::Kind::malformed, "%s[%zu]: two tokens of the vocabulary expected, \"%.80s\" found",
+                        key, rank, std::string(text).c_str());
         }
         spec.merges.emplace_back(left, right);
     }
@@ -122,7 +122,9 @@ void read_scores(const JsonValue& metadata, TokenizerSpec& spec) {
     }
 }
 
-JsonValue constant_json(const std::string& text) { return parse_json(text, "tokenizer pipeline of a GGUF file"); }
+JsonValue constant_json(const std::string& text) {
+    return parse_json(text, "tokenizer pipeline of a GGUF file");
+}
 
 void read_special(const JsonValue& metadata, bool adds_bos, TokenId bos, TokenId eos, TokenizerSpec& spec) {
     spec.bos = id_or(metadata, "tokenizer.ggml.bos_token_id", bos);
@@ -139,7 +141,8 @@ void read_byte_level(const JsonValue& metadata, TokenizerSpec& spec) {
     read_merges(metadata, spec);
     spec.ignore_merges = pre.ignore_merges;
     spec.normalizer = constant_json(pre.normalizer);
-    spec.pre_tokenizer = constant_json(std::string(R"({"type":"Sequence","pretokenizers":[)") + pre.pre_tokenizers + byte_level + "]}");
+    spec.pre_tokenizer =
+        constant_json(std::string(R"({"type":"Sequence","pretokenizers":[)") + pre.pre_tokenizers + byte_level + "]}");
     spec.decoder = constant_json(R"({"type":"ByteLevel"})");
     read_special(metadata, pre.adds_bos, -1, -1, spec);
 }
@@ -154,9 +157,10 @@ void read_sentence_piece(const JsonValue& metadata, TokenizerSpec& spec) {
     spec.normalizer = constant_json(std::string(R"({"type":"Sequence","normalizers":[)") +
                                     (add_space ? R"({"type":"Prepend","prepend":"▁"},)" : "") +
                                     R"({"type":"Replace","pattern":{"String":" "},"content":"▁"}]})");
-    spec.decoder = constant_json(std::string(R"({"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"▁"},"content":" "},)") +
-                                 R"({"type":"ByteFallback"},{"type":"Fuse"})" +
-                                 (add_space ? R"(,{"type":"Strip","content":" ","start":1,"stop":0})" : "") + "]}");
+    spec.decoder = constant_json(
+        std::string(R"({"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"▁"},"content":" "},)") +
+        R"({"type":"ByteFallback"},{"type":"Fuse"})" +
+        (add_space ? R"(,{"type":"Strip","content":" ","start":1,"stop":0})" : "") + "]}");
     read_special(metadata, true, 1, 2, spec);
 }
 
@@ -179,7 +183,8 @@ TokenizerSpec spec_from_gguf(const JsonValue& metadata) {
         kind.read(metadata, spec);
         return spec;
     }
-    format_fail(FormatError::Kind::unsupported, "%s = \"%.60s\" is not supported; known: gpt2, llama", key, model.c_str());
+    format_fail(FormatError::Kind::unsupported, "%s = \"%.60s\" is not supported; known: gpt2, llama", key,
+                model.c_str());
 }
 
 }  // namespace gq

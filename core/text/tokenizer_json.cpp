@@ -17,12 +17,14 @@ void read_vocabulary(const JsonValue& model, Vocabulary& vocabulary) {
     size_t bytes = 0;
     for (const auto& [text, id_json] : members) {
         const TokenId id = read_token_id(id_json, "id in vocab");
-        if (id < 0) format_fail(FormatError::Kind::malformed, "tokenizer.json: vocab \"%.60s\": an id expected, null found", text.c_str());
+        if (id < 0)
+            format_fail(FormatError::Kind::malformed, "tokenizer.json: vocab \"%.60s\": an id expected, null found",
+                        text.c_str());
         const size_t at = static_cast<size_t>(id);
         if (at >= by_id.size()) by_id.resize(at + 1);
         if (by_id[at] != nullptr) {
-            format_fail(FormatError::Kind::malformed, "tokenizer.json: id %zu belongs to both \"%.60s\" and \"%.60s\"", at,
-                        by_id[at]->c_str(), text.c_str());
+            format_fail(FormatError::Kind::malformed, "tokenizer.json: id %zu belongs to both \"%.60s\" and \"%.60s\"",
+                        at, by_id[at]->c_str(), text.c_str());
         }
         by_id[at] = &text;
         bytes += text.size();
@@ -34,7 +36,8 @@ void read_vocabulary(const JsonValue& model, Vocabulary& vocabulary) {
 TokenId find_merge_part(const Vocabulary& vocabulary, std::string_view part, size_t rank) {
     const TokenId id = vocabulary.find(part);
     if (id < 0) {
-        format_fail(FormatError::Kind::malformed, "tokenizer.json: merge %zu joins \"%.60s\": a token of vocab expected", rank,
+        format_fail(FormatError::Kind::malformed,
+                    "tokenizer.json: merge %zu joins \"%.60s\": a token of vocab expected", rank,
                     std::string(part).c_str());
     }
     return id;
@@ -74,7 +77,8 @@ TokenId token_named(const JsonValue& json, const TokenizerSpec& spec) {
     return name.is_string() ? find_token(spec, name.as_string("special token")) : -1;
 }
 
-// The first file that says anything decides, even when it says null: tokenizer_config.json, special_tokens_map.json, config.json.
+// The first file that says anything decides, even when it says null: tokenizer_config.json, special_tokens_map.json,
+// config.json.
 TokenId special_id(const JsonValue& metadata, const std::string& role, const TokenizerSpec& spec) {
     for (const char* file : {"tokenizer_config", "special_tokens_map"}) {
         const JsonValue* json = metadata.find(file);
@@ -104,7 +108,8 @@ TokenizerSpec spec_from_hugging_face(const JsonValue& metadata) {
     // Folders written without a template say in tokenizer_config.json whether BOS and EOS are put around a text.
     const JsonValue* config = metadata.find("tokenizer_config");
     if (config != nullptr && !has_template(spec.post_processor)) {
-        const bool add_bos = bool_or(*config, "add_bos_token", false), add_eos = bool_or(*config, "add_eos_token", false);
+        const bool add_bos = bool_or(*config, "add_bos_token", false),
+                   add_eos = bool_or(*config, "add_eos_token", false);
         if (add_bos || add_eos) {
             spec.post_processor = template_processor(add_bos ? spec.bos : -1, add_eos ? spec.eos : -1);
         }

@@ -1,5 +1,5 @@
-// The part of a TokenizerSpec that tokenizer.json and the compact form write alike: options of the model, added tokens, pipeline.
-// In: JSON ↔ TokenizerSpec. Must not know vocabularies' forms, nor what the parts of the pipeline mean.
+// The part of a TokenizerSpec that tokenizer.json and the compact form write alike: options of the model, added tokens,
+// pipeline. In: JSON ↔ TokenizerSpec. Must not know vocabularies' forms, nor what the parts of the pipeline mean.
 #include <algorithm>
 
 #include "core/text/tokenizer_spec.h"
@@ -74,8 +74,9 @@ AddedToken read_added_token(const JsonValue& json, const Vocabulary& vocabulary)
     const TokenId known = vocabulary.find(token.content);
     if (known >= 0 && vocabulary.text(token.id) != token.content) token.id = known;
     if (token.id < 0 || token.content.size() > Vocabulary::max_token_bytes) {
-        format_fail(FormatError::Kind::malformed, "tokenizer added token \"%.60s\": an id and at most %zu bytes expected",
-                    token.content.c_str(), Vocabulary::max_token_bytes);
+        format_fail(FormatError::Kind::malformed,
+                    "tokenizer added token \"%.60s\": an id and at most %zu bytes expected", token.content.c_str(),
+                    Vocabulary::max_token_bytes);
     }
     for (const AddedFlag& row : added_flags) read_flag(json, row, token);
     return token;

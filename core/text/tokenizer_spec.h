@@ -1,5 +1,6 @@
-// What makes a tokenizer, in one plain value: three loaders fill it (tokenizer_json, tokenizer_gguf, tokenizer_binary), Tokenizer is built from it.
-// In: nothing. Out: the meeting place of the loaders. The parts of the pipeline stay the JSON of tokenizer.json, which is their definition.
+// What makes a tokenizer, in one plain value: three loaders fill it (tokenizer_json, tokenizer_gguf, tokenizer_binary),
+// Tokenizer is built from it. In: nothing. Out: the meeting place of the loaders. The parts of the pipeline stay the
+// JSON of tokenizer.json, which is their definition.
 #pragma once
 
 #include <span>
@@ -27,7 +28,8 @@ struct AddedToken {
 struct TokenizerSpec {
     Vocabulary vocabulary;  // of the model, without the added tokens that it does not know
 
-    // The best merge first. Left empty where scores are given: then any two neighbours merge whose joined text is a token, the best score first.
+    // The best merge first. Left empty where scores are given: then any two neighbours merge whose joined text is a
+    // token, the best score first.
     std::vector<std::pair<TokenId, TokenId>> merges;
     std::vector<float> scores;  // by id
 
@@ -52,7 +54,8 @@ std::vector<std::byte> spec_to_bytes(const TokenizerSpec& spec);
 
 // All of a spec but vocabulary, merges and scores, in the form of tokenizer.json, with bos_token_id and eos_token_id.
 JsonValue settings_of(const TokenizerSpec& spec);
-// Reads what settings_of writes, from there or from a tokenizer.json. The vocabulary must be there already. Absent members leave the spec as it is.
+// Reads what settings_of writes, from there or from a tokenizer.json. The vocabulary must be there already. Absent
+// members leave the spec as it is.
 void read_settings(const JsonValue& settings, TokenizerSpec& spec);
 
 // The id of an added token or, if none has this text, of the vocabulary; -1 when absent.

@@ -77,7 +77,8 @@ void order_marks(std::u32string& text) {
         if (combining_class(text[begin]) == 0) continue;
         size_t end = begin;
         while (end < text.size() && combining_class(text[end]) != 0) ++end;
-        const auto first = text.begin() + static_cast<ptrdiff_t>(begin), last = text.begin() + static_cast<ptrdiff_t>(end);
+        const auto first = text.begin() + static_cast<ptrdiff_t>(begin),
+                   last = text.begin() + static_cast<ptrdiff_t>(end);
         std::stable_sort(first, last, [](char32_t a, char32_t b) { return combining_class(a) < combining_class(b); });
         begin = end;
     }
@@ -101,7 +102,8 @@ char32_t compose_pair(char32_t a, char32_t b) {
     return found != end && parts_of(*found) == wanted ? *found : 0;
 }
 
-// Canonical composition in place: each character joins the last starter unless something between them blocks it (UAX 15, D115-D117).
+// Canonical composition in place: each character joins the last starter unless something between them blocks it (UAX
+// 15, D115-D117).
 void compose(std::u32string& text) {
     size_t starter = text.size();  // none yet
     size_t written = 0;
@@ -208,7 +210,9 @@ bool is_word(char32_t c) {
            (c >= 0x1F170 && c <= 0x1F189);
 }
 
-char32_t lower_case(char32_t c) { return map_case({tables::lower_ranges, tables::lower_ranges_count}, c); }
+char32_t lower_case(char32_t c) {
+    return map_case({tables::lower_ranges, tables::lower_ranges_count}, c);
+}
 
 char32_t case_fold(char32_t c) {
     const char32_t fold = map_case({tables::fold_ranges, tables::fold_ranges_count}, c);

@@ -1,6 +1,7 @@
 // Code points: UTF-8 in and out, the properties that tokenizers ask for, and the four normalization forms.
-// In: UTF-8 text or code points. Out: the same. Text functions other than valid_utf8 take well-formed UTF-8 and promise nothing for other bytes
-// but to stay inside them. Must not know tokenizers. The Unicode version is the one that unicode_tables.cpp names.
+// In: UTF-8 text or code points. Out: the same. Text functions other than valid_utf8 take well-formed UTF-8 and promise
+// nothing for other bytes but to stay inside them. Must not know tokenizers. The Unicode version is the one that
+// unicode_tables.cpp names.
 #pragma once
 
 #include <cstddef>
@@ -14,13 +15,43 @@ namespace gq {
 
 // General categories, in the order of The Unicode Standard 15, table 4-4.
 enum class Category : uint8_t {
-    Lu, Ll, Lt, Lm, Lo, Mn, Mc, Me, Nd, Nl, No, Pc, Pd, Ps, Pe, Pi, Pf, Po, Sm, Sc, Sk, So, Zs, Zl, Zp, Cc, Cf, Cs, Co, Cn
+    Lu,
+    Ll,
+    Lt,
+    Lm,
+    Lo,
+    Mn,
+    Mc,
+    Me,
+    Nd,
+    Nl,
+    No,
+    Pc,
+    Pd,
+    Ps,
+    Pe,
+    Pi,
+    Pf,
+    Po,
+    Sm,
+    Sc,
+    Sk,
+    So,
+    Zs,
+    Zl,
+    Zp,
+    Cc,
+    Cf,
+    Cs,
+    Co,
+    Cn
 };
 constexpr size_t n_categories = 30;
 constexpr char32_t last_code_point = 0x10FFFF;
 constexpr char32_t replacement_character = 0xFFFD;
 
-// The text itself when it is well-formed, else with U+FFFD for each maximal subpart of an ill-formed sequence (The Unicode Standard 15, §3.9).
+// The text itself when it is well-formed, else with U+FFFD for each maximal subpart of an ill-formed sequence (The
+// Unicode Standard 15, §3.9).
 std::string valid_utf8(std::string_view text);
 
 struct CodePoint {

@@ -15,8 +15,9 @@ extern const size_t category_ranges_count;
 extern const uint32_t combining_ranges[];
 extern const size_t combining_ranges_count;
 
-// Decompositions as UnicodeData.txt has them (not applied to their own parts): key i is a code point, with bit 31 set when the mapping is
-// a compatibility one; its parts start at decomposition_pool[decomposition_offsets[i]]; bit 31 of a part marks the last. Keys are sorted by code point.
+// Decompositions as UnicodeData.txt has them (not applied to their own parts): key i is a code point, with bit 31 set
+// when the mapping is a compatibility one; its parts start at decomposition_pool[decomposition_offsets[i]]; bit 31 of a
+// part marks the last. Keys are sorted by code point.
 extern const uint32_t decomposition_keys[];
 extern const size_t decomposition_keys_count;
 extern const uint16_t decomposition_offsets[];

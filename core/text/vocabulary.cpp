@@ -26,9 +26,10 @@ uint64_t hash_of(std::string_view text) {
 
 void Vocabulary::add(std::string_view text) {
     if (size() == max_tokens || text.size() > max_token_bytes) {
-        format_fail(FormatError::Kind::malformed,
-                    "tokenizer vocabulary: at most %zu tokens of at most %zu bytes expected, token %zu with %zu bytes found",
-                    max_tokens, max_token_bytes, size(), text.size());
+        format_fail(
+            FormatError::Kind::malformed,
+            "tokenizer vocabulary: at most %zu tokens of at most %zu bytes expected, token %zu with %zu bytes found",
+            max_tokens, max_token_bytes, size(), text.size());
     }
     if (2 * size() >= slots_.size()) grow_slots(4 * size() + 16);
     texts_ += text;

@@ -17,8 +17,8 @@ class Vocabulary {
     static constexpr size_t max_tokens = size_t{1} << 22;
     static constexpr size_t max_token_bytes = size_t{1} << 16;
 
-    // Gives the next id to the text; "" makes an id that no text has. When a text comes twice, the later id is found for it.
-    // Throws FormatError(malformed) beyond max_tokens or max_token_bytes.
+    // Gives the next id to the text; "" makes an id that no text has. When a text comes twice, the later id is found
+    // for it. Throws FormatError(malformed) beyond max_tokens or max_token_bytes.
     void add(std::string_view text);
     void reserve(size_t tokens, size_t bytes);
 

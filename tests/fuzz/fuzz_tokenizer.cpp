@@ -1,6 +1,6 @@
-// Fuzzes tokenizers: the first byte says whether the rest is the compact form, a tokenizer.json or the metadata of a GGUF file as JSON.
-// In: bytes. Out: nothing, FormatError or Error. What is accepted must encode and decode, stream the same text where it is well-formed, and
-// come back from its compact form with the same ids.
+// Fuzzes tokenizers: the first byte says whether the rest is the compact form, a tokenizer.json or the metadata of a
+// GGUF file as JSON. In: bytes. Out: nothing, FormatError or Error. What is accepted must encode and decode, stream the
+// same text where it is well-formed, and come back from its compact form with the same ids.
 #include <string>
 
 #include "core/base/status.h"

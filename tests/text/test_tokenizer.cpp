@@ -12,7 +12,8 @@ namespace {
 std::string letters(const std::string& members, const std::string& model_options = "") {
     std::string vocab = R"("▁":26)";
     for (char c = 'a'; c <= 'z'; ++c) vocab += std::string(",\"") + c + "\":" + std::to_string(c - 'a');
-    return R"({"model":{"type":"BPE",)" + model_options + R"("merges":[],"vocab":{)" + vocab + "}}" + (members.empty() ? "" : ",") + members + "}";
+    return R"({"model":{"type":"BPE",)" + model_options + R"("merges":[],"vocab":{)" + vocab + "}}" +
+           (members.empty() ? "" : ",") + members + "}";
 }
 
 }  // namespace
@@ -49,7 +50,8 @@ TEST_SUITE("text") {
         CHECK(config.bos() == 1);
         CHECK(config.eos() == 2);
         CHECK(config.adds_bos());
-        const Tokenizer named = folder(R"({"tokenizer_config":{"bos_token":{"content":"</s>"},"eos_token":null},"config":{"eos_token_id":2}})");
+        const Tokenizer named = folder(
+            R"({"tokenizer_config":{"bos_token":{"content":"</s>"},"eos_token":null},"config":{"eos_token_id":2}})");
         CHECK(named.bos() == 2);
         CHECK(named.eos() == -1);
         CHECK(!named.adds_bos());
@@ -59,7 +61,9 @@ TEST_SUITE("text") {
     }
 
     TEST_CASE("add_bos_token of tokenizer_config.json holds where no template is given") {
-        JsonValue metadata = parse_json(R"({"tokenizer_config":{"bos_token":"<|im_start|>","eos_token":"<|im_end|>","add_bos_token":true,"add_eos_token":true}})", "test");
+        JsonValue metadata = parse_json(
+            R"({"tokenizer_config":{"bos_token":"<|im_start|>","eos_token":"<|im_end|>","add_bos_token":true,"add_eos_token":true}})",
+            "test");
         JsonValue with_template = metadata;
         metadata.set("tokenizer", golden("digits.json"));
         const Tokenizer tokenizer = from_folder(metadata);
@@ -77,15 +81,23 @@ TEST_SUITE("text") {
             const char *members, *options, *named;
         };
         const Case cases[] = {
-            {R"("normalizer":{"type":"Nmt"})", "", "tokenizer normalizer of type \"Nmt\" is not supported; known: Sequence, Prepend"},
-            {R"("normalizer":{"type":"Sequence","normalizers":[{"type":"Precompiled"}]})", "", "normalizer of type \"Precompiled\""},
-            {R"("pre_tokenizer":{"type":"UnicodeScripts"})", "", "tokenizer pre_tokenizer of type \"UnicodeScripts\" is not supported; known: Sequence, ByteLevel"},
-            {R"("post_processor":{"type":"BertProcessing"})", "", "tokenizer post_processor of type \"BertProcessing\" is not supported; known: TemplateProcessing"},
-            {R"("decoder":{"type":"WordPiece"})", "", "tokenizer decoder of type \"WordPiece\" is not supported; known: Sequence"},
-            {R"("pre_tokenizer":{"type":"Split","pattern":{"Regex":"(?<=a)b"},"behavior":"Isolated"})", "", "the group \"(?<=\""},
-            {R"("pre_tokenizer":{"type":"Split","pattern":{"String":"a"},"behavior":"Dropped"})", "", "\"Dropped\" found"},
+            {R"("normalizer":{"type":"Nmt"})", "",
+             "tokenizer normalizer of type \"Nmt\" is not supported; known: Sequence, Prepend"},
+            {R"("normalizer":{"type":"Sequence","normalizers":[{"type":"Precompiled"}]})", "",
+             "normalizer of type \"Precompiled\""},
+            {R"("pre_tokenizer":{"type":"UnicodeScripts"})", "",
+             "tokenizer pre_tokenizer of type \"UnicodeScripts\" is not supported; known: Sequence, ByteLevel"},
+            {R"("post_processor":{"type":"BertProcessing"})", "",
+             "tokenizer post_processor of type \"BertProcessing\" is not supported; known: TemplateProcessing"},
+            {R"("decoder":{"type":"WordPiece"})", "",
+             "tokenizer decoder of type \"WordPiece\" is not supported; known: Sequence"},
+            {R"("pre_tokenizer":{"type":"Split","pattern":{"Regex":"(?<=a)b"},"behavior":"Isolated"})", "",
+             "the group \"(?<=\""},
+            {R"("pre_tokenizer":{"type":"Split","pattern":{"String":"a"},"behavior":"Dropped"})", "",
+             "\"Dropped\" found"},
             {R"("pre_tokenizer":{"type":"Metaspace","replacement":"▁","prepend_scheme":"last"})", "", "\"last\" found"},
-            {R"("post_processor":{"type":"TemplateProcessing","single":[{"Sequence":{"id":"B"}}],"special_tokens":{}})", "", "another \"B\" found"},
+            {R"("post_processor":{"type":"TemplateProcessing","single":[{"Sequence":{"id":"B"}}],"special_tokens":{}})",
+             "", "another \"B\" found"},
             {"", R"("continuing_subword_prefix":"##",)", "the option continuing_subword_prefix = \"##\""},
             {"", R"("end_of_word_suffix":"</w>",)", "the option end_of_word_suffix"},
             {"", R"("dropout":0.1,)", "the option dropout = 0.1"},
@@ -95,7 +107,8 @@ TEST_SUITE("text") {
             check_contains(error, "unsupported: ");
             check_contains(error, c.named);
         }
-        check_contains(error_of([] { from_json_text(R"({"model":{"type":"Unigram","vocab":[["a",0]]}})"); }), "tokenizer model of type \"Unigram\" is not supported; known: BPE");
+        check_contains(error_of([] { from_json_text(R"({"model":{"type":"Unigram","vocab":[["a",0]]}})"); }),
+                       "tokenizer model of type \"Unigram\" is not supported; known: BPE");
         check_contains(error_of([] { from_folder(parse_json("{}", "test")); }), "tokenizer.json is expected");
     }
 
@@ -114,12 +127,16 @@ TEST_SUITE("text") {
             {R"({"model":{"vocab":{"a":0},"merges":["a x"]}})", "merge 0 joins \"x\""},
             {R"({"model":{"vocab":{"a":0},"merges":["a a a"]}})", "merge 0: two tokens expected, \"a a a\" found"},
             {R"({"model":{"vocab":{"a":0},"merges":[["a"]]}})", "merge 0: two tokens expected, [\"a\"] found"},
-            {R"({"model":{"vocab":{"a":0},"merges":[],"unk_token":"u"}})", "unk_token \"u\": a token of the vocabulary expected"},
+            {R"({"model":{"vocab":{"a":0},"merges":[],"unk_token":"u"}})",
+             "unk_token \"u\": a token of the vocabulary expected"},
             {R"({"model":{"vocab":{"a":0},"merges":[]},"added_tokens":[{"content":"x","id":-5}]})", "-5 found"},
             {R"({"model":{"vocab":{"a":0},"merges":[]},"added_tokens":[{"id":5}]})", "content"},
-            {R"({"model":{"vocab":{"a":0},"merges":[]},"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"s"}}],"special_tokens":{}}})", "special token \"s\" is used"},
-            {R"({"model":{"vocab":{"a":0},"merges":[]},"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"s"}},{"Sequence":{"id":"A"}}],"special_tokens":{"s":{"ids":[7]}}}})", "tokenizer post_processor: an id below 1 expected, 7 found"},
-            {R"({"model":{"vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Metaspace","replacement":"ab"}})", "one character expected as \"replacement\", \"ab\" found"},
+            {R"({"model":{"vocab":{"a":0},"merges":[]},"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"s"}}],"special_tokens":{}}})",
+             "special token \"s\" is used"},
+            {R"({"model":{"vocab":{"a":0},"merges":[]},"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"s"}},{"Sequence":{"id":"A"}}],"special_tokens":{"s":{"ids":[7]}}}})",
+             "tokenizer post_processor: an id below 1 expected, 7 found"},
+            {R"({"model":{"vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Metaspace","replacement":"ab"}})",
+             "one character expected as \"replacement\", \"ab\" found"},
         };
         for (const Case& c : cases) {
             const std::string error = error_of([&] { from_json_text(c.text); });
@@ -130,12 +147,17 @@ TEST_SUITE("text") {
 
     TEST_CASE("a text can't be made to grow without bound") {
         std::string replace;
-        for (int i = 0; i < 40; ++i) replace += std::string(i == 0 ? "" : ",") + R"({"type":"Replace","pattern":{"String":"a"},"content":"aa"})";
-        const Tokenizer doubling = from_json_text(letters(R"("normalizer":{"type":"Sequence","normalizers":[)" + replace + "]}"));
+        for (int i = 0; i < 40; ++i)
+            replace += std::string(i == 0 ? "" : ",") + R"({"type":"Replace","pattern":{"String":"a"},"content":"aa"})";
+        const Tokenizer doubling =
+            from_json_text(letters(R"("normalizer":{"type":"Sequence","normalizers":[)" + replace + "]}"));
         check_contains(error_of([&] { doubling.encode("abc"); }), "error: tokenizer: normalizing lets a text grow");
         std::string levels;
-        for (int i = 0; i < 40; ++i) levels += std::string(i == 0 ? "" : ",") + R"({"type":"ByteLevel","add_prefix_space":false,"use_regex":false})";
-        const Tokenizer rewriting = from_json_text(letters(R"("pre_tokenizer":{"type":"Sequence","pretokenizers":[)" + levels + "]}"));
+        for (int i = 0; i < 40; ++i)
+            levels +=
+                std::string(i == 0 ? "" : ",") + R"({"type":"ByteLevel","add_prefix_space":false,"use_regex":false})";
+        const Tokenizer rewriting =
+            from_json_text(letters(R"("pre_tokenizer":{"type":"Sequence","pretokenizers":[)" + levels + "]}"));
         check_contains(error_of([&] { rewriting.encode("é"); }), "lets a text grow");
     }
 

@@ -6,7 +6,9 @@ using namespace gq::test;
 
 namespace {
 
-std::vector<std::byte> bytes_of(const std::string& name) { return from_tokenizer_json(golden(name + ".json")).to_bytes(); }
+std::vector<std::byte> bytes_of(const std::string& name) {
+    return from_tokenizer_json(golden(name + ".json")).to_bytes();
+}
 
 std::vector<std::byte> raw(std::string_view text) {
     const auto* begin = reinterpret_cast<const std::byte*>(text.data());
@@ -40,7 +42,8 @@ TEST_SUITE("text") {
     TEST_CASE("every cut of the bytes is refused") {
         const std::vector<std::byte> bytes = bytes_of("llama2");
         for (size_t n = 0; n < bytes.size(); n += n < 64 ? 1 : 37) {
-            check_contains(error_of([&] { Tokenizer::from_bytes(std::span(bytes).first(n)); }), "malformed: tokenizer section: ");
+            check_contains(error_of([&] { Tokenizer::from_bytes(std::span(bytes).first(n)); }),
+                           "malformed: tokenizer section: ");
         }
         std::vector<std::byte> longer = bytes;
         longer.push_back(std::byte{0});
@@ -71,16 +74,37 @@ TEST_SUITE("text") {
             {std::string_view("gqtk\x02", 5), "version 1 expected"},
             {std::string_view("gqtk\x01\xFF\xFF\xFF\xFF\x0F", 10), "number of tokens: 4294967295 found"},
             {std::string_view("gqtk\x01\xFF\xFF\xFF\xFF\xFF\x0F", 11), "at most 5 bytes expected"},
-            {std::string_view("gqtk\x01\x01\x05" "ab", 9), "token: 5 found"},
-            {std::string_view("gqtk\x01\x01\x01" "a\x03\x00\x00", 11), "number of merges: 3 found"},
-            {std::string_view("gqtk\x01\x01\x01" "a\x01\x00\x01", 11), "right token of a merge: 1 found"},
-            {std::string_view("gqtk\x01\x01\x01" "a\x00\x02\x00\x00\x00\x00", 14), "number of scores: 2 found"},
-            {std::string_view("gqtk\x01\x01\x01" "a\x00\x00\x09{}", 13), "settings: 9 found"},
+            {std::string_view("gqtk\x01\x01\x05"
+                              "ab",
+                              9),
+             "token: 5 found"},
+            {std::string_view("gqtk\x01\x01\x01"
+                              "a\x03\x00\x00",
+                              11),
+             "number of merges: 3 found"},
+            {std::string_view("gqtk\x01\x01\x01"
+                              "a\x01\x00\x01",
+                              11),
+             "right token of a merge: 1 found"},
+            {std::string_view("gqtk\x01\x01\x01"
+                              "a\x00\x02\x00\x00\x00\x00",
+                              14),
+             "number of scores: 2 found"},
+            {std::string_view("gqtk\x01\x01\x01"
+                              "a\x00\x00\x09{}",
+                              13),
+             "settings: 9 found"},
         };
         for (const Case& c : cases) {
-            check_contains(error_of([&] { Tokenizer::from_bytes(raw(c.bytes)); }), std::string("malformed: tokenizer section: "));
+            check_contains(error_of([&] { Tokenizer::from_bytes(raw(c.bytes)); }),
+                           std::string("malformed: tokenizer section: "));
             check_contains(error_of([&] { Tokenizer::from_bytes(raw(c.bytes)); }), c.named);
         }
-        CHECK(error_of([] { Tokenizer::from_bytes(raw(std::string_view("gqtk\x01\x01\x01" "a\x00\x00\x02{}", 13))); }) == "no error");
+        CHECK(error_of([] {
+                  Tokenizer::from_bytes(
+                      raw(std::string_view("gqtk\x01\x01\x01"
+                                           "a\x00\x00\x02{}",
+                                           13)));
+              }) == "no error");
     }
 }

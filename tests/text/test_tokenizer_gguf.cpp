@@ -1,4 +1,5 @@
-// Tokenizers from GGUF metadata: SentencePiece BPE by scores against sentencepiece itself, byte-level BPE under its names of pre-tokenizers.
+// Tokenizers from GGUF metadata: SentencePiece BPE by scores against sentencepiece itself, byte-level BPE under its
+// names of pre-tokenizers.
 #include "tests/text/tokenizer_goldens.h"
 
 using namespace gq;
@@ -25,14 +26,16 @@ JsonValue as_gguf(const std::string& name, const char* pre) {
     std::vector<std::string> texts;
     std::vector<int64_t> types;
     const auto put = [&](const std::string& text, int64_t id, int64_t type) {
-        if (texts.size() <= static_cast<size_t>(id)) texts.resize(static_cast<size_t>(id) + 1), types.resize(static_cast<size_t>(id) + 1);
+        if (texts.size() <= static_cast<size_t>(id))
+            texts.resize(static_cast<size_t>(id) + 1), types.resize(static_cast<size_t>(id) + 1);
         texts[static_cast<size_t>(id)] = text;
         types[static_cast<size_t>(id)] = type;
     };
     for (const auto& [text, id] : model.at("vocab", "golden").as_object("vocab")) put(text, id.as_integer("id"), 1);
     for (const JsonValue& added : tokenizer.at("added_tokens", "golden").as_array("added")) {
         const bool special = added.at("special", "golden").as_bool("special");
-        put(added.at("content", "golden").as_string("content"), added.at("id", "golden").as_integer("id"), special ? 3 : 4);
+        put(added.at("content", "golden").as_string("content"), added.at("id", "golden").as_integer("id"),
+            special ? 3 : 4);
     }
     JsonValue tokens, token_types, merges, out;
     for (size_t i = 0; i < texts.size(); ++i) {
@@ -51,7 +54,9 @@ JsonValue as_gguf(const std::string& name, const char* pre) {
     return out;
 }
 
-void set_integer(JsonValue& json, const char* key, int64_t value) { json.set(key, JsonValue::of_integer(value)); }
+void set_integer(JsonValue& json, const char* key, int64_t value) {
+    json.set(key, JsonValue::of_integer(value));
+}
 
 // Tokens of a byte-level vocabulary small enough to be written down; 7 is BOS.
 JsonValue tiny(const char* pre) {
@@ -79,7 +84,8 @@ TEST_SUITE("text") {
 
     TEST_CASE("byte-level BPE from GGUF equals the tokenizer.json of its family") {
         JsonValue llama3 = as_gguf("llama3", "llama-bpe");
-        set_integer(llama3, "tokenizer.ggml.bos_token_id", from_tokenizer_json(golden("llama3.json")).find_token("<|begin_of_text|>"));
+        set_integer(llama3, "tokenizer.ggml.bos_token_id",
+                    from_tokenizer_json(golden("llama3.json")).find_token("<|begin_of_text|>"));
         const Tokenizer tokenizer = from_gguf(llama3);
         check_goldens(tokenizer, "llama3");
         CHECK(tokenizer.adds_bos());
@@ -117,21 +123,39 @@ TEST_SUITE("text") {
     }
 
     TEST_CASE("damaged or foreign GGUF metadata is named") {
-        JsonValue no_model, t5, pre = tiny("chatglm-bpe"), types = tiny("gpt-2"), merges = tiny("gpt-2"), bos = tiny("gpt-2");
+        JsonValue no_model, t5, pre = tiny("chatglm-bpe"), types = tiny("gpt-2"), merges = tiny("gpt-2"),
+                                bos = tiny("gpt-2");
         t5.set("tokenizer.ggml.model", JsonValue::of_string("t5"));
         no_model.set("general.architecture", JsonValue::of_string("llama"));
         check_contains(error_of([&] { from_gguf(no_model); }), "tokenizer.ggml.model");
-        check_contains(error_of([&] { from_gguf(t5); }), "unsupported: tokenizer.ggml.model = \"t5\" is not supported; known: gpt2, llama");
-        check_contains(error_of([&] { from_gguf(pre); }), "unsupported: tokenizer.ggml.pre = \"chatglm-bpe\" is not supported; known: default, gpt-2, llama-bpe");
-        JsonValue short_types = parse_json(R"({"tokenizer.ggml.model":"gpt2","tokenizer.ggml.tokens":["a","b"],"tokenizer.ggml.token_type":[1],"tokenizer.ggml.merges":[]})", "test");
-        check_contains(error_of([&] { from_gguf(short_types); }), "malformed: tokenizer.ggml.token_type: one for each of 2 tokens expected, 1 found");
-        JsonValue bad_merge = parse_json(R"({"tokenizer.ggml.model":"gpt2","tokenizer.ggml.tokens":["a","b"],"tokenizer.ggml.merges":["a b"]})", "test");
+        check_contains(error_of([&] { from_gguf(t5); }),
+                       "unsupported: tokenizer.ggml.model = \"t5\" is not supported; known: gpt2, llama");
+        check_contains(
+            error_of([&] { from_gguf(pre); }),
+            "unsupported: tokenizer.ggml.pre = \"chatglm-bpe\" is not supported; known: default, gpt-2, llama-bpe");
+        JsonValue short_types = parse_json(
+            R"({"tokenizer.ggml.model":"gpt2","tokenizer.ggml.tokens":["a","b"],"tokenizer.ggml.token_type":[1],"tokenizer.ggml.merges":[]})",
+            "test");
+        check_contains(error_of([&] { from_gguf(short_types); }),
+                       "malformed: tokenizer.ggml.token_type: one for each of 2 tokens expected, 1 found");
+        JsonValue bad_merge = parse_json(
+            R"({"tokenizer.ggml.model":"gpt2","tokenizer.ggml.tokens":["a","b"],"tokenizer.ggml.merges":["a b"]})",
+            "test");
         check_contains(error_of([&] { from_gguf(bad_merge); }), "malformed: tokenizer merge 0 gives \"ab\"");
-        JsonValue half_merge = parse_json(R"({"tokenizer.ggml.model":"gpt2","tokenizer.ggml.tokens":["a","b","ab"],"tokenizer.ggml.merges":["a b","a"]})", "test");
-        check_contains(error_of([&] { from_gguf(half_merge); }), "malformed: tokenizer.ggml.merges[1]: two tokens of the vocabulary expected, \"a\" found");
-        JsonValue scores = parse_json(R"({"tokenizer.ggml.model":"llama","tokenizer.ggml.tokens":["<unk>","b"],"tokenizer.ggml.scores":[0]})", "test");
-        check_contains(error_of([&] { from_gguf(scores); }), "malformed: tokenizer scores: one number for each of 2 tokens expected, 1 found");
-        JsonValue far_bos = parse_json(R"({"tokenizer.ggml.model":"gpt2","tokenizer.ggml.tokens":["a"],"tokenizer.ggml.merges":[],"tokenizer.ggml.bos_token_id":9})", "test");
-        check_contains(error_of([&] { from_gguf(far_bos); }), "malformed: tokenizer BOS: an id below 1 expected, 9 found");
+        JsonValue half_merge = parse_json(
+            R"({"tokenizer.ggml.model":"gpt2","tokenizer.ggml.tokens":["a","b","ab"],"tokenizer.ggml.merges":["a b","a"]})",
+            "test");
+        check_contains(error_of([&] { from_gguf(half_merge); }),
+                       "malformed: tokenizer.ggml.merges[1]: two tokens of the vocabulary expected, \"a\" found");
+        JsonValue scores = parse_json(
+            R"({"tokenizer.ggml.model":"llama","tokenizer.ggml.tokens":["<unk>","b"],"tokenizer.ggml.scores":[0]})",
+            "test");
+        check_contains(error_of([&] { from_gguf(scores); }),
+                       "malformed: tokenizer scores: one number for each of 2 tokens expected, 1 found");
+        JsonValue far_bos = parse_json(
+            R"({"tokenizer.ggml.model":"gpt2","tokenizer.ggml.tokens":["a"],"tokenizer.ggml.merges":[],"tokenizer.ggml.bos_token_id":9})",
+            "test");
+        check_contains(error_of([&] { from_gguf(far_bos); }),
+                       "malformed: tokenizer BOS: an id below 1 expected, 9 found");
     }
 }

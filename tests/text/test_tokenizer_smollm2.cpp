@@ -1,4 +1,5 @@
-// SmolLM2's own tokenizer, from the GGUF file that the environment variable GQ_SMOLLM2_GGUF names; without it only a message says so.
+// SmolLM2's own tokenizer, from the GGUF file that the environment variable GQ_SMOLLM2_GGUF names; without it only a
+// message says so.
 #include <cstdlib>
 
 #include "tests/text/tokenizer_goldens.h"

@@ -83,8 +83,9 @@ TEST_SUITE("text") {
         for (const Form& form : forms) {
             std::string all;
             for_every_code_point([&](char32_t c) { all += normalize(utf8(c), form.form) + "\n"; });
-            CHECK_MESSAGE(std::to_string(fnv(all)) == expected.at("hashes", "golden").at(form.name, "golden").as_string("hash"),
-                          form.name);
+            CHECK_MESSAGE(
+                std::to_string(fnv(all)) == expected.at("hashes", "golden").at(form.name, "golden").as_string("hash"),
+                form.name);
         }
     }
 
@@ -94,14 +95,18 @@ TEST_SUITE("text") {
             const JsonValue::Array& texts = row.as_array("row");
             for (size_t i = 0; i < 4; ++i) {
                 const std::string found = normalize(texts[0].as_string("text"), forms[i].form);
-                CHECK_MESSAGE(found == texts[i + 1].as_string("form"), forms[i].name, " of ", texts[0].as_string("text"));
+                CHECK_MESSAGE(found == texts[i + 1].as_string("form"), forms[i].name, " of ",
+                              texts[0].as_string("text"));
             }
         }
     }
 
     TEST_CASE("whitespace and words follow the Unicode properties") {
         // PropList.txt, White_Space.
-        const std::u32string white = U"\t\n\v\f\r \u0085\u00A0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200A\u2028\u2029\u202F\u205F\u3000";
+        const std::u32string white =
+            U"\t\n\v\f\r "
+            U"\u0085\u00A0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200A\u2028\u2029\u202F"
+            U"\u205F\u3000";
         size_t wrong = 0, found = 0;
         const CharSet set = CharSet::whitespace(), word = CharSet::word();
         for_every_code_point([&](char32_t c) {
@@ -119,11 +124,11 @@ TEST_SUITE("text") {
 
     TEST_CASE("case folding joins the letters that differ by case only") {
         CHECK(case_fold(U'K') == U'k');
-        CHECK(case_fold(0x212A) == U'k');   // Kelvin sign
-        CHECK(case_fold(0x17F) == U's');    // long s
-        CHECK(case_fold(0x3C2) == 0x3C3);   // final sigma
-        CHECK(case_fold(0x1E9E) == 0xDF);   // capital sharp s
-        CHECK(case_fold(0x130) == 0x130);   // dotted capital I folds to two code points only
+        CHECK(case_fold(0x212A) == U'k');  // Kelvin sign
+        CHECK(case_fold(0x17F) == U's');   // long s
+        CHECK(case_fold(0x3C2) == 0x3C3);  // final sigma
+        CHECK(case_fold(0x1E9E) == 0xDF);  // capital sharp s
+        CHECK(case_fold(0x130) == 0x130);  // dotted capital I folds to two code points only
         CHECK(to_lower("\u0130") == "i\u0307");
     }
 
@@ -133,7 +138,8 @@ TEST_SUITE("text") {
         CHECK(letters.intersected(some).ranges() == std::vector<CharSet::Range>{{'d', 'f'}});
         CHECK(letters.negated().negated().ranges() == letters.ranges());
         CHECK(CharSet().negated().ranges() == std::vector<CharSet::Range>{{0, last_code_point}});
-        CHECK(CharSet::of('k').ignoring_case().ranges() == std::vector<CharSet::Range>{{'K', 'K'}, {'k', 'k'}, {0x212A, 0x212A}});
+        CHECK(CharSet::of('k').ignoring_case().ranges() ==
+              std::vector<CharSet::Range>{{'K', 'K'}, {'k', 'k'}, {0x212A, 0x212A}});
         CHECK(CharSet::of_category("Lx").empty());
         CHECK(CharSet::of_category("L").contains(0x20000));
     }

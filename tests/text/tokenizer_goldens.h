@@ -1,4 +1,5 @@
-// The golden texts, and the check that a tokenizer makes of them what its reference did. See tests/golden/make_tokenizer_goldens.py.
+// The golden texts, and the check that a tokenizer makes of them what its reference did. See
+// tests/golden/make_tokenizer_goldens.py.
 #pragma once
 
 #include "core/text/unicode.h"
@@ -17,7 +18,8 @@ inline std::vector<std::string> golden_texts() {
     const JsonValue strings = golden("strings.json");
     for (const JsonValue& row : strings.as_array("strings")) {
         const JsonValue *hex = row.find("hex"), *times = row.find("times");
-        const std::string once = hex != nullptr ? from_hex(hex->as_string("hex")) : row.at("text", "row").as_string("text");
+        const std::string once =
+            hex != nullptr ? from_hex(hex->as_string("hex")) : row.at("text", "row").as_string("text");
         std::string text;
         for (int64_t i = times == nullptr ? 1 : times->as_integer("times"); i > 0; --i) text += once;
         out.push_back(text);

@@ -1,4 +1,5 @@
-// What the tests of tokenizers share: golden files, a checkpoint that is metadata only, FNV-1a, and the message of an error.
+// What the tests of tokenizers share: golden files, a checkpoint that is metadata only, FNV-1a, and the message of an
+// error.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -25,7 +26,9 @@ inline std::string read_golden(const std::string& name) {
     return text.str();
 }
 
-inline JsonValue golden(const std::string& name) { return parse_json(read_golden(name), name); }
+inline JsonValue golden(const std::string& name) {
+    return parse_json(read_golden(name), name);
+}
 
 // A Checkpoint without tensors.
 class MetadataOnly : public Checkpoint {
@@ -57,7 +60,9 @@ inline Tokenizer from_tokenizer_json(JsonValue tokenizer) {
     return from_folder(std::move(metadata));
 }
 
-inline Tokenizer from_json_text(const std::string& text) { return from_tokenizer_json(parse_json(text, "test")); }
+inline Tokenizer from_json_text(const std::string& text) {
+    return from_tokenizer_json(parse_json(text, "test"));
+}
 
 inline uint64_t fnv(std::string_view bytes) {
     uint64_t hash = 0xCBF29CE484222325u;
@@ -86,7 +91,8 @@ inline std::string shown(const std::vector<TokenId>& ids) {
     return out;
 }
 
-// "malformed: …", "unsupported: …" or "io: …" of the FormatError that the call throws, "error: …" of another; "no error" when it throws none.
+// "malformed: …", "unsupported: …" or "io: …" of the FormatError that the call throws, "error: …" of another; "no
+// error" when it throws none.
 template <typename Call>
 std::string error_of(Call call) {
     try {
