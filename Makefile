@@ -19,7 +19,7 @@ HOT      := core/packing/% core/kernels/% core/linalg/% core/quantize/% cpu_simd
 DEBUG    ?=
 SANITIZE ?=
 # GCC 12 sees overlapping and overlong copies inside its own std::string (its bugs 105651, 105329).
-WARN     := -Wall -Wextra -Werror $(if $(findstring clang,$(CXX)),,-Wno-restrict -Wno-array-bounds)
+WARN     := -Wall -Wextra -Werror $(if $(findstring clang,$(CXX)),,-Wno-restrict -Wno-array-bounds -Wno-stringop-overflow)
 COMMON    = $(OPT) $(DEBUG) -ffp-contract=off -fPIC -fvisibility=hidden $(WARN) -I. -I$(BUILD) $(SANITIZE)
 CXXFLAGS += -std=c++20 $(COMMON)
 CFLAGS   += -std=c99 -pedantic $(COMMON)
