@@ -84,8 +84,8 @@ $(BUILD)/libgq.a: $(LIB_OBJ)
 	@$(AR) rcs $@ $^
 libgq.a: $(BUILD)/libgq.a
 	cp $< $@
-libgq.so: $(LIB_OBJ)
-	$(CXX) -shared -Wl,-soname,libgq.so.0 $(LDFLAGS) $^ -o $@ $(LDLIBS)
+libgq.so: $(LIB_OBJ) core/api/exports.map
+	$(CXX) -shared -Wl,-soname,libgq.so.0 -Wl,--version-script=core/api/exports.map $(LDFLAGS) $(LIB_OBJ) -o $@ $(LDLIBS)
 
 $(TOOLS): %: $(BUILD)/apps/%.o $(CLI_OBJ) $(BUILD)/libgq.a
 	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)

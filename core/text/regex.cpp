@@ -41,7 +41,7 @@ class Matcher {
     bool step(size_t& pc, size_t& pos);
     bool step_repeat(const Instruction& instruction, size_t& pos, size_t next_pc);
     bool step_group(const Instruction& instruction, size_t pc, size_t& pos);
-    bool at_edge(Op op, size_t pos) const;
+    bool at_edge(const Instruction& instruction, size_t pos) const;
     bool backtrack(size_t base, size_t& pc, size_t& pos);
     bool spend(size_t steps) {
         steps_left_ -= steps < steps_left_ ? steps : steps_left_;
@@ -97,7 +97,7 @@ bool Matcher::step(size_t& pc, size_t& pos) {
             return true;
         default:
             ++pc;
-            return at_edge(instruction.op, pos);
+            return at_edge(instruction, pos);
     }
 }
 
@@ -123,9 +123,9 @@ bool Matcher::step_group(const Instruction& instruction, size_t pc, size_t& pos)
     return end.has_value();
 }
 
-bool Matcher::at_edge(Op op, size_t pos) const {
+bool Matcher::at_edge(const Instruction& instruction, size_t pos) const {
     const bool at_begin = pos == 0, at_end = pos == text_.size();
-    switch (op) {
+    switch (instruction.op) {
         case Op::line_begin:
             return at_begin || (text_[pos - 1] == '\n' && !at_end);
         case Op::line_end:
@@ -137,9 +137,10 @@ bool Matcher::at_edge(Op op, size_t pos) const {
         case Op::text_end_or_last_newline:
             return at_end || (pos + 1 == text_.size() && text_[pos] == '\n');
         default: {
-            const bool before = !at_begin && is_word(code_point_at(text_, previous_code_point(text_, pos)).value);
-            const bool after = !at_end && is_word(code_point_at(text_, pos).value);
-            return (before != after) == (op == Op::word_edge);
+            const CharSet& word = sets_[instruction.a];
+            const bool before = !at_begin && word.contains(code_point_at(text_, previous_code_point(text_, pos)).value);
+            const bool after = !at_end && word.contains(code_point_at(text_, pos).value);
+            return (before != after) == (instruction.op == Op::word_edge);
         }
     }
 }

@@ -33,7 +33,7 @@ struct RegexProgram {
         text_begin,
         text_end,
         text_end_or_last_newline,
-        word_edge,
+        word_edge,  // between a code point of sets[a] and one outside
         no_word_edge,
         accept
     };

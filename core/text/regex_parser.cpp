@@ -24,6 +24,10 @@ constexpr size_t max_depth = 32;          // of groups and nested classes
                 std::string(pattern).c_str(), what.c_str());
 }
 
+bool at_words(Op op) {
+    return op == Op::word_edge || op == Op::no_word_edge;
+}
+
 enum class Greed { greedy, lazy, possessive };
 
 struct Node {
@@ -35,6 +39,12 @@ struct Node {
     uint32_t min = 0, max = 0;        // repeat
     Greed greed = Greed::greedy;
 };
+
+// \w outside brackets, and what \b asks: as in Oniguruma, the numbers of Latin-1 besides the property that \w inside
+// brackets is.
+CharSet bare_word() {
+    return CharSet::word().united(CharSet({{0xB2, 0xB3}, {0xB9, 0xB9}, {0xBC, 0xBE}}));
+}
 
 Node set_node(CharSet set) {
     return {.kind = Node::Kind::set, .set = std::move(set)};
@@ -177,6 +187,8 @@ Node Parser::parse_atom() {
         if (!at_end() && pattern_[at_] == repeat) refuse_here("a repeat of nothing");
     }
     if (!take("\\")) return set_node(with_case(CharSet::of(take_code_point())));
+    if (take("w")) return set_node(bare_word());
+    if (take("W")) return set_node(bare_word().negated());
     if (auto set = take_class_escape()) return set_node(with_case(std::move(*set)));
     return set_node(with_case(CharSet::of(take_escaped_code_point())));
 }
@@ -398,7 +410,7 @@ void Compiler::add(const Node& node) {
         case Node::Kind::group:
             return add_group(node.op, node.children.front());
         case Node::Kind::edge:
-            emit({node.op});
+            emit({node.op, at_words(node.op) ? add_set(bare_word()) : 0});
             return;
         default:
             for (const Node& child : node.children) add(child);

@@ -285,6 +285,7 @@ REGEXES = [
     (r"\bfoo\b", "foo foobar foo_ foo."), (r"\Boo", "foo oo"), (r"(?i)straSSe|k", "STRASSE Kk\u212a"), (r"(?i:s)t|S", "st St \u017ft S"), (r"a(?i)b|c", "ab aB aC C"), (r"(?i:a(?-i:b))", "ab Ab aB"), (r"(?i:[a-c])+", "abCABd"), (r"(?i:[^a])", "aAb"),
     (r"[\]\-a]+", "x]-a["), (r"[a-]+", "b-a-"), (r"[^a-c\d]+", "abc12xyz"), (r"[a-d&&[^bc]]+", "abcd"), (r"[a[x-z]]+", "axbz"), (r"[\p{L}&&[^\p{Lu}]]+", "abCDé"), (r"[^\P{L}]+", "ab1"), (r"\P{L}+", "ab12"), (r"\p{^L}+", "ab12"),
     (r"[\s\S]", "a\n"), (r".+", "ab\ncd"), (r"\x41\x{1F600}|\u00e9", "A😀é"), (r"\.\*\\", r"a.*\b"), (r"(a|b)*c", "abac bc"), (r"(?:a|b){2,3}", "abababab"), (r"(?:a{0,2}b)+|a", "aabba"), (r"\d+|\D", "1२x"), (r"\w+|\W", "añ_1-"),
+    (r"\w+", "a²b½c ①"), (r"[\w]+", "a²b½c ①"), (r"\W", "a² b"), (r"\b", "a²b c\u200dd"), (r"\B", "a²b c\u200dd"),
     (r" ?[^(\s|[.,!?…。，、।۔،])]+", "Hello, (world) a|b. fine"), ("[一-龥]+", "abc川字x"), (r"(?:[^\r\n\p{L}\p{N}]?+\p{L}++)|\s++$", "a b\t c  "),
     (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+", "HelloWorld isn't ABCdef's 日本語 x/y\n 1234"),
 ]
