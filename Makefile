@@ -114,21 +114,23 @@ run-tests: $(BUILD)/unit_tests $(BUILD)/test_c_api $(TOOLS) libgq.so
 $(BUILD)/test_c_api: $(BUILD)/tests/api/test_c_api.o $(BUILD)/libgq.a
 	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
-# Sanitizers have builds of their own.
+# Sanitizers have builds of their own. ASan, UBSan and the fuzzers share one, by Clang.
+ASAN_BUILD := CXX=clang++ CC=clang BUILD=$(BUILD)-asan OPT=-O1 DEBUG=-g1 \
+    SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all"
 asan:
-	$(MAKE) BUILD=$(BUILD)-asan OPT=-O1 DEBUG=-g1 SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" sanitized-tests
+	$(MAKE) $(ASAN_BUILD) sanitized-tests
 tsan:
 	$(MAKE) BUILD=$(BUILD)-tsan OPT=-O1 DEBUG=-g1 SANITIZE="-fsanitize=thread" sanitized-tests
 .PHONY: sanitized-tests
 sanitized-tests: $(BUILD)/unit_tests $(BUILD)/test_c_api
-	GQ_QUICK=1 $(BUILD)/unit_tests
+	$(BUILD)/unit_tests
 	$(BUILD)/test_c_api tests/golden/tiny_llama_tied $(BUILD)/c_api.gq
 
 # Every parser under libFuzzer (Clang), FUZZ_SECONDS each, starting from the corpora in the tree.
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/%.cpp,%,$(wildcard tests/fuzz/fuzz_*.cpp))
 fuzz:
-	$(MAKE) CXX=clang++ CC=clang BUILD=$(BUILD)-fuzz OPT=-O1 DEBUG=-g1 SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" run-fuzzers
+	$(MAKE) $(ASAN_BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) run-fuzzers
 .PHONY: run-fuzzers
 run-fuzzers: $(FUZZERS:%=$(BUILD)/%)
 	sh tests/fuzz/run.sh $(BUILD) $(FUZZ_SECONDS) $(FUZZERS)
@@ -165,6 +167,6 @@ help:
 	@echo "make bench-all  benchmarks of the parts;  make asan | tsan | fuzz | format | format-check | lint | install | clean"
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz $(TOOLS) libgq.a libgq.so demo
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(TOOLS) libgq.a libgq.so demo
 
 -include $(LIB_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TOOLS:%=$(BUILD)/apps/%.d)

@@ -1,6 +1,7 @@
-// The part of an integer linear layer that no instruction set changes: which panels and tokens go together, and who reads the grid.
-// In: LinearArgs and, as the parameter Isa, a linear_<isa>.h: its Group (what one group of one panel means, in its vectors), its table grid_readers
-// and its multiply<Tile, n_tokens, n_panels>. Out: every row and token multiplied once. Must not know vectors or bits.
+// The part of a linear layer that no instruction set changes: which panels and tokens go together, and who reads the grid.
+// In: LinearArgs, a Tile (how codes stand in memory; its `bytes`), and a Kernel: multiply<Tile, n_tokens, n_panels>, how many panels and sums it
+// takes side by side, and for integer codes its Group (what one group of one panel means, in its vectors) with the table grid_readers.
+// Out: every row and token multiplied once. Must not know vectors or bits.
 #pragma once
 
 #include <string_view>
@@ -28,43 +29,51 @@ struct GridReader {
     decltype(Groups<Group>::read) read;
 };
 
-template <class Isa>
-static Groups<typename Isa::Group> groups_of(const PackedMatrix& w) {
-    const GridReader<typename Isa::Group>* reader = Isa::grid_readers;
+template <class Kernel>
+static Groups<typename Kernel::Group> groups_of(const PackedMatrix& w) {
+    const GridReader<typename Kernel::Group>* reader = Kernel::grid_readers;
     while (!reader->grid.empty() && (reader->grid != w.grid->name || w.codes->bits > reader->max_bits)) ++reader;
     const size_t zero_bytes = w.grid->has_zeros ? w.grid->zero_bytes(w.codes->bits) : 0;
     return {w.grid, w.codes->bits, w.scales, w.zeros, w.grid->scale_bytes, zero_bytes, reader->read};
 }
+struct NoGroups {};  // float codes
 
-// All panels of args, the first of which has its codes at `codes`, times n_tokens tokens: up to max_panels side by side, in at most 8 sums.
-template <class Isa, class Tile, int max_panels, int n_tokens>
-static void multiply_panels(const LinearArgs& args, const Groups<typename Isa::Group>& groups, const std::byte* codes, size_t token) {
-    constexpr size_t n_panels = max_panels * n_tokens <= 8 ? max_panels : max_panels == 1 ? 1 : 8 / n_tokens;
+// All panels of args, the first of which has its codes at `codes`, times n_tokens tokens.
+template <class Kernel, class Tile, int max_panels, int n_tokens, class GroupsOrNone>
+static void multiply_panels(const LinearArgs& args, const GroupsOrNone& groups, const std::byte* codes, size_t token) {
+    constexpr int fitting = Kernel::max_sums / n_tokens;
+    constexpr size_t n_panels = fitting < 1 ? 1 : fitting < max_panels ? fitting : max_panels;
     const size_t panel_bytes = args.weights->n_tiles() * Tile::bytes;
     size_t p = args.panel_begin;
     for (; args.panel_end - p >= n_panels; p += n_panels, codes += n_panels * panel_bytes)
-        Isa::template multiply<Tile, n_tokens, n_panels>(args, groups, codes, p, token);
+        Kernel::template multiply<Tile, n_tokens, n_panels>(args, groups, codes, p, token);
     for (; n_panels > 1 && p < args.panel_end; ++p, codes += panel_bytes)
-        Isa::template multiply<Tile, n_tokens, 1>(args, groups, codes, p, token);
+        Kernel::template multiply<Tile, n_tokens, 1>(args, groups, codes, p, token);
 }
 
 // All tokens of args: n at a time, and those that are left in smaller numbers, the last of which must be 1.
-template <class Isa, class Tile, int max_panels, int n, int... fewer>
-static void multiply_tokens(const LinearArgs& args, const Groups<typename Isa::Group>& groups, const std::byte* codes, size_t token = 0) {
-    for (; args.n_tokens - token >= n; token += n) multiply_panels<Isa, Tile, max_panels, n>(args, groups, codes, token);
-    if constexpr (sizeof...(fewer) > 0) multiply_tokens<Isa, Tile, max_panels, fewer...>(args, groups, codes, token);
+template <class Kernel, class Tile, int max_panels, int n, int... fewer, class GroupsOrNone>
+static void multiply_tokens(const LinearArgs& args, const GroupsOrNone& groups, const std::byte* codes, size_t token = 0) {
+    for (; args.n_tokens - token >= n; token += n) multiply_panels<Kernel, Tile, max_panels, n>(args, groups, codes, token);
+    if constexpr (sizeof...(fewer) > 0) multiply_tokens<Kernel, Tile, max_panels, fewer...>(args, groups, codes, token);
 }
 
-template <class Isa, class Tile>
+template <class Kernel, class Tile>
 static void gemv(const LinearArgs& args) {
-    multiply_tokens<Isa, Tile, 4, 4, 3, 2, 1>(args, groups_of<Isa>(*args.weights), args.weights->panel_codes(args.panel_begin));
+    const std::byte* codes = args.weights->panel_codes(args.panel_begin);
+    multiply_tokens<Kernel, Tile, Kernel::max_panels, 4, 3, 2, 1>(args, groups_of<Kernel>(*args.weights), codes);
+}
+template <class Kernel, class Tile>
+static void gemv_floats(const LinearArgs& args) {
+    const std::byte* codes = args.weights->panel_codes(args.panel_begin);
+    multiply_tokens<Kernel, Tile, Kernel::max_panels, 4, 3, 2, 1>(args, NoGroups{}, codes);
 }
 
 // One panel in 8-bit layout, up to the first of numbers_of_tokens tokens side by side.
-template <class Isa, class Tile, int... numbers_of_tokens>
+template <class Kernel, class Tile, int... numbers_of_tokens>
 static void gemm_u8s8(const LinearArgs& args, const uint8_t* panel_u8) {
     const std::byte* codes = reinterpret_cast<const std::byte*>(panel_u8);
-    multiply_tokens<Isa, Tile, 1, numbers_of_tokens...>(args, groups_of<Isa>(*args.weights), codes);
+    multiply_tokens<Kernel, Tile, 1, numbers_of_tokens...>(args, groups_of<Kernel>(*args.weights), codes);
 }
 
 GQ_INLINE Q8Rows advance(const Q8Rows& x, size_t blocks) {

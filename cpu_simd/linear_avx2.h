@@ -65,6 +65,10 @@ GQ_INLINE __m256i broadcast_word(const void* four_bytes) {
     return _mm256_set1_epi32(word);
 }
 
+// Shifts of 16-bit lanes, for Tiles: n is known once the loop over words is unrolled, which is too late for the intrinsics with immediates.
+GQ_INLINE __m256i shift_right(__m256i v, int n) { return _mm256_srl_epi16(v, _mm_cvtsi32_si128(n)); }
+GQ_INLINE __m256i shift_left(__m256i v, int n) { return _mm256_sll_epi16(v, _mm_cvtsi32_si128(n)); }
+
 // A Tile names its `bytes` for 16 rows x 32 inputs and its `nibbles` per code (1 or 2). word(tile, j, half), j < 8, gives inputs 4j … 4j + 3 of
 // rows 8 half … 8 half + 7, a code a byte.
 
@@ -99,6 +103,7 @@ GQ_INLINE void multiply_block(const std::byte* tile, int half, const Q8Rows& x, 
 // What linear.h asks for.
 struct Linear {
     using Group = avx2::Group;
+    static constexpr int max_panels = 4, max_sums = 8;
 
     static constexpr GridReader<Group> grid_readers[] = {
         {"symmetric", 8, read_symmetric}, {"zero_point", 4, read_nibbles}, {"zero_point", 8, read_bytes}, {"", 0, read_any}};
@@ -128,14 +133,7 @@ struct Linear {
                 for (int half = 0; half < 2; ++half)
                     for (int t = 0; t < n_tokens; ++t) y[p][half][t] = _mm256_fmadd_ps(group[p].scale[half], acc[p][half][t], y[p][half][t]);
         }
-        for (int p = 0; p < n_panels; ++p) {
-            for (int half = 0; half < 2; ++half) {
-                const size_t row = (first_panel + p) * panel_rows + 8 * half;
-                const __m256i lanes = first_lanes(row < w.rows ? w.rows - row : 0);
-                for (int t = 0; t < n_tokens; ++t)
-                    _mm256_maskstore_ps(args.y + (first_token + t) * args.y_stride + row, lanes, y[p][half][t]);
-            }
-        }
+        for (int p = 0; p < n_panels; ++p) store_panel(args, first_panel + p, first_token, y[p]);
     }
 };
 

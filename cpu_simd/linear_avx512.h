@@ -57,6 +57,10 @@ GQ_INLINE __m512i broadcast_word(const void* four_bytes) {
     return _mm512_set1_epi32(word);
 }
 
+// Shifts of 16-bit lanes, for Tiles: n is known once the loop over words is unrolled, which is too late for the intrinsics with immediates.
+GQ_INLINE __m512i shift_right(__m512i v, int n) { return _mm512_srl_epi16(v, _mm_cvtsi32_si128(n)); }
+GQ_INLINE __m512i shift_left(__m512i v, int n) { return _mm512_sll_epi16(v, _mm_cvtsi32_si128(n)); }
+
 // A Tile names its `bytes` for 16 rows x 32 inputs, and word(tile, j), j < 8, gives inputs 4j … 4j + 3 of the 16 rows, a code a byte.
 
 // acc[p][t] = fma(scale of the block, dot of the block, acc[p][t]) for one block of n_tokens tokens and n_panels panels, panel_bytes apart.
@@ -95,6 +99,7 @@ GQ_INLINE void multiply_block(const std::byte* tile, size_t panel_bytes, const Q
 // What linear.h asks for.
 struct Linear {
     using Group = avx512::Group;
+    static constexpr int max_panels = 4, max_sums = 8;
 
     static constexpr GridReader<Group> grid_readers[] = {
         {"symmetric", 8, read_symmetric}, {"zero_point", 4, read_nibbles}, {"zero_point", 8, read_bytes}, {"", 0, read_any}};
@@ -120,11 +125,7 @@ struct Linear {
             for (int p = 0; p < n_panels; ++p)
                 for (int t = 0; t < n_tokens; ++t) y[p][t] = _mm512_fmadd_ps(group[p].scale, acc[p][t], y[p][t]);
         }
-        for (int p = 0; p < n_panels; ++p) {
-            const size_t row = (first_panel + p) * panel_rows;
-            for (int t = 0; t < n_tokens; ++t)
-                _mm512_mask_storeu_ps(args.y + (first_token + t) * args.y_stride + row, first_lanes(w.rows - row), y[p][t]);
-        }
+        for (int p = 0; p < n_panels; ++p) store_panel(args, first_panel + p, first_token, y[p]);
     }
 };
 

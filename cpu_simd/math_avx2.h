@@ -1,4 +1,4 @@
-// What several elementwise kernels share in AVX2: exp, the sum over lanes, loads and stores of a tail.
+// What several elementwise kernels share in AVX2: exp, the sum over lanes, the mask of a tail, the rows of a panel.
 // In and out: vectors of 8 floats. The same multiplications and additions as core/kernels/math.h and kernels_scalar.cpp, in their order,
 // so that the bits are the same. Must not know who asks.
 #pragma once
@@ -46,6 +46,16 @@ GQ_INLINE __m256i lanes_between(int first, int last) {
 }
 // The first n lanes; all 8 from n = 8 on.
 GQ_INLINE __m256i first_lanes(size_t n) { return lanes_between(0, n < 8 ? static_cast<int>(n) : 8); }
+
+// y of one panel to the rows that exist: y[0] rows 0-7, y[1] rows 8-15.
+template <int n_tokens>
+GQ_INLINE void store_panel(const LinearArgs& args, size_t panel, size_t first_token, const __m256 (&y)[2][n_tokens]) {
+    for (int half = 0; half < 2; ++half) {
+        const size_t row = panel * panel_rows + 8 * half, rows = args.weights->rows;
+        const __m256i lanes = first_lanes(row < rows ? rows - row : 0);
+        for (int t = 0; t < n_tokens; ++t) _mm256_maskstore_ps(args.y + (first_token + t) * args.y_stride + row, lanes, y[half][t]);
+    }
+}
 
 GQ_TARGET_END
 

@@ -1,4 +1,4 @@
-// What several elementwise kernels share in AVX-512: exp, the sum over lanes, the mask of a tail.
+// What several elementwise kernels share in AVX-512: exp, the sum over lanes, the mask of a tail, the rows of a panel.
 // In and out: vectors of 16 floats. The same multiplications and additions as core/kernels/math.h and kernels_scalar.cpp, in their order,
 // so that the bits are the same. Must not know who asks.
 #pragma once
@@ -41,6 +41,14 @@ GQ_INLINE float sum_lanes(__m512 lanes) {
 
 // The first n lanes; all 16 from n = 16 on.
 GQ_INLINE __mmask16 first_lanes(size_t n) { return static_cast<__mmask16>(n < 16 ? (1u << n) - 1 : 0xffff); }
+
+// y of one panel to the rows that exist.
+template <int n_tokens>
+GQ_INLINE void store_panel(const LinearArgs& args, size_t panel, size_t first_token, const __m512 (&y)[n_tokens]) {
+    const size_t row = panel * panel_rows;
+    const __mmask16 lanes = first_lanes(args.weights->rows - row);
+    for (int t = 0; t < n_tokens; ++t) _mm512_mask_storeu_ps(args.y + (first_token + t) * args.y_stride + row, lanes, y[t]);
+}
 
 GQ_TARGET_END
 

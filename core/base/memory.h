@@ -22,8 +22,12 @@ inline size_t checked_mul(size_t a, size_t b, const char* what) {
     return product;
 }
 
-constexpr size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-constexpr size_t div_up(size_t n, size_t divisor) { return (n + divisor - 1) / divisor; }
+constexpr size_t round_up(size_t n, size_t multiple) {
+    return (n + multiple - 1) / multiple * multiple;
+}
+constexpr size_t div_up(size_t n, size_t divisor) {
+    return (n + divisor - 1) / divisor;
+}
 
 // A fixed-size array of trivial elements, 64-byte aligned, zeroed at birth, movable, not copyable.
 template <class T>
@@ -35,8 +39,9 @@ class AlignedBuffer {
     explicit AlignedBuffer(size_t size) : size_(size) {
         if (size == 0) return;
         const size_t bytes = round_up(checked_mul(size, sizeof(T), "buffer"), cache_line);
-        if (bytes < size) fail(Status::invalid_argument, "buffer: %zu bytes do not round up to cache lines", size * sizeof(T));
-        data_ = static_cast<T*>(::operator new(bytes, std::align_val_t{cache_line}, std::nothrow));
+        if (bytes < size)
+            fail(Status::invalid_argument, "buffer: %zu bytes do not round up to cache lines", size * sizeof(T));
+        data_ = static_cast<T*>(::operator new (bytes, std::align_val_t{cache_line}, std::nothrow));
         if (data_ == nullptr) fail(Status::out_of_memory, "buffer: no memory for %zu bytes", bytes);
         std::memset(static_cast<void*>(data_), 0, bytes);
     }
@@ -49,7 +54,7 @@ class AlignedBuffer {
     }
     AlignedBuffer(const AlignedBuffer&) = delete;
     AlignedBuffer& operator=(const AlignedBuffer&) = delete;
-    ~AlignedBuffer() { ::operator delete(data_, std::align_val_t{cache_line}); }
+    ~AlignedBuffer() { ::operator delete (data_, std::align_val_t{cache_line}); }
 
     // Makes room for at least `size` elements; the old content is lost when it grows.
     void reserve_discard(size_t size) {

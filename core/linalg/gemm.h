@@ -13,7 +13,7 @@ namespace gq {
 
 enum class Update { set, add, subtract };  // C = A B, C += A B, C -= A B
 
-// Packed blocks of A and B. Grows to what the largest call needs (at most 4.5 MB + 1 KB per column of B) and is kept
+// Packed blocks of A and B. Grows to what the largest call needs (at most 6.6 MB + 1.5 KB per column of B) and is kept
 // for the next; one per caller at a time.
 struct GemmWorkspace {
     AlignedBuffer<float> a, b;

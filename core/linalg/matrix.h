@@ -43,7 +43,9 @@ struct ConstMatrixView {
     ConstMatrixView transposed() const { return {data, cols, rows, col_stride, row_stride}; }
 };
 
-inline ConstMatrixView MatrixView::transposed() const { return ConstMatrixView(*this).transposed(); }
+inline ConstMatrixView MatrixView::transposed() const {
+    return ConstMatrixView(*this).transposed();
+}
 
 // Owns (rows, cols) floats, row-major without gaps, zero at birth. Error(invalid_argument) where the size overflows.
 class Matrix {

@@ -39,8 +39,7 @@ constexpr LoopProperty kLoopProperties[] = {
      [](Runtime& runtime, Loop& loop) {
          return neighbour(runtime, loop.previous ? &*loop.previous : nullptr, "there is no previous item");
      }},
-    {"nextitem",
-     [](Runtime& runtime, Loop& loop) { return neighbour(runtime, loop.peek(), "there is no next item"); }},
+    {"nextitem", [](Runtime& runtime, Loop& loop) { return neighbour(runtime, loop.peek(), "there is no next item"); }},
 };
 
 std::span<const Builtin> methods_of(const Value& object) {
@@ -65,7 +64,8 @@ std::optional<Value> find_own_attribute(Runtime& runtime, const Value& object, s
     const Builtin* method = find_builtin(methods_of(object), name);
     if (method == nullptr) return std::nullopt;
     runtime.charge(sizeof(Callable));
-    return Value(std::shared_ptr<const Callable>(std::make_shared<Callable>(Callable{method, object, nullptr, nullptr})));
+    return Value(
+        std::shared_ptr<const Callable>(std::make_shared<Callable>(Callable{method, object, nullptr, nullptr})));
 }
 
 std::string object_name(const Value& object) {
@@ -73,7 +73,8 @@ std::string object_name(const Value& object) {
 }
 
 Value no_attribute(Runtime& runtime, const Value& object, std::string_view name) {
-    return runtime.undefined("'" + object_name(object) + "' has no attribute '" + std::string(name.substr(0, 200)) + "'");
+    return runtime.undefined("'" + object_name(object) + "' has no attribute '" + std::string(name.substr(0, 200)) +
+                             "'");
 }
 
 Value no_element(Runtime& runtime, const Value& object, const Value& key) {
@@ -209,7 +210,9 @@ bool has_length(const Value& value) {
            value.is(Value::Kind::loop);
 }
 
-bool is_iterable(const Value& value) { return has_length(value) || value.is(Value::Kind::iterator); }
+bool is_iterable(const Value& value) {
+    return has_length(value) || value.is(Value::Kind::iterator);
+}
 
 int64_t length_of(Runtime& runtime, const Value& value) {
     if (!has_length(value)) runtime.fail("a value of type '%s' has no length", value.type_name());

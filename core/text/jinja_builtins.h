@@ -1,6 +1,6 @@
 // Filters, tests, functions and methods: tables of one row each, and the binding of arguments to their parameters.
-// In: arguments. Out: a value. A name that is in no table is the caller's error to report; an argument that does not fit is an Error here.
-// Must not know syntax or scopes.
+// In: arguments. Out: a value. A name that is in no table is the caller's error to report; an argument that does not
+// fit is an Error here. Must not know syntax or scopes.
 #pragma once
 
 #include <span>
@@ -52,10 +52,10 @@ struct Builtin {
     Value (*apply)(Runtime& runtime, Bound& arguments);
 };
 
-std::span<const Builtin> text_filters();      // the value is the first argument, here and below
+std::span<const Builtin> text_filters();  // the value is the first argument, here and below
 std::span<const Builtin> sequence_filters();
-std::span<const Builtin> tests();             // their values are booleans
-std::span<const Builtin> functions();         // the names that every template sees
+std::span<const Builtin> tests();      // their values are booleans
+std::span<const Builtin> functions();  // the names that every template sees
 std::span<const Builtin> text_methods();
 std::span<const Builtin> sequence_methods();
 std::span<const Builtin> dict_methods();
@@ -66,7 +66,8 @@ const Builtin* find_filter(std::string_view name);
 Value apply(Runtime& runtime, const Builtin& builtin, Arguments arguments);
 
 // What filters and methods share. A negative count replaces all.
-Value replaced(Runtime& runtime, std::string_view text, std::string_view old, std::string_view replacement, int64_t count);
+Value replaced(Runtime& runtime, std::string_view text, std::string_view old, std::string_view replacement,
+               int64_t count);
 Value padded(Runtime& runtime, std::string_view text, size_t left, std::string_view fill, size_t right);
 Value centered(Runtime& runtime, std::string_view text, int64_t width, std::string_view fill);
 Dict dict_of(Runtime& runtime, const Value* pairs, Arguments& rest);  // dict(pairs, **named)

@@ -24,7 +24,8 @@ Arguments Interpreter::collect(const CallArguments& arguments, Arguments first) 
     for (const ExprPtr& argument : arguments.positional) first.positional.push_back(evaluate(*argument));
     for (const auto& [name, argument] : arguments.named) first.named.emplace_back(name, evaluate(*argument));
     if (arguments.unpacked) {
-        for (Value& item : items_of(runtime_, evaluate(*arguments.unpacked))) first.positional.push_back(std::move(item));
+        for (Value& item : items_of(runtime_, evaluate(*arguments.unpacked)))
+            first.positional.push_back(std::move(item));
     }
     if (!arguments.unpacked_named) return first;
     const Value members = evaluate(*arguments.unpacked_named);
@@ -66,8 +67,7 @@ Value Interpreter::call(const CallNode& node, Arguments extra) {
 Value Interpreter::macro_value(const MacroNode& macro) {
     runtime_.charge(sizeof(Callable));
     closures_.push_back(scope_);
-    return Value(
-        std::shared_ptr<const Callable>(std::make_shared<Callable>(Callable{nullptr, {}, &macro, scope_})));
+    return Value(std::shared_ptr<const Callable>(std::make_shared<Callable>(Callable{nullptr, {}, &macro, scope_})));
 }
 
 Value Interpreter::call_macro(const Callable& callee, Arguments arguments) {

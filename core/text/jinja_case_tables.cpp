@@ -1,4 +1,5 @@
-// Written by make_jinja_case_tables.py from Unicode 14.0.0; do not edit. jinja_case_tables.h says what each array holds.
+// Written by make_jinja_case_tables.py from Unicode 14.0.0; do not edit. jinja_case_tables.h says what each array
+// holds.
 #include "core/text/jinja_case_tables.h"
 
 #include <iterator>

@@ -27,8 +27,8 @@ extern const size_t upper_full_count;
 extern const Full title_full[];
 extern const size_t title_full_count;
 
-// Code points that a class of str's methods takes beyond one general category: isdigit beyond Nd, isnumeric beyond N, islower beyond Ll,
-// isupper beyond Lu.
+// Code points that a class of str's methods takes beyond one general category: isdigit beyond Nd, isnumeric beyond N,
+// islower beyond Ll, isupper beyond Lu.
 struct Span {
     uint32_t first, last;
 };

@@ -1,6 +1,6 @@
 // Expressions: one function per level of precedence, loosest first, as in Jinja's grammar. See jinja_parser.h.
-// In: tokens. Out: expression nodes; names of filters and tests are looked up here, so that an unknown one is an error before rendering.
-// Must not know values beyond literals.
+// In: tokens. Out: expression nodes; names of filters and tests are looked up here, so that an unknown one is an error
+// before rendering. Must not know values beyond literals.
 #include <algorithm>
 
 #include "core/text/jinja_parser.h"
@@ -14,7 +14,9 @@ ExprPtr make(int line, Node node) {
     return std::make_unique<Expr>(Expr{line, std::move(node)});
 }
 
-ExprPtr literal(int line, Value value) { return make(line, LiteralNode{std::move(value)}); }
+ExprPtr literal(int line, Value value) {
+    return make(line, LiteralNode{std::move(value)});
+}
 
 struct Constant {
     const char* name;
@@ -122,9 +124,15 @@ ExprPtr Parser::parse_binary(Level level, ExprPtr (Parser::*operand)()) {
     return left;
 }
 
-ExprPtr Parser::parse_sum() { return parse_binary(Level::sum, &Parser::parse_concat); }
-ExprPtr Parser::parse_product() { return parse_binary(Level::product, &Parser::parse_power); }
-ExprPtr Parser::parse_power() { return parse_binary(Level::power, &Parser::parse_operand); }  // from the left, as Jinja
+ExprPtr Parser::parse_sum() {
+    return parse_binary(Level::sum, &Parser::parse_concat);
+}
+ExprPtr Parser::parse_product() {
+    return parse_binary(Level::product, &Parser::parse_power);
+}
+ExprPtr Parser::parse_power() {
+    return parse_binary(Level::power, &Parser::parse_operand);
+}  // from the left, as Jinja
 
 ExprPtr Parser::parse_concat() {
     const int line = current().line;
@@ -338,10 +346,10 @@ ExprPtr Parser::parse_test(ExprPtr value) {
     AppliedNode node{std::move(value), test, {}};
     const Token& next = current();
     const bool opens = next.is_symbol("[") || next.is_symbol("{");
-    const bool is_operand = next.kind == Token::Kind::string || next.kind == Token::Kind::integer ||
-                            next.kind == Token::Kind::number || opens ||
-                            (next.kind == Token::Kind::name && !next.is_name("else") && !next.is_name("or") &&
-                             !next.is_name("and"));
+    const bool is_operand =
+        next.kind == Token::Kind::string || next.kind == Token::Kind::integer || next.kind == Token::Kind::number ||
+        opens ||
+        (next.kind == Token::Kind::name && !next.is_name("else") && !next.is_name("or") && !next.is_name("and"));
     if (next.is_symbol("(")) {
         node.arguments = parse_arguments();
     } else if (is_operand) {

@@ -142,7 +142,8 @@ Value sum(Runtime& runtime, Bound& arguments) {
     const Values path = attribute_path(runtime, arguments[1]);
     Value total = arguments.has(2) ? arguments[2] : Value(int64_t{0});
     if (total.is_string()) runtime.fail("'sum' cannot add strings; use 'join'");
-    for (const Value& item : items_of(runtime, arguments[0])) total = added(runtime, total, follow(runtime, item, path));
+    for (const Value& item : items_of(runtime, arguments[0]))
+        total = added(runtime, total, follow(runtime, item, path));
     return total;
 }
 
@@ -231,7 +232,8 @@ Value batch(Runtime& runtime, Bound& arguments) {
 
 // --- filters that apply others to each item ---
 
-const Builtin& named_builtin(const Runtime& runtime, const Value& name, const char* what, const Builtin* (*find)(std::string_view)) {
+const Builtin& named_builtin(const Runtime& runtime, const Value& name, const char* what,
+                             const Builtin* (*find)(std::string_view)) {
     if (!name.is_string()) runtime.fail("the name of a %s must be a string, found '%s'", what, name.type_name());
     const Builtin* found = find(name.string());
     if (found == nullptr) {
@@ -263,7 +265,8 @@ Value map_attribute(Runtime& runtime, const Value& items, const Arguments& rest)
 Value map(Runtime& runtime, Bound& arguments) {
     const Arguments& rest = arguments.rest();
     if (!arguments[0].truth()) return runtime.iterator({});
-    const bool has_attribute = std::any_of(rest.named.begin(), rest.named.end(), [](const auto& a) { return a.first == "attribute"; });
+    const bool has_attribute =
+        std::any_of(rest.named.begin(), rest.named.end(), [](const auto& a) { return a.first == "attribute"; });
     if (rest.positional.empty() && has_attribute) return map_attribute(runtime, arguments[0], rest);
     if (rest.positional.empty()) runtime.fail("'map' needs the name of a filter or an attribute");
     const Builtin& filter = named_builtin(runtime, rest.positional[0], "filter", find_filter);
@@ -275,7 +278,8 @@ Value map(Runtime& runtime, Bound& arguments) {
     return runtime.iterator(std::move(out));
 }
 
-// select, reject (the test sees the item) and selectattr, rejectattr (it sees an attribute). Without a test, truth decides.
+// select, reject (the test sees the item) and selectattr, rejectattr (it sees an attribute). Without a test, truth
+// decides.
 template <bool wanted, bool by_attribute>
 Value choose(Runtime& runtime, Bound& arguments) {
     const Arguments& rest = arguments.rest();
@@ -284,7 +288,8 @@ Value choose(Runtime& runtime, Bound& arguments) {
     if (rest.positional.size() < skip) runtime.fail("the name of an attribute is missing");
     const Values path = by_attribute ? attribute_path(runtime, rest.positional[0]) : Values();
     const auto find_test = [](std::string_view name) { return find_builtin(tests(), name); };
-    const Builtin* test = rest.positional.size() > skip ? &named_builtin(runtime, rest.positional[skip], "test", find_test) : nullptr;
+    const Builtin* test =
+        rest.positional.size() > skip ? &named_builtin(runtime, rest.positional[skip], "test", find_test) : nullptr;
     Values out;
     for (const Value& item : items_of(runtime, arguments[0])) {
         const Value seen = follow(runtime, item, path);
@@ -298,8 +303,12 @@ Value own_attribute(Runtime& runtime, Bound& arguments) {
     return get_own_attribute(runtime, arguments[0], arguments.string(1));
 }
 
-Value length(Runtime& runtime, Bound& arguments) { return Value(length_of(runtime, arguments[0])); }
-Value list(Runtime& runtime, Bound& arguments) { return runtime.list(items_of(runtime, arguments[0])); }
+Value length(Runtime& runtime, Bound& arguments) {
+    return Value(length_of(runtime, arguments[0]));
+}
+Value list(Runtime& runtime, Bound& arguments) {
+    return runtime.list(items_of(runtime, arguments[0]));
+}
 
 constexpr Builtin kSequenceFilters[] = {
     {"attr", "value name", own_attribute},
@@ -329,6 +338,8 @@ constexpr Builtin kSequenceFilters[] = {
 
 }  // namespace
 
-std::span<const Builtin> sequence_filters() { return kSequenceFilters; }
+std::span<const Builtin> sequence_filters() {
+    return kSequenceFilters;
+}
 
 }  // namespace gq::jinja

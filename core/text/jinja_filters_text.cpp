@@ -84,7 +84,8 @@ Value escape(Runtime& runtime, Bound& arguments) {
     constexpr Entity entities[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&#34;"}, {'\'', "&#39;"}};
     TextBuilder out(runtime);
     for (const char c : to_text(runtime, arguments[0])) {
-        const auto* found = std::find_if(std::begin(entities), std::end(entities), [c](const Entity& row) { return row.from == c; });
+        const auto* found =
+            std::find_if(std::begin(entities), std::end(entities), [c](const Entity& row) { return row.from == c; });
         if (found == std::end(entities)) {
             out += c;
         } else {
@@ -148,7 +149,8 @@ std::optional<int64_t> parse_integer(const Runtime& runtime, std::string_view te
         int64_t base;
     };
     for (const Prefix& prefix : {Prefix{"0x", "0X", 16}, Prefix{"0o", "0O", 8}, Prefix{"0b", "0B", 2}}) {
-        if ((base != prefix.base && base != 0) || (!text.starts_with(prefix.lower) && !text.starts_with(prefix.upper))) continue;
+        if ((base != prefix.base && base != 0) || (!text.starts_with(prefix.lower) && !text.starts_with(prefix.upper)))
+            continue;
         text.remove_prefix(2);
         base = prefix.base;
         break;
@@ -160,7 +162,8 @@ std::optional<int64_t> parse_integer(const Runtime& runtime, std::string_view te
     }
     if (text.empty() || text[0] == '-') return std::nullopt;
     int64_t value = 0;
-    const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), value, base == 0 ? 10 : static_cast<int>(base));
+    const auto result =
+        std::from_chars(digits.data(), digits.data() + digits.size(), value, base == 0 ? 10 : static_cast<int>(base));
     if (result.ptr != digits.data() + digits.size()) return std::nullopt;
     if (result.ec == std::errc::result_out_of_range) runtime.fail("an integer does not fit into 64 bits");
     return result.ec == std::errc() ? std::optional(value) : std::nullopt;
@@ -181,7 +184,8 @@ std::optional<double> parse_number(std::string_view text) {
 
 int64_t truncated(const Runtime& runtime, double value) {
     constexpr double limit = 9223372036854775808.0;
-    if (!(value >= -limit && value < limit)) runtime.fail("the number %s does not fit into an integer", number_text(value).c_str());
+    if (!(value >= -limit && value < limit))
+        runtime.fail("the number %s does not fit into an integer", number_text(value).c_str());
     return static_cast<int64_t>(value);
 }
 
@@ -191,7 +195,8 @@ Value to_integer(Runtime& runtime, Bound& arguments) {
     const Value otherwise = arguments.has(1) ? arguments[1] : Value(int64_t{0});
     if (value.is_undefined()) runtime.fail_undefined(value);
     if (value.is_whole()) return Value(value.whole());
-    if (value.is(Value::Kind::number)) return std::isnan(value.number()) ? otherwise : Value(truncated(runtime, value.number()));
+    if (value.is(Value::Kind::number))
+        return std::isnan(value.number()) ? otherwise : Value(truncated(runtime, value.number()));
     if (!value.is_string()) return otherwise;
     const int64_t base = arguments.whole(2, 10);
     if (base != 0 && (base < 2 || base > 36)) return otherwise;
@@ -241,7 +246,8 @@ Value round(Runtime& runtime, Bound& arguments) {
         if (!value.is_whole()) return Value(rounded(value.number(), digits));
         return digits >= 0 ? Value(value.whole()) : Value(truncated(runtime, rounded(value.number(), digits)));
     }
-    if (method != "ceil" && method != "floor") runtime.fail("'round' knows common, ceil and floor, found '%s'", method.c_str());
+    if (method != "ceil" && method != "floor")
+        runtime.fail("'round' knows common, ceil and floor, found '%s'", method.c_str());
     const double unit = std::pow(10.0, static_cast<double>(digits));
     const double scaled = value.number() * unit;
     return Value((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / unit);
@@ -272,6 +278,8 @@ constexpr Builtin kTextFilters[] = {
 
 }  // namespace
 
-std::span<const Builtin> text_filters() { return kTextFilters; }
+std::span<const Builtin> text_filters() {
+    return kTextFilters;
+}
 
 }  // namespace gq::jinja

@@ -19,8 +19,12 @@ using Form = Sequence::Form;
 struct Brackets {
     const char *open, *close;
 };
-constexpr Brackets kBrackets[] = {{"[", "]"},          {"(", ")"},           {"[", "]"}, {"dict_keys([", "])"},
-                                  {"dict_values([", "])"}, {"dict_items([", "])"}};  // in the order of Sequence::Form
+constexpr Brackets kBrackets[] = {{"[", "]"},
+                                  {"(", ")"},
+                                  {"[", "]"},
+                                  {"dict_keys([", "])"},
+                                  {"dict_values([", "])"},
+                                  {"dict_items([", "])"}};  // in the order of Sequence::Form
 
 std::string hexadecimal(const char* prefix, int digits, char32_t c) {
     char text[16];
@@ -55,7 +59,9 @@ void append_quoted(std::string_view text, TextBuilder& out) {
         } else if (is_printable(c)) {
             out += piece;
         } else {
-            out += c < 0x100 ? hexadecimal("\\x", 2, c) : c < 0x10000 ? hexadecimal("\\u", 4, c) : hexadecimal("\\U", 8, c);
+            out += c < 0x100     ? hexadecimal("\\x", 2, c)
+                   : c < 0x10000 ? hexadecimal("\\u", 4, c)
+                                 : hexadecimal("\\U", 8, c);
         }
     }
     out += quote;

@@ -1,5 +1,6 @@
 // Values → text, as Python writes them: str(), repr() and json.dumps().
-// In: values. Out: text counted by the Runtime, or Error for what has no text (an iterator) or no JSON. Must not know templates.
+// In: values. Out: text counted by the Runtime, or Error for what has no text (an iterator) or no JSON. Must not know
+// templates.
 #pragma once
 
 #include <string>

@@ -24,11 +24,13 @@ Value range(Runtime& runtime, Bound& arguments) {
                                        : static_cast<uint64_t>(start) - static_cast<uint64_t>(stop);
     const uint64_t pace = step > 0 ? static_cast<uint64_t>(step) : 0 - static_cast<uint64_t>(step);
     const uint64_t count = is_empty ? 0 : (distance - 1) / pace + 1;
-    if (count > kMaxRange) runtime.fail("a range may have %lld items, not %llu", static_cast<long long>(kMaxRange),
-                                        static_cast<unsigned long long>(count));
+    if (count > kMaxRange)
+        runtime.fail("a range may have %lld items, not %llu", static_cast<long long>(kMaxRange),
+                     static_cast<unsigned long long>(count));
     runtime.step(count);
     Values items;
-    for (uint64_t i = 0; i < count; ++i) items.push_back(Value(static_cast<int64_t>(static_cast<uint64_t>(start) + i * static_cast<uint64_t>(step))));
+    for (uint64_t i = 0; i < count; ++i)
+        items.push_back(Value(static_cast<int64_t>(static_cast<uint64_t>(start) + i * static_cast<uint64_t>(step))));
     return runtime.sequence(Sequence::Form::range, std::move(items));
 }
 
@@ -68,7 +70,8 @@ Value strftime_now(Runtime& runtime, Bound& arguments) {
 template <char name>
 Value refuse(Runtime& runtime, Bound&) {
     constexpr const char* names[] = {"cycler", "joiner", "lipsum"};
-    template_error(Status::unsupported, runtime.line(), "function '%s' is not supported", names[static_cast<size_t>(name)]);
+    template_error(Status::unsupported, runtime.line(), "function '%s' is not supported",
+                   names[static_cast<size_t>(name)]);
 }
 
 // "0" is no name that a template can write: the first argument is positional only.
@@ -85,6 +88,8 @@ constexpr Builtin kFunctions[] = {
 
 }  // namespace
 
-std::span<const Builtin> functions() { return kFunctions; }
+std::span<const Builtin> functions() {
+    return kFunctions;
+}
 
 }  // namespace gq::jinja

@@ -1,9 +1,10 @@
 // Walks the syntax tree and writes the prompt.
-// In: a parsed template, the variables it sees, limits and the present time. Out: text, or Error naming the template's line.
-// Must not know chats or where the time comes from. The tree is only read: many threads may render one.
+// In: a parsed template, the variables it sees, limits and the present time. Out: text, or Error naming the template's
+// line. Must not know chats or where the time comes from. The tree is only read: many threads may render one.
 //
-// Scopes: for bodies (one per item), macro calls, with, block set, filter, call and generation blocks open one; if does not. A name is looked
-// up outwards through the scopes in which the code was written; set writes to the innermost. Below all scopes lie the variables, then functions.
+// Scopes: for bodies (one per item), macro calls, with, block set, filter, call and generation blocks open one; if does
+// not. A name is looked up outwards through the scopes in which the code was written; set writes to the innermost.
+// Below all scopes lie the variables, then functions.
 #pragma once
 
 #include <ctime>

@@ -16,8 +16,12 @@ namespace {
 using Kind = Token::Kind;
 constexpr size_t npos = std::string_view::npos;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+bool is_name_start(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
 
 // Longer symbols first. One '=' is an assignment.
 constexpr std::string_view kSymbols[] = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[",
@@ -240,8 +244,8 @@ void Lexer::lex_symbol() {
 }
 
 size_t Lexer::skip_digits(size_t from) const {
-    while (from < source_.size() &&
-           (is_digit(source_[from]) || (source_[from] == '_' && from + 1 < source_.size() && is_digit(source_[from + 1])))) {
+    while (from < source_.size() && (is_digit(source_[from]) || (source_[from] == '_' && from + 1 < source_.size() &&
+                                                                 is_digit(source_[from + 1])))) {
         ++from;
     }
     return from;
@@ -279,21 +283,26 @@ void Lexer::lex_integer() {
         int base;
         std::string_view digits;
     };
-    constexpr Prefix prefixes[] = {{"0b", 2, "01"},       {"0B", 2, "01"},
-                                   {"0o", 8, "01234567"}, {"0O", 8, "01234567"},
-                                   {"0x", 16, "0123456789abcdefABCDEF"}, {"0X", 16, "0123456789abcdefABCDEF"}};
+    constexpr Prefix prefixes[] = {{"0b", 2, "01"},
+                                   {"0B", 2, "01"},
+                                   {"0o", 8, "01234567"},
+                                   {"0O", 8, "01234567"},
+                                   {"0x", 16, "0123456789abcdefABCDEF"},
+                                   {"0X", 16, "0123456789abcdefABCDEF"}};
     int base = 10;
     size_t start = at_, end = at_;
     for (const Prefix& prefix : prefixes) {
         const size_t first = source_.find_first_not_of('_', at_ + 2);
-        if (!at(prefix.text) || first == npos || prefix.digits.find(source_[first]) == npos || first > at_ + 3) continue;
+        if (!at(prefix.text) || first == npos || prefix.digits.find(source_[first]) == npos || first > at_ + 3)
+            continue;
         base = prefix.base;
         start = at_ + 2;
         end = std::min(source_.find_first_not_of(std::string(prefix.digits) + "_", start), source_.size());
         while (source_[end - 1] == '_') --end;
     }
     // Zeros stand alone: 007 is two integers, and so an error of the parser.
-    if (base == 10) end = source_[at_] == '0' ? std::min(source_.find_first_not_of('0', at_), source_.size()) : skip_digits(at_);
+    if (base == 10)
+        end = source_[at_] == '0' ? std::min(source_.find_first_not_of('0', at_), source_.size()) : skip_digits(at_);
     const std::string digits = without_underscores(source_.substr(start, end - start));
     Token token{Kind::integer, line_, digits};
     const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), token.integer, base);
@@ -395,8 +404,17 @@ std::vector<Token> Lexer::run() {
 }  // namespace
 
 std::string Token::described() const {
-    constexpr const char* names[] = {"text",         "'{{'",      "'}}'",     "'{%'",   "'%}'", nullptr,
-                                     "a string", "an integer", "a number", nullptr, "the end of the template"};
+    constexpr const char* names[] = {"text",
+                                     "'{{'",
+                                     "'}}'",
+                                     "'{%'",
+                                     "'%}'",
+                                     nullptr,
+                                     "a string",
+                                     "an integer",
+                                     "a number",
+                                     nullptr,
+                                     "the end of the template"};
     const char* name = names[static_cast<size_t>(kind)];
     return name != nullptr ? name : "'" + text + "'";
 }

@@ -1,6 +1,7 @@
-// Template text → tokens, with Jinja's whitespace control as Hugging Face configures it: trim_blocks (the newline after a block tag or comment
-// goes) and lstrip_blocks (blanks between the line's start and a block tag or comment go), overridden by - and + in the tags.
-// In: text. Out: all tokens, each with its line, ending in one `end`; or Error naming the line. Must not know what the tokens mean together.
+// Template text → tokens, with Jinja's whitespace control as Hugging Face configures it: trim_blocks (the newline after
+// a block tag or comment goes) and lstrip_blocks (blanks between the line's start and a block tag or comment go),
+// overridden by - and + in the tags. In: text. Out: all tokens, each with its line, ending in one `end`; or Error
+// naming the line. Must not know what the tokens mean together.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +19,10 @@ struct Token {
         block_begin,     // {%
         block_end,       // %}
         name,
-        string,    // text: unescaped
-        integer,   // integer: its value
-        number,    // number: its value
-        symbol,    // an operator or bracket
+        string,   // text: unescaped
+        integer,  // integer: its value
+        number,   // number: its value
+        symbol,   // an operator or bracket
         end
     };
     Kind kind;

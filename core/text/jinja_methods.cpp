@@ -1,6 +1,6 @@
-// Methods of Python's str, list, tuple, range, dict and of `loop`: one row each. What would change a list or dict is refused, as in the sandbox.
-// In: the object as the first argument, then the method's. Out: a value, or Error. Must not know syntax or scopes.
-// Positions in text are counted in code points.
+// Methods of Python's str, list, tuple, range, dict and of `loop`: one row each. What would change a list or dict is
+// refused, as in the sandbox. In: the object as the first argument, then the method's. Out: a value, or Error. Must not
+// know syntax or scopes. Positions in text are counted in code points.
 #include <algorithm>
 #include <limits>
 
@@ -40,7 +40,8 @@ Value strings(Runtime& runtime, const std::vector<std::string_view>& parts) {
 
 // --- split ---
 
-// Text is cut at white space, runs of it counting once, from the left or the right; after `limit` cuts the rest stays as it is.
+// Text is cut at white space, runs of it counting once, from the left or the right; after `limit` cuts the rest stays
+// as it is.
 std::vector<std::string_view> split_at_spaces(std::string_view text, int64_t limit, Side from) {
     const bool from_left = from == Side::left;
     std::vector<std::string_view> parts;
@@ -53,7 +54,8 @@ std::vector<std::string_view> split_at_spaces(std::string_view text, int64_t lim
         if (from_left) {
             while (cut < text.size() && space_length(text, cut) == 0) cut += code_point_at(text, cut).length;
         } else {
-            while (cut > 0 && space_length(text, previous_code_point(text, cut)) == 0) cut = previous_code_point(text, cut);
+            while (cut > 0 && space_length(text, previous_code_point(text, cut)) == 0)
+                cut = previous_code_point(text, cut);
         }
         parts.push_back(from_left ? text.substr(0, cut) : text.substr(cut));
         text = from_left ? text.substr(cut) : text.substr(0, cut);
@@ -74,7 +76,9 @@ std::vector<std::string_view> split_at(std::string_view text, std::string_view s
     return parts;
 }
 
-std::string reversed(std::string_view text) { return std::string(text.rbegin(), text.rend()); }
+std::string reversed(std::string_view text) {
+    return std::string(text.rbegin(), text.rend());
+}
 
 void require_separator(const Runtime& runtime, const std::string& separator) {
     if (separator.empty()) runtime.fail("the separator is empty");
@@ -90,7 +94,8 @@ Value split(Runtime& runtime, Bound& arguments) {
     const std::string& separator = arguments.string(1);
     require_separator(runtime, separator);
     if (from == Side::left) return strings(runtime, split_at(text, separator, limit));
-    // From the right: the mirrored text is split from the left. Bytes are mirrored, and whole separators come back whole.
+    // From the right: the mirrored text is split from the left. Bytes are mirrored, and whole separators come back
+    // whole.
     const std::string mirrored = reversed(text), mirrored_separator = reversed(separator);
     Values parts;
     for (const std::string_view part : split_at(mirrored, mirrored_separator, limit)) {
@@ -181,7 +186,8 @@ Value partition(Runtime& runtime, Bound& arguments) {
     require_separator(runtime, arguments.string(1));
     const size_t at = from == Side::left ? Search(separator).find(text) : find_last(text, separator);
     const Value whole = arguments[0], nothing = runtime.text({});
-    if (at == npos) return from == Side::left ? runtime.tuple({whole, nothing, nothing}) : runtime.tuple({nothing, nothing, whole});
+    if (at == npos)
+        return from == Side::left ? runtime.tuple({whole, nothing, nothing}) : runtime.tuple({nothing, nothing, whole});
     return runtime.tuple({runtime.text(std::string(text.substr(0, at))), arguments[1],
                           runtime.text(std::string(text.substr(at + separator.size())))});
 }
@@ -229,7 +235,8 @@ template <Side side>
 Value justified(Runtime& runtime, Bound& arguments) {
     const size_t blanks = missing_width(arguments);
     const bool keeps_left = side == Side::left;
-    return padded(runtime, arguments.string(0), keeps_left ? 0 : blanks, fill_of(runtime, arguments), keeps_left ? blanks : 0);
+    return padded(runtime, arguments.string(0), keeps_left ? 0 : blanks, fill_of(runtime, arguments),
+                  keeps_left ? blanks : 0);
 }
 
 Value center(Runtime& runtime, Bound& arguments) {
@@ -248,8 +255,12 @@ Value zero_filled(Runtime& runtime, Bound& arguments) {
 
 // --- classes of code points ---
 
-bool is_alphanumeric(char32_t c) { return is_alpha(c) || is_numeric(c); }
-bool is_ascii(char32_t c) { return c < 0x80; }
+bool is_alphanumeric(char32_t c) {
+    return is_alpha(c) || is_numeric(c);
+}
+bool is_ascii(char32_t c) {
+    return c < 0x80;
+}
 
 template <bool (*holds)(char32_t), bool when_empty>
 Value all_are(Runtime& runtime, Bound& arguments) {
@@ -290,11 +301,13 @@ Value index_of(Runtime& runtime, Bound& arguments) {
 
 Value count_items(Runtime& runtime, Bound& arguments) {
     const Values& items = arguments[0].sequence()->items;
-    return Value(static_cast<int64_t>(
-        std::count_if(items.begin(), items.end(), [&](const Value& item) { return equal(runtime, item, arguments[1]); })));
+    return Value(static_cast<int64_t>(std::count_if(
+        items.begin(), items.end(), [&](const Value& item) { return equal(runtime, item, arguments[1]); })));
 }
 
-Value itself(Runtime&, Bound& arguments) { return arguments[0]; }  // what never changes needs no copy
+Value itself(Runtime&, Bound& arguments) {
+    return arguments[0];
+}  // what never changes needs no copy
 
 Value refuse_change(Runtime& runtime, Bound& arguments) {
     runtime.fail("a template may not change a %s: methods that do are refused (use namespace() and set)",
@@ -376,9 +389,17 @@ constexpr Builtin kLoopMethods[] = {{"cycle", "self *", cycle}};
 
 }  // namespace
 
-std::span<const Builtin> text_methods() { return kTextMethods; }
-std::span<const Builtin> sequence_methods() { return kSequenceMethods; }
-std::span<const Builtin> dict_methods() { return kDictMethods; }
-std::span<const Builtin> loop_methods() { return kLoopMethods; }
+std::span<const Builtin> text_methods() {
+    return kTextMethods;
+}
+std::span<const Builtin> sequence_methods() {
+    return kSequenceMethods;
+}
+std::span<const Builtin> dict_methods() {
+    return kDictMethods;
+}
+std::span<const Builtin> loop_methods() {
+    return kLoopMethods;
+}
 
 }  // namespace gq::jinja

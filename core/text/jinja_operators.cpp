@@ -162,8 +162,8 @@ Value powered(Runtime& runtime, const Value& left, const Value& right) {
 }
 
 constexpr BinaryOperator kBinaryOperators[] = {
-    {"+", Level::sum, added},           {"-", Level::sum, subtracted},     {"*", Level::product, multiplied},
-    {"/", Level::product, divided},     {"%", Level::product, modulo},     {"//", Level::product, floor_divided},
+    {"+", Level::sum, added},       {"-", Level::sum, subtracted}, {"*", Level::product, multiplied},
+    {"/", Level::product, divided}, {"%", Level::product, modulo}, {"//", Level::product, floor_divided},
     {"**", Level::power, powered},
 };
 

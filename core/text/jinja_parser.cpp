@@ -18,16 +18,11 @@ bool is_reserved(std::string_view name) {
 }  // namespace
 
 const Parser::Tag Parser::kTags[] = {
-    {"for", &Parser::parse_for},
-    {"if", &Parser::parse_if},
-    {"set", &Parser::parse_set},
-    {"macro", &Parser::parse_macro},
-    {"call", &Parser::parse_call_block},
-    {"filter", &Parser::parse_filter_block},
-    {"with", &Parser::parse_with},
-    {"generation", &Parser::parse_generation},
-    {"print", &Parser::parse_print},
-    {"break", &Parser::parse_break},
+    {"for", &Parser::parse_for},           {"if", &Parser::parse_if},
+    {"set", &Parser::parse_set},           {"macro", &Parser::parse_macro},
+    {"call", &Parser::parse_call_block},   {"filter", &Parser::parse_filter_block},
+    {"with", &Parser::parse_with},         {"generation", &Parser::parse_generation},
+    {"print", &Parser::parse_print},       {"break", &Parser::parse_break},
     {"continue", &Parser::parse_continue},
 };
 
@@ -86,7 +81,9 @@ void Parser::count_chained() {
 
 // --- blocks ---
 
-Block Parser::parse_template() { return parse_block("template", 1, {}); }
+Block Parser::parse_template() {
+    return parse_block("template", 1, {});
+}
 
 // Up to one of the end tags, whose name becomes the current token; up to the end of the text when there are none.
 Block Parser::parse_block(const char* tag, int line, const EndTags& end_tags) {
@@ -117,7 +114,8 @@ Block Parser::parse_block(const char* tag, int line, const EndTags& end_tags) {
 void Parser::parse_statement(Block& out) {
     const int line = current().line;
     const std::string name = expect_name("the name of a tag");
-    const auto* tag = std::find_if(std::begin(kTags), std::end(kTags), [&](const Tag& row) { return row.name == name; });
+    const auto* tag =
+        std::find_if(std::begin(kTags), std::end(kTags), [&](const Tag& row) { return row.name == name; });
     if (tag != std::end(kTags)) return (this->*tag->parse)(out, line);
     const bool closes = name.starts_with("end") || name == "else" || name == "elif";
     if (!closes) template_error(Status::unsupported, line, "tag '%s' is not supported", name.c_str());
@@ -237,8 +235,7 @@ void Parser::parse_call_block(Block& out, int line) {
     if (!std::holds_alternative<CallNode>(call->node)) {
         template_error(Status::bad_file, line, "tag 'call' needs the call of a macro");
     }
-    out.push_back(
-        {line, CallBlockNode{parse_macro_body(std::move(caller), "call", line, "endcall"), std::move(call)}});
+    out.push_back({line, CallBlockNode{parse_macro_body(std::move(caller), "call", line, "endcall"), std::move(call)}});
 }
 
 void Parser::parse_filter_block(Block& out, int line) {

@@ -1,6 +1,6 @@
 // Tokens → syntax tree, by Jinja 3.1's grammar with Hugging Face's extensions (break, continue, generation).
-// In: template text. Out: a Block; or Error naming line and construct: Status::unsupported for a tag, filter or test that is not supported,
-// Status::bad_file for text that is no template. Must not know how anything is computed.
+// In: template text. Out: a Block; or Error naming line and construct: Status::unsupported for a tag, filter or test
+// that is not supported, Status::bad_file for text that is no template. Must not know how anything is computed.
 #pragma once
 
 #include <string>
@@ -110,9 +110,9 @@ class Parser {
 
     std::vector<Token> tokens_;
     size_t at_ = 0;
-    int nesting_ = 0;              // open brackets, unary operators and blocks
-    int chained_ = 0;              // operators, filters, subscripts and calls of the present tag
-    int loops_ = 0;                // open for statements inside the present macro
+    int nesting_ = 0;                 // open brackets, unary operators and blocks
+    int chained_ = 0;                 // operators, filters, subscripts and calls of the present tag
+    int loops_ = 0;                   // open for statements inside the present macro
     std::vector<MacroNode*> macros_;  // open macros, innermost last
     std::vector<std::string> open_;   // what is open, for messages: "'if' of line 3"
 };

@@ -1,6 +1,6 @@
-// What one rendering may use and where it stands: limits, the line being evaluated, the clock; and the makers of values that count against the limits.
-// In: limits. Out: values, or Error naming the template's line. Every value whose size a template decides is made here.
-// Must not know syntax or builtins. One Runtime belongs to one rendering on one thread.
+// What one rendering may use and where it stands: limits, the line being evaluated, the clock; and the makers of values
+// that count against the limits. In: limits. Out: values, or Error naming the template's line. Every value whose size a
+// template decides is made here. Must not know syntax or builtins. One Runtime belongs to one rendering on one thread.
 #pragma once
 
 #include <ctime>
@@ -15,12 +15,12 @@ namespace gq::jinja {
 
 // A hostile template ends in an Error after a bounded time, memory and stack. Real prompts stay far below.
 struct Limits {
-    size_t source_bytes = size_t{4} << 20;
-    size_t steps = 10'000'000;                // expressions, statements, elements and 64-byte pieces of text looked at
-    size_t work_bytes = size_t{256} << 20;    // sum of all values made
-    size_t text_bytes = size_t{16} << 20;     // one string, the output included
-    size_t evaluation_depth = 800;            // nested expressions, statements and macro calls
-    size_t value_depth = 100;                 // containers inside containers
+    size_t source_bytes = size_t{1} << 20;
+    size_t steps = 10'000'000;              // expressions, statements, elements and 64-byte pieces of text looked at
+    size_t work_bytes = size_t{256} << 20;  // sum of all values made
+    size_t text_bytes = size_t{16} << 20;   // one string, the output included
+    size_t evaluation_depth = 800;          // nested expressions, statements and macro calls
+    size_t value_depth = 100;               // containers inside containers
 };
 
 // Throws Error(status) with "chat template, line N: " before the printf-formatted message. Line 0: no line is known.

@@ -1,5 +1,6 @@
 // Tests, what stands behind `is`: one row each. Jinja 3.1's.
-// In: the value and the test's arguments. Out: a boolean, or Error where Python raises one. Must not know syntax or scopes.
+// In: the value and the test's arguments. Out: a boolean, or Error where Python raises one. Must not know syntax or
+// scopes.
 #include <algorithm>
 
 #include "core/text/jinja_access.h"
@@ -60,15 +61,33 @@ Value is_sequence(Runtime&, Bound& arguments) {
     return Value(has_length(value) && !is_view && !value.is(Value::Kind::loop));
 }
 
-Value is_integer(Runtime&, Bound& a) { return Value(a[0].is(Value::Kind::integer)); }
-Value is_number(Runtime&, Bound& a) { return Value(a[0].is_numeric()); }
-Value is_defined(Runtime&, Bound& a) { return Value(!a[0].is_undefined()); }
-Value can_iterate(Runtime&, Bound& a) { return Value(is_iterable(a[0])); }
-Value is_same(Runtime&, Bound& a) { return Value(a[0].same_object(a[1])); }
-Value is_in(Runtime& runtime, Bound& a) { return Value(contains(runtime, a[1], a[0])); }
-Value is_filter(Runtime&, Bound& a) { return Value(find_filter(a.string(0)) != nullptr); }
-Value is_test(Runtime&, Bound& a) { return Value(find_builtin(tests(), a.string(0)) != nullptr); }
-Value is_callable(Runtime&, Bound& a) { return Value(a[0].is(Value::Kind::callable) || a[0].is_undefined()); }
+Value is_integer(Runtime&, Bound& a) {
+    return Value(a[0].is(Value::Kind::integer));
+}
+Value is_number(Runtime&, Bound& a) {
+    return Value(a[0].is_numeric());
+}
+Value is_defined(Runtime&, Bound& a) {
+    return Value(!a[0].is_undefined());
+}
+Value can_iterate(Runtime&, Bound& a) {
+    return Value(is_iterable(a[0]));
+}
+Value is_same(Runtime&, Bound& a) {
+    return Value(a[0].same_object(a[1]));
+}
+Value is_in(Runtime& runtime, Bound& a) {
+    return Value(contains(runtime, a[1], a[0]));
+}
+Value is_filter(Runtime&, Bound& a) {
+    return Value(find_filter(a.string(0)) != nullptr);
+}
+Value is_test(Runtime&, Bound& a) {
+    return Value(find_builtin(tests(), a.string(0)) != nullptr);
+}
+Value is_callable(Runtime&, Bound& a) {
+    return Value(a[0].is(Value::Kind::callable) || a[0].is_undefined());
+}
 
 constexpr Builtin kTests[] = {
     {"!=", "value other", compares<1>},
@@ -113,6 +132,8 @@ constexpr Builtin kTests[] = {
 
 }  // namespace
 
-std::span<const Builtin> tests() { return kTests; }
+std::span<const Builtin> tests() {
+    return kTests;
+}
 
 }  // namespace gq::jinja

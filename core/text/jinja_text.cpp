@@ -13,7 +13,9 @@ namespace gq::jinja {
 
 namespace {
 
-bool is_cased(char32_t c) { return is_lower(c) || is_upper(c) || is_title(c); }
+bool is_cased(char32_t c) {
+    return is_lower(c) || is_upper(c) || is_title(c);
+}
 
 bool within(const case_tables::Span* begin, size_t count, char32_t c) {
     const auto* found = std::lower_bound(begin, begin + count, c,
@@ -44,8 +46,9 @@ void append_changed(std::string& out, std::string_view source, char32_t from, ch
 
 char32_t simple_upper(char32_t c) {
     const auto* end = case_tables::upper_ranges + case_tables::upper_ranges_count;
-    const auto* range = std::lower_bound(case_tables::upper_ranges, end, c,
-                                         [](const case_tables::Range& row, char32_t value) { return row.last < value; });
+    const auto* range =
+        std::lower_bound(case_tables::upper_ranges, end, c,
+                         [](const case_tables::Range& row, char32_t value) { return row.last < value; });
     if (range == end || c < range->first || (c - range->first) % static_cast<uint32_t>(range->step) != 0) return c;
     return static_cast<char32_t>(static_cast<int64_t>(c) + range->delta);
 }
@@ -96,7 +99,8 @@ constexpr char32_t kCapitalSigma = 0x3A3, kFinalSigma = 0x3C2, kCapitalIWithDot 
 void append_lower(std::string& out, std::string_view text, std::string_view bytes, char32_t c) {
     if (c == kCapitalIWithDot) {
         out += "i\u0307";
-    } else if (c == kCapitalSigma && is_final_sigma(text, static_cast<size_t>(bytes.data() - text.data()), bytes.size())) {
+    } else if (c == kCapitalSigma &&
+               is_final_sigma(text, static_cast<size_t>(bytes.data() - text.data()), bytes.size())) {
         append_utf8(out, kFinalSigma);
     } else {
         append_changed(out, bytes, c, lower_case(c));
@@ -128,7 +132,9 @@ bool is_alpha(char32_t c) {
     return kind == Category::Lo || kind == Category::Lm || kind == Category::Lu || kind == Category::Ll ||
            kind == Category::Lt;
 }
-bool is_decimal(char32_t c) { return category(c) == Category::Nd; }
+bool is_decimal(char32_t c) {
+    return category(c) == Category::Nd;
+}
 bool is_digit(char32_t c) {
     return is_decimal(c) || within(case_tables::extra_digits, case_tables::extra_digits_count, c);
 }
@@ -143,10 +149,14 @@ bool is_lower(char32_t c) {
 bool is_upper(char32_t c) {
     return category(c) == Category::Lu || within(case_tables::extra_uppers, case_tables::extra_uppers_count, c);
 }
-bool is_title(char32_t c) { return category(c) == Category::Lt; }
+bool is_title(char32_t c) {
+    return category(c) == Category::Lt;
+}
 
 // Python counts the four ASCII separators, which the property White_Space leaves out.
-bool is_space(char32_t c) { return is_whitespace(c) || (c >= 0x1C && c <= 0x1F); }
+bool is_space(char32_t c) {
+    return is_whitespace(c) || (c >= 0x1C && c <= 0x1F);
+}
 
 bool is_printable(char32_t c) {
     constexpr auto bit = [](Category kind) { return 1u << static_cast<unsigned>(kind); };

@@ -1,6 +1,6 @@
 // What Python's str does, on UTF-8: code points, white space, case, search, lines.
-// In: text. Out: text, positions in bytes, numbers of code points. Bytes that are not UTF-8 count as one code point each and are kept.
-// Must not know values or templates.
+// In: text. Out: text, positions in bytes, numbers of code points. Bytes that are not UTF-8 count as one code point
+// each and are kept. Must not know values or templates.
 #pragma once
 
 #include <cstddef>
@@ -37,7 +37,8 @@ bool is_upper(char32_t c);
 bool is_title(char32_t c);
 bool is_space(char32_t c);
 bool is_printable(char32_t c);
-size_t space_length(std::string_view text, size_t at);  // bytes of the white space at text[at]; 0 when it is something else
+size_t space_length(std::string_view text,
+                    size_t at);  // bytes of the white space at text[at]; 0 when it is something else
 
 // Strips white space, or the code points of `chars`.
 enum class Side { left = 1, right = 2, both = 3 };
@@ -60,7 +61,8 @@ class Search {
     std::vector<size_t> border_;  // of each prefix of the needle, its longest border
 };
 
-// Decimal digits with a fraction or exponent → the nearest number: infinity or zero outside of its range. Nothing for other text.
+// Decimal digits with a fraction or exponent → the nearest number: infinity or zero outside of its range. Nothing for
+// other text.
 std::optional<double> read_number(std::string_view digits);
 
 // Lines without their ends, as str.splitlines; `keep_ends` keeps them.

@@ -78,7 +78,9 @@ const Value* Dict::find_key(std::string_view key) const {
     return place == index.end() ? nullptr : &members[place->second].second;
 }
 
-const Value* Dict::find(std::string_view name) const { return find_key(dict_key(name)); }
+const Value* Dict::find(std::string_view name) const {
+    return find_key(dict_key(name));
+}
 
 const Value* Loop::peek() {
     if (ahead.empty() && pull) {

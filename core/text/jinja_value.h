@@ -1,6 +1,6 @@
 // The values that a template computes with: Python's, as far as chat templates can meet them.
-// In: nothing but other values. Out: cheap copies (containers are shared and never change once made; namespaces alone do).
-// Must not know syntax, builtins or limits: jinja_runtime.h makes containers and counts them.
+// In: nothing but other values. Out: cheap copies (containers are shared and never change once made; namespaces alone
+// do). Must not know syntax, builtins or limits: jinja_runtime.h makes containers and counts them.
 #pragma once
 
 #include <cstddef>
@@ -100,10 +100,10 @@ class Value {
     size_t depth() const;                        // levels of containers; 0 for a scalar
 
   private:
-    using Storage = std::variant<Undefined, None, bool, int64_t, double, std::shared_ptr<const std::string>,
-                                 std::shared_ptr<const Sequence>, std::shared_ptr<const Dict>,
-                                 std::shared_ptr<Iterator>, std::shared_ptr<Namespace>, std::shared_ptr<const Callable>,
-                                 std::shared_ptr<Loop>>;
+    using Storage =
+        std::variant<Undefined, None, bool, int64_t, double, std::shared_ptr<const std::string>,
+                     std::shared_ptr<const Sequence>, std::shared_ptr<const Dict>, std::shared_ptr<Iterator>,
+                     std::shared_ptr<Namespace>, std::shared_ptr<const Callable>, std::shared_ptr<Loop>>;
     Storage data_;
 };
 
@@ -126,7 +126,7 @@ struct Dict {
     std::map<std::string, size_t, std::less<>> index;
     size_t depth = 1;
 
-    const Value* find(std::string_view name) const;    // a string key
+    const Value* find(std::string_view name) const;     // a string key
     const Value* find_key(std::string_view key) const;  // a key in dict_key()'s form
 };
 
@@ -149,7 +149,8 @@ struct Callable {
     std::shared_ptr<Scope> scope;
 };
 
-// The `loop` of a for statement. Items are pulled only when they are needed, so that a loop's filter sees what its body did.
+// The `loop` of a for statement. Items are pulled only when they are needed, so that a loop's filter sees what its body
+// did.
 struct Loop {
     std::function<std::optional<Value>()> pull;  // empty once the statement is left
     std::deque<Value> ahead;                     // pulled, not yet the current item

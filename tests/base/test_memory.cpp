@@ -81,6 +81,7 @@ TEST_SUITE("base") {
 
     TEST_CASE("aligned buffer: a size in bytes that overflows is refused before anything is allocated") {
         CHECK_THROWS_WITH_AS(AlignedBuffer<float>(max_size / 2), "buffer: 9223372036854775807 x 4 overflows", Error);
-        CHECK_THROWS_WITH_AS(AlignedBuffer<char>(max_size - 5), "buffer: 18446744073709551610 bytes do not round up to cache lines", Error);
+        CHECK_THROWS_WITH_AS(AlignedBuffer<char>(max_size - 5),
+                             "buffer: 18446744073709551610 bytes do not round up to cache lines", Error);
     }
 }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 #include <vector>
 
@@ -52,20 +53,25 @@ TEST_SUITE("formats") {
         const test::TemporaryFolder folder;
         std::string content(1 << 20, '\0');
         for (size_t i = 0; i < content.size(); i++) content[i] = static_cast<char>(i / 4096 * 7 + i);
-        std::vector<std::byte> before_mapping(1 << 20, std::byte{5});
         const MappedFile file(folder.write("big", content));
         CHECK(text_of(file) == content);
         const size_t before = resident_kib(file.bytes().data());
-        CHECK(before >= 1024);
         file.forget(file.bytes().subspan(4096, 512 * 1024));
-        CHECK(resident_kib(file.bytes().data()) <= before - 512);
+        if (before == 0)
+            MESSAGE("no /proc/self/smaps here: that pages leave memory is not checked");
+        else
+            CHECK(resident_kib(file.bytes().data()) + 512 <= before);
         CHECK(text_of(file) == content);
 
-        // Ranges outside the mapping, on both sides of it, are left alone: this memory would lose its content.
-        std::vector<std::byte> after(1 << 20, std::byte{5});
-        for (const auto& own : {std::span(before_mapping), std::span(after)}) {
+        // Ranges outside the mapping are left alone: this memory, on the heap below it and on the stack above it, would
+        // lose its content.
+        std::vector<std::byte> heap(1 << 16, std::byte{5});
+        std::array<std::byte, 1 << 16> stack;
+        stack.fill(std::byte{5});
+        for (const std::span<const std::byte> own :
+             {std::span<const std::byte>(heap), std::span<const std::byte>(stack)}) {
             file.forget(own);
-            CHECK(std::count(own.begin(), own.end(), std::byte{5}) == 1 << 20);
+            CHECK(std::count(own.begin(), own.end(), std::byte{5}) == 1 << 16);
         }
         file.forget({});
     }

@@ -1,5 +1,6 @@
 // Fuzzes the template language: lexer, parser and interpreter, with a chat and tools as variables.
-// In: bytes, taken as a template. Out: nothing, or Error. Limits are small, so that an endless template ends soon; what it prints obeys them.
+// In: bytes, taken as a template. Out: nothing, or Error. Limits are small, so that an endless template ends soon; what
+// it prints obeys them.
 #include <ctime>
 #include <string>
 
@@ -25,7 +26,8 @@ gq::jinja::Variables make_variables() {
     };
     const Value function = dict(runtime, {{"name", Value::text("f")}, {"n", Value(int64_t{3})}, {"x", Value(1.5)}});
     return {
-        {"messages", runtime.list({message("system", " Be kind. "), message("user", "Hi \xC3\xA9\n"), message("assistant", "")})},
+        {"messages",
+         runtime.list({message("system", " Be kind. "), message("user", "Hi \xC3\xA9\n"), message("assistant", "")})},
         {"tools", runtime.list({dict(runtime, {{"function", function}})})},
         {"documents", Value()},
         {"add_generation_prompt", Value(true)},

@@ -239,7 +239,7 @@ inline bool same_bits(float a, float b) {
 // The first index at which two results differ, n if none: memcmp, but for the payload of NaNs, which contracts leave
 // open.
 inline size_t first_difference(const float* a, const float* b, size_t n) {
-    if (std::memcmp(a, b, n * sizeof(float)) == 0) return n;
+    if (n == 0 || std::memcmp(a, b, n * sizeof(float)) == 0) return n;
     for (size_t i = 0; i < n; ++i) {
         if (!same_bits(a[i], b[i])) return i;
     }

@@ -89,6 +89,26 @@ TEST_SUITE("kernels") {
         }
     }
 
+    TEST_CASE("a table has no scalar kernel where its own set, or one before it, has a variant") {
+        const KernelTable& scalar = scalar_table();
+        for (size_t i = 0; i < known_isas().size() && cpu_can_run(known_isas()[i]); ++i) {
+            const KernelTable& table = kernel_table(known_isas()[i]);
+            for (const char* isa : known_isas().first(i + 1)) {
+                for (const KernelVariant* variant : all_variants()) {
+                    if (std::string_view(variant->isa) != isa) continue;
+                    INFO("table ", std::string(known_isas()[i]), " variant ", std::string(variant->name));
+                    const size_t codes = variant->codes ? codes_index(*find_codes(variant->codes)) : 0;
+                    const KernelSet& k = variant->kernels;
+                    CHECK((!k.gemv || table.gemv[codes] != scalar.gemv[codes]));
+                    CHECK((!k.unpack || table.unpack[codes] != scalar.unpack[codes]));
+                    CHECK((!k.gemm_u8s8 || table.gemm_u8s8 != scalar.gemm_u8s8));
+                    CHECK((!k.gemm_f32 || table.gemm_f32 != scalar.gemm_f32));
+                    CHECK((!k.rms_norm || table.rms_norm != scalar.rms_norm));
+                }
+            }
+        }
+    }
+
     TEST_CASE("without a name the best set serves, unless GQ_ISA names another") {
         const char* best = "scalar";
         for (const char* isa : known_isas()) {

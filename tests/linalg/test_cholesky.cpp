@@ -26,9 +26,9 @@ bool is_finite(const Matrix& m) {
     return std::all_of(m.data(), m.data() + m.rows() * m.cols(), [](float x) { return std::isfinite(x); });
 }
 
-// In units of the bound |H - R Rᵀ|(i, j) <= (n + 1) u sqrt(h_ii h_jj) (Higham, theorem 10.3: a Cholesky factorization is backward stable
-// whatever the condition, and sum_k |r_ik r_jk| <= sqrt(h_ii h_jj)). What 16-wide inverses cost over substitution is less than what rounding
-// errors of both signs spare.
+// In units of the bound |H - R Rᵀ|(i, j) <= (n + 1) u sqrt(h_ii h_jj) (Higham, theorem 10.3: a Cholesky factorization
+// is backward stable whatever the condition, and sum_k |r_ik r_jk| <= sqrt(h_ii h_jj)). What 16-wide inverses cost over
+// substitution is less than what rounding errors of both signs spare.
 double largest_residual(const Matrix& h, const Matrix& r) {
     const size_t n = h.rows();
     double largest = 0;

@@ -14,10 +14,10 @@ struct Shape {
     size_t m, n, k;
 };
 
-// Around the borders of panels (16), register tiles (6, 8, 48), cache tiles (144, 384), blocks of k (256) and chunks of
+// Around the borders of panels (16), register tiles (6, 8, 48), cache tiles (144, 384), blocks of k (384) and chunks of
 // rows (4096).
 const Shape shapes[] = {{1, 1, 1},    {1, 17, 3},   {2, 16, 16},     {5, 15, 31},   {7, 47, 64},
-                        {8, 48, 255}, {9, 49, 256}, {13, 65, 257},   {48, 33, 100}, {49, 96, 513},
+                        {8, 48, 383}, {9, 49, 384}, {13, 65, 385},   {48, 33, 100}, {49, 96, 769},
                         {145, 20, 7}, {31, 385, 9}, {150, 400, 300}, {4100, 18, 20}};
 
 // |computed - exact| <= (k + 1) u (|c| + sum |a| |b|): k + 1 roundings, each of a partial sum that is no larger
@@ -162,7 +162,7 @@ TEST_SUITE("linalg") {
         ThreadPool pool(2);
         const Compute compute{pool, kernel_table()};
         GemmWorkspace workspace;
-        for (const size_t n : {1, 15, 48, 255, 256, 257, 600, 4200}) {
+        for (const size_t n : {1, 15, 48, 383, 384, 385, 800, 4200}) {
             CAPTURE(n);
             Matrix u = random_matrix(n, n, 1);
             const Matrix b = random_matrix(n, 20, 2), zeros_below = upper_of(u), before = random_matrix(n, 20, 3);

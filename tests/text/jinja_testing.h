@@ -24,17 +24,24 @@ inline std::string read_golden(const std::string& name) {
     return text.str();
 }
 
-inline JsonValue read_golden_json(const std::string& name) { return parse_json(read_golden(name), name); }
+inline JsonValue read_golden_json(const std::string& name) {
+    return parse_json(read_golden(name), name);
+}
 
 // A dict for an object, a list for an array.
 inline jinja::Value to_value(jinja::Runtime& runtime, const JsonValue& json) {
     using jinja::Value;
     switch (json.type()) {
-        case JsonValue::Type::null: return Value();
-        case JsonValue::Type::boolean: return Value(json.as_bool("value"));
-        case JsonValue::Type::integer: return Value(json.as_integer("value"));
-        case JsonValue::Type::number: return Value(json.as_number("value"));
-        case JsonValue::Type::string: return Value::text(json.as_string("value"));
+        case JsonValue::Type::null:
+            return Value();
+        case JsonValue::Type::boolean:
+            return Value(json.as_bool("value"));
+        case JsonValue::Type::integer:
+            return Value(json.as_integer("value"));
+        case JsonValue::Type::number:
+            return Value(json.as_number("value"));
+        case JsonValue::Type::string:
+            return Value::text(json.as_string("value"));
         case JsonValue::Type::array: {
             jinja::Values items;
             for (const JsonValue& item : json.as_array("value")) items.push_back(to_value(runtime, item));
@@ -69,7 +76,8 @@ inline std::string render_text(const std::string& source, const JsonValue& conte
                                const jinja::Limits& limits = {}) {
     jinja::Runtime runtime({}, {});
     jinja::Variables variables;
-    for (const auto& [name, value] : context.as_object("context")) variables.emplace_back(name, to_value(runtime, value));
+    for (const auto& [name, value] : context.as_object("context"))
+        variables.emplace_back(name, to_value(runtime, value));
     return jinja::render(jinja::parse(source), variables, stopped_clock(), limits);
 }
 

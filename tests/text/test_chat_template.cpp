@@ -1,5 +1,6 @@
-// Real chat templates against Hugging Face's apply_chat_template (golden/chat_goldens.json, made by golden/make_chat_goldens.py), byte for
-// byte, through the public class and through the interpreter with a clock that stands still.
+// Real chat templates against Hugging Face's apply_chat_template (golden/chat_goldens.json, made by
+// golden/make_chat_goldens.py), byte for byte, through the public class and through the interpreter with a clock that
+// stands still.
 #include "core/text/chat_template.h"
 
 #include <doctest/doctest.h>
@@ -117,7 +118,8 @@ TEST_SUITE("text") {
 
     TEST_CASE("chat template: one template renders in several threads") {
         const ChatTemplate chat_template(
-            "{% macro m(x) %}<{{ x }}>{% endmacro %}{% set ns = namespace(n=0) %}{% for m_ in messages %}{% set ns.n = ns.n + 1 "
+            "{% macro m(x) %}<{{ x }}>{% endmacro %}{% set ns = namespace(n=0) %}{% for m_ in messages %}{% set ns.n = "
+            "ns.n + 1 "
             "%}{{ m(m_.content ~ ns.n) }}{% endfor %}");
         const std::vector<ChatMessage> messages(50, ChatMessage{"user", "x"});
         ChatContext context;
