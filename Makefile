@@ -15,7 +15,8 @@ MACHINE  := $(firstword $(subst -, ,$(shell $(CXX) -dumpmachine)))
 FOREIGN  := $(if $(filter x86_64,$(MACHINE)),%_neon.cpp,%_avx2.cpp %_avx512.cpp)
 # Arithmetic at -O3, whose unrolling keeps the kernels' tiles in registers; the rest at -O2, which compiles faster.
 OPT      ?= $(if $(filter $(HOT),$<),-O3,-O2)
-HOT      := core/packing/% core/kernels/% core/linalg/% core/quantize/% cpu_simd/% formats/%
+HOT      := core/packing/% core/kernels/% core/linalg/% cpu_simd/% $(addprefix core/quantize/,gptq.% grid_search.% hessian.%) \
+            $(addprefix formats/,element_type.% gguf_blocks.% hash.%)
 DEBUG    ?=
 SANITIZE ?=
 # GCC 12 sees overlapping and overlong copies inside its own std::string (its bugs 105651, 105329).

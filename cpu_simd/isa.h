@@ -40,17 +40,3 @@
 
 // For the small pieces of a kernel: a call inside an inner loop would spill its accumulators.
 #define GQ_INLINE static inline __attribute__((always_inline))
-
-namespace gq {
-
-// Decode works on several panels at once. That hides the latency of the sums, and to the memory each panel is a stream of its own:
-// four streams of int4 were read 1.3 times as fast as one, eight of f16 1.5 times as fast as a plain sequential read.
-// Each stream is fetched ahead of its use, as far as all of them together stay in one way of a first-level cache.
-inline constexpr size_t prefetched_bytes = 4096;
-
-template <size_t bytes, int n_streams>
-GQ_INLINE void prefetch_ahead(const std::byte* from) {
-    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + prefetched_bytes / n_streams + i);
-}
-
-}  // namespace gq

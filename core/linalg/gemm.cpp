@@ -17,11 +17,12 @@ namespace gq {
 namespace {
 
 constexpr size_t panel_cols = 16;  // columns of a panel of gemm_f32
-constexpr size_t depth = 384;      // of k per pass
+constexpr size_t depth = 384;      // of k per pass: one pass reads all of A and B first
 constexpr size_t a_padding = 16;
 constexpr size_t chunk_rows = 4096;
 constexpr size_t tile_m = 144, tile_n = 384;  // multiples of triangle_block
 constexpr size_t triangle_block = 48;  // squares on the diagonal of a triangular C go through a buffer of this width
+static_assert(gemm_in_place <= depth && gemm_in_place <= chunk_rows);
 constexpr size_t pack_rows = 64, pack_panels = 16;  // rows of A, panels of B per unit of packing
 
 struct Product {

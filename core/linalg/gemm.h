@@ -19,8 +19,10 @@ struct GemmWorkspace {
     AlignedBuffer<float> a, b;
 };
 
-// C (m, n) = | += | -= A (m, k) B (k, n). Aᵀ and Bᵀ are given as view.transposed(). C must overlap neither A nor B.
-// Error(invalid_argument) where the shapes do not fit.
+// C (m, n) = | += | -= A (m, k) B (k, n). Aᵀ and Bᵀ are given as view.transposed(). C must not overlap them, but may
+// be A or B itself where k <= gemm_in_place: both are packed before C is written. Error(invalid_argument) where the
+// shapes do not fit.
+inline constexpr size_t gemm_in_place = 384;
 void gemm(const Compute& compute, GemmWorkspace& workspace, Update update, const ConstMatrixView& a,
           const ConstMatrixView& b, const MatrixView& c);
 

@@ -1,10 +1,14 @@
-// U = R⁻¹ in block columns of 256, from left to right. See triangular.h.
+// U = R⁻¹ in rows of blocks of 192, from the last to the first. See triangular.h.
 //
-//   ┌─────┬─────┐  1. every square on the diagonal: U₂₂ = R₂₂⁻¹             squares are independent: one thread each,
-//   in steps of 16 columns │ U₁₁ │ R₁₂ │  2. T = R₁₂ (-U₂₂), then R₁₂ → U₁₁ T                      products of gemm.h,
-//   shared by all threads └──┐  ├─────┤
-//      └──┤ U₂₂ │  A step inside a square is the same: a triangle of 16 number by number, then two products.
-//         └─────┘
+//   0. every square on the diagonal: U_b = R_b⁻¹. Squares are independent: one thread each, in steps of 16 columns.
+//   ┌──────────┬───┬─────────┐   From R U = I: U_b,later = U_b (-Σ R_b,l U_l,later). The sums stand where they are
+//   │  R       │ A │  sums   │   needed: at block b, what R had to the right of A is used up and makes room for them.
+//   └───────┐  ├───┼─────────┤   1. finish   sums of b → U_b (sums of b)
+//           └──┤U_b│sums of b│   2. update   sums → sums - A U_b,later
+//              └───┼─────────┤   3. begin    A → -A U_b
+//                  └──┐  U   │   All three are products of gemm.h, shared by all threads.
+//                     └──────┘
+// A step inside a square: a triangle of 16 number by number, then two small products.
 #include "core/linalg/triangular.h"
 
 #include <algorithm>
@@ -113,17 +117,20 @@ Pivot check_finite(const Compute& compute, const MatrixView& upper) {
 }  // namespace
 
 Pivot invert_upper(const Compute& compute, GemmWorkspace& workspace, const MatrixView& r) {
-    if (r.rows != r.cols)
-        fail(Status::invalid_argument, "invert_upper: expected a square matrix, found (%zu, %zu)", r.rows, r.cols);
-    if (const Pivot pivot = check_finite(compute, r); !pivot.ok) return pivot;
+    const size_t n = r.rows;
+    if (n != r.cols)
+        fail(Status::invalid_argument, "invert_upper: expected a square matrix, found (%zu, %zu)", n, r.cols);
     if (const Pivot pivot = invert_diagonal(compute, r); !pivot.ok) return pivot;
-    Matrix product(r.rows, block), negated(block, block);  // T; -U₂₂, zero below its diagonal
-    for (size_t above = block; above < r.rows; above += block) {
-        const MatrixView u22 = diagonal_block(r, above), r12 = r.block(0, above, above, u22.cols);
-        const MatrixView t = product.view().block(0, 0, above, u22.cols);
-        copy_upper(u22, negated.view(), -1.0f);
-        gemm(compute, workspace, Update::set, r12, negated.view().block(0, 0, u22.rows, u22.cols), t);
-        multiply_upper(compute, workspace, r.block(0, 0, above, above), t, r12);
+    Matrix u_b(block, block), negated(block, block);  // zero below their diagonals
+    for (size_t end = n, begin; end > 0; end = begin) {
+        begin = (end - 1) / block * block;
+        const size_t width = end - begin;
+        copy_upper(r.block(begin, begin, width, width), u_b.view(), 1.0f);
+        copy_upper(r.block(begin, begin, width, width), negated.view(), -1.0f);
+        const MatrixView sums = r.block(begin, end, width, n - end), a = r.block(0, begin, begin, width);
+        gemm(compute, workspace, Update::set, u_b.view().block(0, 0, width, width), sums, sums);
+        gemm(compute, workspace, Update::subtract, a, sums, r.block(0, end, begin, n - end));
+        gemm(compute, workspace, Update::set, a, negated.view().block(0, 0, width, width), a);
     }
     return check_finite(compute, r);
 }

@@ -6,36 +6,41 @@
 namespace gq {
 namespace {
 
-constexpr char encyclopedic[] =
+const char encyclopedic[] =
 #include "core/quantize/calibration_text/encyclopedic.inc"
     ;
-constexpr char narrative[] =
+const char narrative[] =
 #include "core/quantize/calibration_text/narrative.inc"
     ;
-constexpr char dialogue[] =
+const char dialogue[] =
 #include "core/quantize/calibration_text/dialogue.inc"
     ;
-constexpr char instructions[] =
+const char instructions[] =
 #include "core/quantize/calibration_text/instructions.inc"
     ;
-constexpr char code[] =
+const char code[] =
 #include "core/quantize/calibration_text/code.inc"
     ;
-constexpr char tables[] =
+const char tables[] =
 #include "core/quantize/calibration_text/tables.inc"
     ;
-constexpr char languages[] =
+const char languages[] =
 #include "core/quantize/calibration_text/languages.inc"
     ;
+
+// Without counting to the terminator, which would cost the compiler seconds.
+template <size_t n>
+std::string_view literal(const char (&text)[n]) {
+    return {text, n - 1};
+}
 
 }  // namespace
 
 std::string_view builtin_calibration_text() {
     static const std::string text = [] {
         std::string all;
-        for (const std::string_view part : {std::string_view(encyclopedic), std::string_view(narrative), std::string_view(dialogue),
-                                            std::string_view(instructions), std::string_view(code), std::string_view(tables),
-                                            std::string_view(languages)})
+        for (const std::string_view part : {literal(encyclopedic), literal(narrative), literal(dialogue), literal(instructions),
+                                            literal(code), literal(tables), literal(languages)})
             all.append(part).append("\n");
         return all;
     }();

@@ -2,9 +2,9 @@
 // In: thread counts as arguments (default 1 and 2). Out: one line per operation on stdout. Not a test: it asserts
 // nothing. Every figure is the best of many short runs, alternated with the peak's, since the machine may be shared.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <functional>
 #include <random>
 #include <vector>
@@ -17,6 +17,7 @@
 namespace {
 
 constexpr double seconds_per_figure = 1.5;
+constexpr size_t chain_length = 400000;
 
 // 16 independent chains of FMAs that never leave the registers; returns the number of floating-point operations.
 #if defined(__x86_64__)
@@ -58,24 +59,45 @@ FmaChains fma_chains(std::string_view isa) {
     return nullptr;
 }
 
-double seconds_of(const std::function<void()>& work) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+// What one piece of work took: by the clock on the wall, and in processor time per thread. The latter is what remains
+// meaningful while other programs use the same cores; it hides the time that a thread sleeps for want of work.
+struct Seconds {
+    double wall, busy;
+};
+
+double seconds_now(clockid_t clock) {
+    timespec time;
+    clock_gettime(clock, &time);
+    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-double peak_gflops(const gq::Compute& compute) {
+Seconds seconds_of(const gq::Compute& compute, const std::function<void()>& work) {
+    const double wall = seconds_now(CLOCK_MONOTONIC), busy = seconds_now(CLOCK_PROCESS_CPUTIME_ID);
+    work();
+    return {seconds_now(CLOCK_MONOTONIC) - wall,
+            (seconds_now(CLOCK_PROCESS_CPUTIME_ID) - busy) / static_cast<double>(compute.pool.size())};
+}
+
+// Best rates so far, in GFLOP/s.
+struct Best {
+    double wall = 0, busy = 0;
+    void see(double flops, const Seconds& seconds) {
+        wall = std::max(wall, flops / seconds.wall * 1e-9);
+        busy = std::max(busy, flops / seconds.busy * 1e-9);
+    }
+};
+
+void measure_peak(const gq::Compute& compute, Best& peak) {
     const FmaChains chains = fma_chains(compute.kernels.isa);
-    if (!chains) return 0;
-    constexpr size_t n = 400000;
+    if (!chains) return;
     double flops = 0;
-    const double seconds = seconds_of([&] {
+    const Seconds seconds = seconds_of(compute, [&] {
         compute.pool.run([&](size_t thread) {
-            const double mine = chains(n);
+            const double mine = chains(chain_length);
             if (thread == 0) flops = mine * static_cast<double>(compute.pool.size());
         });
     });
-    return flops / seconds * 1e-9;
+    peak.see(flops, seconds);
 }
 
 struct Operation {
@@ -85,16 +107,19 @@ struct Operation {
 };
 
 void measure(const gq::Compute& compute, const Operation& operation) {
-    double best = 0, peak = 0;
+    Best best, peak;
     for (double spent = 0; spent < seconds_per_figure;) {
         operation.prepare();
-        const double seconds = seconds_of(operation.work);
-        best = std::max(best, operation.flops / seconds * 1e-9);
-        peak = std::max(peak, peak_gflops(compute));
-        spent += seconds;
+        const Seconds seconds = seconds_of(compute, operation.work);
+        best.see(operation.flops, seconds);
+        measure_peak(compute, peak);
+        spent += seconds.wall;
     }
-    std::printf("%2zu threads  %-24s %8.1f GFLOP/s", compute.pool.size(), operation.name, best);
-    if (peak > 0) std::printf("  %5.1f %% of %.1f", 100 * best / peak, peak);
+    std::printf("%2zu threads  %-24s %8.1f GFLOP/s", compute.pool.size(), operation.name, best.wall);
+    if (peak.wall > 0) {
+        std::printf("  %5.1f %% of %.1f; by processor time %5.1f %%", 100 * best.wall / peak.wall, peak.wall,
+                    100 * best.busy / peak.busy);
+    }
     std::printf("\n");
     std::fflush(stdout);
 }

@@ -108,6 +108,25 @@ TEST_SUITE("linalg") {
         CHECK(same_bits(c, Matrix(5, 6)));
     }
 
+    TEST_CASE("gemm: in place of A or of B, up to the k that is promised") {
+        ThreadPool pool(2);
+        const Compute compute{pool, kernel_table()};
+        GemmWorkspace workspace;
+        for (const size_t k : {5, 48, 130, 384}) {
+            CAPTURE(k);
+            static_assert(gemm_in_place == 384);
+            const Matrix square = random_matrix(k, k, 1), tall = random_matrix(4200, k, 2),
+                         wide = random_matrix(k, 900, 3);
+            Matrix a = copy_of(tall), b = copy_of(wide), product_a(4200, k), product_b(k, 900);
+            gemm(compute, workspace, Update::set, tall.view(), square.view(), product_a.view());
+            gemm(compute, workspace, Update::set, a.view(), square.view(), a.view());
+            CHECK(same_bits(a, product_a));
+            gemm(compute, workspace, Update::set, square.view(), wide.view(), product_b.view());
+            gemm(compute, workspace, Update::set, square.view(), b.view(), b.view());
+            CHECK(same_bits(b, product_b));
+        }
+    }
+
     TEST_CASE("products: the same bits for every instruction set and thread count") {
         const Matrix a = random_matrix(211, 301, 1), b = random_matrix(301, 430, 2), u = random_matrix(301, 301, 3);
         Matrix c_first, h_first, p_first;
