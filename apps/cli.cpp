@@ -1,6 +1,8 @@
 // Parses command lines by rows. See cli.h.
 #include "apps/cli.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
@@ -8,9 +10,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 
 namespace cli {
 
@@ -117,14 +116,20 @@ float Arguments::number(const char* name) const {
     return number;
 }
 
+double peak_memory_mb() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;  // ru_maxrss counts KiB
+}
+
 std::string read_file(const std::string& path) {
-    if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
-    std::ifstream file(path, std::ios::binary);
+    std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "rb");
     if (!file) stop("%s: can't be opened: %s", path.c_str(), std::strerror(errno));
-    std::string text{std::istreambuf_iterator<char>(file), {}};
-    if (file.bad() || !file) {
-        if (!file.eof()) stop("%s: can't be read: %s", path.c_str(), std::strerror(errno));
-    }
+    std::string text;
+    char part[65536];
+    for (size_t n = 0; (n = std::fread(part, 1, sizeof part, file)) > 0;) text.append(part, n);
+    if (std::ferror(file)) stop("%s: can't be read: %s", path.c_str(), std::strerror(errno));
+    if (file != stdin) std::fclose(file);
     return text;
 }
 

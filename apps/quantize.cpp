@@ -2,6 +2,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 
 #include "apps/cli.h"
 
@@ -71,5 +72,6 @@ int main(int argc, char** argv) {
     std::signal(SIGINT, [](int) { interrupted = 1; });
     std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error to report, not an end
     cli::check(gq_quantize(args.words()[0].c_str(), args.text("--output").c_str(), &o, print_progress, nullptr));
-    std::fprintf(stderr, "wrote %s\n", args.text("--output").c_str());
+    std::fprintf(stderr, "wrote %s: %.1f MB, peak memory %.0f MB\n", args.text("--output").c_str(),
+                 static_cast<double>(std::filesystem::file_size(args.text("--output"))) / 1e6, cli::peak_memory_mb());
 }

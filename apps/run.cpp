@@ -1,5 +1,4 @@
 // ./run: a .gq and a prompt → text. The text goes to stdout as it is made; everything else to stderr.
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -88,14 +87,12 @@ std::vector<int32_t> prompt_tokens(const cli::Arguments& args, const gq_model* m
 }
 
 void print_summary(const gq_model_info& info, const gq_session* session, const gq_generate_result& r) {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
     const double decoded = r.n_generated_tokens > 1 ? r.n_generated_tokens - 1 : 0;  // the first token comes out of the prompt's pass
     const double rate = decoded > 0 && r.generate_seconds > 0 ? decoded / r.generate_seconds : 0;
     std::fprintf(stderr, "\n[prompt %d tokens %.1f tok/s | decode %d tokens %.1f tok/s %.1f GB/s | %s, %d threads | %.0f MB resident]\n",
                  r.n_prompt_tokens, r.prompt_seconds > 0 ? r.n_prompt_tokens / r.prompt_seconds : 0, r.n_generated_tokens, rate,
                  rate * static_cast<double>(info.streamed_bytes) / 1e9, gq_session_isa(session), gq_session_threads(session),
-                 static_cast<double>(usage.ru_maxrss) / 1024);
+                 cli::peak_memory_mb());
 }
 
 }  // namespace

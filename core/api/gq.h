@@ -223,7 +223,7 @@ typedef enum gq_describe_format { GQ_DESCRIBE_TEXT = 0, GQ_DESCRIBE_JSON = 1 } g
 GQ_API gq_status gq_describe(const char* path, gq_describe_format format, int32_t verify, char* buffer, size_t* size);
 /* A tokenizer alone, from the same kinds of path; text functions as above. */
 GQ_API gq_status gq_tokenizer_open(const char* path, gq_model** model);
-/* Best bytes per second of plain sequential reading seen in about `seconds`, with n_threads. */
+/* The machine's read bandwidth in bytes per second with n_threads: the best of several ways of plain reading, tried for about `seconds`. */
 GQ_API gq_status gq_probe_bandwidth(int32_t n_threads, double seconds, double* bytes_per_second);
 
 #ifdef __cplusplus

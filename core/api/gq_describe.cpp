@@ -1,10 +1,9 @@
 // What inspect and bench need: descriptions of files, a tokenizer alone, and the machine's read bandwidth.
-#include <chrono>
-#include <cinttypes>
 #include <cstdio>
 
 #include "core/api/boundary.h"
 #include "core/api/handles.h"
+#include "core/kernels/read_bandwidth.h"
 #include "formats/checkpoint.h"
 
 namespace gq {
@@ -104,34 +103,6 @@ std::string lines_of(const JsonValue& json) {
     return out;
 }
 
-// Sums 64-bit words: the read cannot be left out, and the adds hide behind the loads.
-uint64_t read_all(const uint64_t* words, size_t n) {
-    uint64_t lanes[8] = {};
-    for (size_t i = 0; i + 8 <= n; i += 8)
-        for (size_t l = 0; l < 8; ++l) lanes[l] += words[i + l];
-    uint64_t sum = 0;
-    for (const uint64_t lane : lanes) sum += lane;
-    return sum;
-}
-
-double probe_bandwidth(ThreadPool& pool, double seconds) {
-    using Clock = std::chrono::steady_clock;
-    constexpr size_t words = size_t{512} * 1024 * 1024 / sizeof(uint64_t);  // larger than any cache
-    AlignedBuffer<uint64_t> memory(words);
-    std::vector<uint64_t> sums(pool.size());
-    double best = 0, spent = 0;
-    do {
-        const auto start = Clock::now();
-        pool.for_ranges(words, 4096, [&](size_t begin, size_t end, size_t thread) { sums[thread] += read_all(&memory[begin], end - begin); });
-        const double took = std::chrono::duration<double>(Clock::now() - start).count();
-        best = std::max(best, static_cast<double>(words * sizeof(uint64_t)) / took);
-        spent += took;
-    } while (spent < seconds);
-    for (const uint64_t sum : sums)
-        if (sum != 0) fail(Status::internal, "bandwidth probe: zeroed memory summed to %" PRIu64, sum);
-    return best;
-}
-
 }  // namespace
 }  // namespace gq
 
@@ -165,7 +136,7 @@ gq_status gq_probe_bandwidth(int32_t n_threads, double seconds, double* bytes_pe
         gq::require(bytes_per_second, "bytes_per_second");
         if (!(seconds >= 0 && seconds <= 60)) gq::fail(gq::Status::invalid_argument, "seconds: expected 0 … 60, found %g", seconds);
         gq::ThreadPool pool(gq::threads_of(n_threads));
-        *bytes_per_second = gq::probe_bandwidth(pool, seconds);
+        *bytes_per_second = gq::read_bandwidth(pool, seconds);
         return GQ_OK;
     });
 }

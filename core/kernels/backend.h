@@ -73,6 +73,8 @@ class Backend {
     // Zeroed memory of the machine, at least 64-byte aligned; given back by release().
     virtual void* allocate(size_t bytes) = 0;
     virtual void release(void* memory) noexcept = 0;
+    // From one place of the machine's memory to another.
+    virtual void copy(const void* from, size_t bytes, void* to) = 0;
     // An explicit copy to the host's memory.
     virtual void read(const void* memory, size_t bytes, void* host) = 0;
 

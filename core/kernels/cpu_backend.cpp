@@ -19,6 +19,7 @@ void* CpuBackend::allocate(size_t bytes) {
 
 void CpuBackend::release(void* memory) noexcept { ::operator delete(memory, std::align_val_t{cache_line}); }
 
+void CpuBackend::copy(const void* from, size_t bytes, void* to) { std::memcpy(to, from, bytes); }
 void CpuBackend::read(const void* memory, size_t bytes, void* host) { std::memcpy(host, memory, bytes); }
 
 void CpuBackend::embed(const PackedMatrix& table, std::span<const int32_t> ids, const Activations& out) {

@@ -17,6 +17,7 @@ class CpuBackend final : public Backend {
 
     void* allocate(size_t bytes) override;
     void release(void* memory) noexcept override;
+    void copy(const void* from, size_t bytes, void* to) override;
     void read(const void* memory, size_t bytes, void* host) override;
 
     void embed(const PackedMatrix& table, std::span<const int32_t> ids, const Activations& out) override;

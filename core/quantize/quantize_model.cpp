@@ -3,8 +3,6 @@
 // and the slots that are live at a cut. Source of the order: GPTQ §3 and its reference's --true-sequential.
 #include <algorithm>
 #include <chrono>
-#include <fstream>
-#include <iterator>
 
 #include "core/base/log.h"
 #include "core/base/status.h"
@@ -15,6 +13,7 @@
 #include "core/quantize/report.h"
 #include "core/runtime/loaded_model.h"
 #include "formats/hash.h"
+#include "formats/mapped_file.h"
 
 namespace gq {
 namespace {
@@ -25,9 +24,8 @@ constexpr size_t strip_rows = 4096;      // of a vocabulary's matrix, read and p
 constexpr size_t embedding_group = 128;  // at most: one scale for a whole row costs the embedding too much
 
 std::string read_text(const std::filesystem::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) fail(Status::io, "calibration text %s: can't be opened", path.c_str());
-    return {std::istreambuf_iterator<char>(file), {}};
+    const MappedFile file(path);
+    return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
 // One run over one model.
@@ -40,6 +38,7 @@ class Walk {
           options_(options),
           compute_(compute),
           writer_(writer),
+          report_file_(options.report),
           progress_(progress) {}
 
     void run();
@@ -65,7 +64,6 @@ class Walk {
     QuantizedMatrix quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const Matrix* hessian, const PreparedHessian* prepared,
                                     SolveReport& report) const;
     void write_sections();
-    void write_report() const;
 
     void note_source(const WeightRow& row, size_t layer);
     void done(const WeightRow& row, size_t layer, const char* codes, const SolveReport* solve, double cost);
@@ -81,6 +79,7 @@ class Walk {
     const QuantizeOptions& options_;
     const Compute compute_;
     GqWriter& writer_;
+    ReportFile report_file_;
     const QuantizeCallback& progress_;
     std::unique_ptr<Stream> stream_;
     std::vector<std::vector<int32_t>> windows_;
@@ -98,7 +97,7 @@ void Walk::run() {
     write_sections();
     if (n_done_ != n_total_) fail(Status::internal, "quantize: %zu tensors were planned, %zu written", n_total_, n_done_);
     writer_.finish();
-    write_report();
+    report_file_.finish(report_json(options_, run_, elapsed()));
 }
 
 GptqOptions Walk::gptq_options() const {
@@ -297,14 +296,6 @@ void Walk::write_sections() {
     if (chat && chat->is_string()) add("chat_template", chat->as_string("chat_template"));
     add("generation", GenerationSettings::from_checkpoint(checkpoint_, tokenizer_).to_json());
     add("provenance", provenance_json(options_, run_));
-}
-
-void Walk::write_report() const {
-    if (options_.report.empty()) return;
-    std::ofstream file(options_.report, std::ios::binary | std::ios::trunc);
-    file << report_json(options_, run_, elapsed());
-    file.close();
-    if (!file) fail(Status::io, "report %s: can't be written", options_.report.c_str());
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Page tables and reference counts. See kv_cache.h.
 #include "core/runtime/kv_cache.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include "core/base/memory.h"
 #include "core/base/status.h"
@@ -50,21 +50,42 @@ void KvCache::shrink(Sequence& sequence, size_t n_pages) {
     }
 }
 
+// The page that the sequence's next position falls into, when it is partly filled and others read it as well.
+bool KvCache::shares_open_page(const Sequence& sequence) const {
+    if (sequence.length % kv_page_positions == 0) return false;
+    return references_.at(sequence.pages[sequence.length / kv_page_positions]) > 1;
+}
+
+void KvCache::own_open_page(Sequence& sequence) {
+    if (!shares_open_page(sequence)) return;
+    std::byte*& page = sequence.pages[sequence.length / kv_page_positions];
+    std::byte* own = take_page();
+    backend_.copy(page, geometry_.page_bytes(), own);
+    drop_page(page);
+    page = own;
+}
+
 void KvCache::reserve(SequenceId id, size_t n_positions) {
     Sequence& sequence = sequences_[id];
+    if (n_positions <= sequence.length) return;
     const size_t before = sequence.pages.size();
     try {
         while (sequence.pages.size() * kv_page_positions < n_positions) sequence.pages.push_back(take_page());
+        own_open_page(sequence);
     } catch (...) {
         shrink(sequence, before);
+        if (sequence.pages.empty()) sequences_.erase(id);
         throw;
     }
 }
 
 bool KvCache::has_room(SequenceId id, size_t n_positions) const {
     const auto found = sequences_.find(id);
-    const size_t held = found == sequences_.end() ? 0 : found->second.pages.size();
-    return div_up(n_positions, kv_page_positions) <= held + (max_pages_ - in_use_);
+    if (found == sequences_.end()) return div_up(n_positions, kv_page_positions) <= max_pages_ - in_use_;
+    const Sequence& sequence = found->second;
+    if (n_positions <= sequence.length) return true;
+    const size_t copied = shares_open_page(sequence) ? 1 : 0;
+    return div_up(n_positions, kv_page_positions) + copied <= sequence.pages.size() + (max_pages_ - in_use_);
 }
 
 std::byte* const* KvCache::pages(SequenceId sequence) const { return sequences_.at(sequence).pages.data(); }
@@ -73,10 +94,11 @@ void KvCache::commit(SequenceId sequence, size_t n_positions) { sequences_[seque
 
 void KvCache::truncate(SequenceId id, size_t n_positions) {
     const auto found = sequences_.find(id);
-    if (found == sequences_.end() || n_positions >= found->second.length) return;
-    shrink(found->second, div_up(n_positions, kv_page_positions));
-    found->second.length = n_positions;
-    if (n_positions == 0) sequences_.erase(found);
+    if (found == sequences_.end()) return;
+    Sequence& sequence = found->second;
+    sequence.length = std::min(n_positions, sequence.length);
+    shrink(sequence, div_up(sequence.length, kv_page_positions));
+    if (sequence.length == 0) sequences_.erase(found);
 }
 
 void KvCache::fork(SequenceId from, SequenceId to) {
@@ -84,15 +106,9 @@ void KvCache::fork(SequenceId from, SequenceId to) {
     truncate(to, 0);
     const auto source = sequences_.find(from);
     if (source == sequences_.end()) return;
-    Sequence copy;
-    copy.length = source->second.length;
-    const size_t whole = copy.length / kv_page_positions;
-    if (copy.length % kv_page_positions != 0) {
-        copy.pages.push_back(take_page());  // first: it may throw, before any count has moved
-        std::memcpy(copy.pages.back(), source->second.pages[whole], geometry_.page_bytes());
-    }
-    copy.pages.insert(copy.pages.begin(), source->second.pages.begin(), source->second.pages.begin() + static_cast<ptrdiff_t>(whole));
-    for (size_t i = 0; i < whole; ++i) ++references_[copy.pages[i]];
+    Sequence copy = source->second;
+    copy.pages.resize(div_up(copy.length, kv_page_positions));  // not those reserved beyond
+    for (std::byte* page : copy.pages) ++references_[page];
     sequences_[to] = std::move(copy);
 }
 

@@ -68,6 +68,9 @@ bad "bits is no number" "whole number, found 'four'" ./quantize $tiny -o "$work/
 bad "group" "group: expected a multiple of 32" ./quantize $tiny -o "$work/x.gq" --group 33
 bad "method" "gptq or rtn" ./quantize $tiny -o "$work/x.gq" --method awq
 bad "calibration is missing" "/no/text" ./quantize $tiny -o "$work/x.gq" --calib /no/text
+bad "calibration is a folder" "found a folder" ./quantize $tiny -o "$work/x.gq" --calib "$work"
+bad "report can't be created" "no_such_folder/r.json: can't be created" ./quantize $tiny -o "$work/x.gq" --report "$work/no_such_folder/r.json"
+bad "prompt is a folder" "can't be read" ./run "$work/tiny.gq" -f "$work"
 bad "output folder is missing" "no_such_folder" ./quantize $tiny -o "$work/no_such_folder/x.gq"
 no_file "$work/x.gq"
 head -c 3000 "$work/tiny.gq" >"$work/cut.gq"
