@@ -12,7 +12,8 @@ namespace {
 constexpr cli::Option options[] = {
     {"--prompt", "-p", "N", "128", "tokens of the prompt"},
     {"--n-predict", "-n", "N", "32", "tokens to decode"},
-    {"--threads", "-t", "LIST", "", "thread counts, with commas; without it, physical cores that are free to this process"},
+    {"--threads", "-t", "LIST", "",
+     "thread counts, with commas; without it, physical cores that are free to this process"},
     {"--repeat", "-r", "N", "5", "repetitions; the median is shown"},
     {"--isa", "", "NAME", "", "scalar, avx2, avx512 or neon; without it, the best this CPU runs"},
     {"--json", "", "", "", "JSON instead of a table"},
@@ -40,7 +41,8 @@ double seconds_of(gq_session* session, size_t n, bool one_by_one) {
     size_t position = gq_sequence_length(session, 0);
     std::vector<gq_batch_row> rows;
     for (size_t i = 0; i < n; ++i, ++position) {
-        rows.push_back({0, static_cast<int32_t>(position), static_cast<int32_t>(position % 97 + 3), one_by_one || i + 1 == n});
+        rows.push_back(
+            {0, static_cast<int32_t>(position), static_cast<int32_t>(position % 97 + 3), one_by_one || i + 1 == n});
         if (!one_by_one && i + 1 < n) continue;
         cli::check(gq_decode(session, rows.data(), rows.size()));
         rows.clear();
@@ -49,7 +51,8 @@ double seconds_of(gq_session* session, size_t n, bool one_by_one) {
 }
 
 Result measure(const gq_model* model, const cli::Arguments& args, int32_t threads) {
-    const size_t n_prompt = static_cast<size_t>(args.natural("--prompt")), n_decode = static_cast<size_t>(args.natural("--n-predict"));
+    const size_t n_prompt = static_cast<size_t>(args.natural("--prompt")),
+                 n_decode = static_cast<size_t>(args.natural("--n-predict"));
     gq_session_options o;
     gq_session_defaults(&o);
     o.n_threads = threads;
@@ -68,9 +71,17 @@ Result measure(const gq_model* model, const cli::Arguments& args, int32_t thread
         cli::check(gq_probe_bandwidth(gq_session_threads(session), 0.2, &seen));
         bandwidth = std::max(bandwidth, seen);
     }
-    const auto value = [](const std::vector<double>& v, double (*f)(std::vector<double>)) { return v.empty() ? 0 : f(v); };
+    const auto value = [](const std::vector<double>& v, double (*f)(std::vector<double>)) {
+        return v.empty() ? 0 : f(v);
+    };
     const auto spread = [](std::vector<double> v) { return half_range(v); };
-    Result result{gq_session_threads(session), gq_session_isa(session), value(prompt, median), value(prompt, spread), value(decode, median), value(decode, spread), bandwidth};
+    Result result{gq_session_threads(session),
+                  gq_session_isa(session),
+                  value(prompt, median),
+                  value(prompt, spread),
+                  value(decode, median),
+                  value(decode, spread),
+                  bandwidth};
     gq_session_free(session);
     return result;
 }
@@ -84,7 +95,8 @@ std::vector<int32_t> thread_counts(const cli::Arguments& args) {
         const std::string word = list.substr(at, comma - at);
         char* end = nullptr;
         const long n = std::strtol(word.c_str(), &end, 10);
-        if (word.empty() || *end != '\0' || n < 1 || n > 1024) cli::stop("option '--threads' expects counts of 1 … 1024 with commas, found '%s'", list.c_str());
+        if (word.empty() || *end != '\0' || n < 1 || n > 1024)
+            cli::stop("option '--threads' expects counts of 1 … 1024 with commas, found '%s'", list.c_str());
         counts.push_back(static_cast<int32_t>(n));
         at = comma + 1;
     }
@@ -92,21 +104,25 @@ std::vector<int32_t> thread_counts(const cli::Arguments& args) {
 }
 
 void print_table(const std::vector<Result>& results, const gq_model_info& info) {
-    std::printf("%-8s %-8s %18s %18s %10s %10s %8s\n", "threads", "kernels", "prompt tok/s", "decode tok/s", "GB/s", "read GB/s", "% read");
+    std::printf("%-8s %-8s %18s %18s %10s %10s %8s\n", "threads", "kernels", "prompt tok/s", "decode tok/s", "GB/s",
+                "read GB/s", "% read");
     for (const Result& r : results) {
         const double rate = r.decode * static_cast<double>(info.streamed_bytes);
-        std::printf("%-8d %-8s %10.1f +- %4.1f %10.1f +- %4.1f %10.1f %10.1f %8.0f\n", r.threads, r.isa.c_str(), r.prompt, r.prompt_spread, r.decode, r.decode_spread,
-                    rate / 1e9, r.bandwidth / 1e9, rate / r.bandwidth * 100);
+        std::printf("%-8d %-8s %10.1f +- %4.1f %10.1f +- %4.1f %10.1f %10.1f %8.0f\n", r.threads, r.isa.c_str(),
+                    r.prompt, r.prompt_spread, r.decode, r.decode_spread, rate / 1e9, r.bandwidth / 1e9,
+                    rate / r.bandwidth * 100);
     }
 }
 
 void print_json(const std::vector<Result>& results, const gq_model_info& info) {
-    std::printf("{\"file_bytes\": %llu, \"streamed_bytes\": %llu, \"results\": [", static_cast<unsigned long long>(info.file_bytes),
-                static_cast<unsigned long long>(info.streamed_bytes));
+    std::printf("{\"file_bytes\": %llu, \"streamed_bytes\": %llu, \"results\": [",
+                static_cast<unsigned long long>(info.file_bytes), static_cast<unsigned long long>(info.streamed_bytes));
     for (size_t i = 0; i < results.size(); ++i) {
         const Result& r = results[i];
-        std::printf("%s\n  {\"threads\": %d, \"isa\": \"%s\", \"prompt_tokens_per_second\": %.2f, \"decode_tokens_per_second\": %.2f, \"read_bytes_per_second\": %.0f}",
-                    i ? "," : "", r.threads, r.isa.c_str(), r.prompt, r.decode, r.bandwidth);
+        std::printf(
+            "%s\n  {\"threads\": %d, \"isa\": \"%s\", \"prompt_tokens_per_second\": %.2f, "
+            "\"decode_tokens_per_second\": %.2f, \"read_bytes_per_second\": %.0f}",
+            i ? "," : "", r.threads, r.isa.c_str(), r.prompt, r.decode, r.bandwidth);
     }
     std::printf("\n]}\n");
 }
@@ -117,7 +133,8 @@ int main(int argc, char** argv) {
     const cli::Arguments args(argc, argv, "bench MODEL.gq [options]", options, 1);
     if (args.words().empty()) cli::stop("a model expected: a .gq file; --help tells more");
     if (args.natural("--repeat") < 1) cli::stop("option '--repeat' expects at least 1, found 0");
-    if (args.natural("--prompt") + args.natural("--n-predict") > 1 << 24) cli::stop("options '-p' and '-n': at most %d tokens expected", 1 << 24);
+    if (args.natural("--prompt") + args.natural("--n-predict") > 1 << 24)
+        cli::stop("options '-p' and '-n': at most %d tokens expected", 1 << 24);
     gq_model* model = nullptr;
     cli::check(gq_model_open(args.words()[0].c_str(), nullptr, &model));
     gq_model_info info{};

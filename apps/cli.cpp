@@ -77,16 +77,22 @@ size_t Arguments::find(const std::string& name) const {
 void Arguments::print_help(const char* usage) const {
     std::printf("usage: %s\n\n", usage);
     for (const Option& o : options_) {
-        std::string left = std::string("  ") + o.name + (o.alias[0] ? std::string(", ") + o.alias : "") + (o.value[0] ? std::string(" ") + o.value : "");
+        std::string left = std::string("  ") + o.name + (o.alias[0] ? std::string(", ") + o.alias : "") +
+                           (o.value[0] ? std::string(" ") + o.value : "");
         left.resize(std::max<size_t>(left.size() + 1, 30), ' ');
-        std::printf("%s%s%s%s%s\n", left.c_str(), o.help, o.fallback[0] ? " (default " : "", o.fallback, o.fallback[0] ? ")" : "");
+        std::printf("%s%s%s%s%s\n", left.c_str(), o.help, o.fallback[0] ? " (default " : "", o.fallback,
+                    o.fallback[0] ? ")" : "");
     }
     std::printf("  --help, -h                  this text\n  --version                   the version\n");
 }
 
-bool Arguments::has(const char* name) const { return given_[find(name)]; }
+bool Arguments::has(const char* name) const {
+    return given_[find(name)];
+}
 
-const std::string& Arguments::text(const char* name) const { return values_[find(name)]; }
+const std::string& Arguments::text(const char* name) const {
+    return values_[find(name)];
+}
 
 int32_t Arguments::integer(const char* name) const {
     const std::string& value = text(name);
@@ -112,7 +118,8 @@ float Arguments::number(const char* name) const {
     const std::string& value = text(name);
     char* end = nullptr;
     const float number = std::strtof(value.c_str(), &end);
-    if (value.empty() || *end != '\0' || !std::isfinite(number)) stop("option '%s' expects a number, found '%s'", name, value.c_str());
+    if (value.empty() || *end != '\0' || !std::isfinite(number))
+        stop("option '%s' expects a number, found '%s'", name, value.c_str());
     return number;
 }
 
@@ -138,7 +145,8 @@ std::vector<int32_t> tokenize(const gq_model* model, const std::string& text, bo
     size_t n = tokens.size();
     gq_status status = gq_tokenize(model, text.data(), text.size(), add_special, parse_special, tokens.data(), &n);
     tokens.resize(n);
-    if (status == GQ_BUFFER_TOO_SMALL) status = gq_tokenize(model, text.data(), text.size(), add_special, parse_special, tokens.data(), &n);
+    if (status == GQ_BUFFER_TOO_SMALL)
+        status = gq_tokenize(model, text.data(), text.size(), add_special, parse_special, tokens.data(), &n);
     check(status);
     return tokens;
 }

@@ -58,7 +58,7 @@ std::string filled(const Fill& fill) {
     return text;
 }
 
-double peak_memory_mb();  // of this process, mapped files included, in 10^6 bytes
+double peak_memory_mb();                         // of this process, mapped files included, in 10^6 bytes
 std::string read_file(const std::string& path);  // "-" is stdin
 std::vector<int32_t> tokenize(const gq_model* model, const std::string& text, bool add_special, bool parse_special);
 

@@ -14,7 +14,9 @@ constexpr cli::Option options[] = {
     {"--detokenize", "", "FILE", "", "the text of ids, one a line; - is stdin"},
 };
 
-void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+void print(const std::string& text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+}
 
 void print_tokens(const gq_model* model, const std::string& file) {
     for (const int32_t id : cli::tokenize(model, cli::read_file(file), true, true)) std::printf("%d\n", id);
@@ -32,7 +34,8 @@ std::vector<int32_t> read_ids(const std::string& file) {
         char* rest = nullptr;
         errno = 0;
         const long id = std::strtol(word.c_str(), &rest, 10);
-        if (*rest != '\0' || errno != 0 || id < 0 || id > INT32_MAX) cli::stop("%s:%zu: a token id expected, found '%s'", file.c_str(), line, word.c_str());
+        if (*rest != '\0' || errno != 0 || id < 0 || id > INT32_MAX)
+            cli::stop("%s:%zu: a token id expected, found '%s'", file.c_str(), line, word.c_str());
         ids.push_back(static_cast<int32_t>(id));
     }
     return ids;
@@ -41,12 +44,15 @@ std::vector<int32_t> read_ids(const std::string& file) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    const cli::Arguments args(argc, argv, "inspect PATH [options]     PATH: a .gq, a GGUF or a Hugging Face folder", options, 1);
+    const cli::Arguments args(argc, argv, "inspect PATH [options]     PATH: a .gq, a GGUF or a Hugging Face folder",
+                              options, 1);
     if (args.words().empty()) cli::stop("a path expected: a .gq, a GGUF or a Hugging Face folder; --help tells more");
     const char* path = args.words()[0].c_str();
     if (!args.has("--tokenize") && !args.has("--detokenize")) {
         const gq_describe_format format = args.has("--json") ? GQ_DESCRIBE_JSON : GQ_DESCRIBE_TEXT;
-        print(cli::filled([&](char* buffer, size_t* size) { return gq_describe(path, format, buffer ? 0 : args.has("--verify"), buffer, size); }));
+        print(cli::filled([&](char* buffer, size_t* size) {
+            return gq_describe(path, format, buffer ? 0 : args.has("--verify"), buffer, size);
+        }));
         if (args.has("--verify")) std::fprintf(stderr, "verified: every hash is as written\n");
         return 0;
     }
@@ -56,7 +62,8 @@ int main(int argc, char** argv) {
         print_tokens(model, args.text("--tokenize"));
     } else {
         const std::vector<int32_t> ids = read_ids(args.text("--detokenize"));
-        print(cli::filled([&](char* buffer, size_t* size) { return gq_detokenize(model, ids.data(), ids.size(), 0, buffer, size); }));
+        print(cli::filled(
+            [&](char* buffer, size_t* size) { return gq_detokenize(model, ids.data(), ids.size(), 0, buffer, size); }));
     }
     gq_model_free(model);
 }

@@ -46,11 +46,13 @@ double negative_log_likelihood(const float* logits, size_t vocab, int32_t token)
 }
 
 // Scores the tokens at positions first_scored … ctx-1 of one window.
-void score_window(gq_session* session, const int32_t* tokens, size_t ctx, size_t first_scored, size_t vocab, Score& score) {
+void score_window(gq_session* session, const int32_t* tokens, size_t ctx, size_t first_scored, size_t vocab,
+                  Score& score) {
     for (size_t begin = 0; begin < ctx; begin += rows_at_once) {
         const size_t end = std::min(ctx, begin + rows_at_once);
         std::vector<gq_batch_row> rows;
-        for (size_t i = begin; i < end; ++i) rows.push_back({0, static_cast<int32_t>(i), tokens[i], i + 1 >= first_scored && i + 1 < ctx});
+        for (size_t i = begin; i < end; ++i)
+            rows.push_back({0, static_cast<int32_t>(i), tokens[i], i + 1 >= first_scored && i + 1 < ctx});
         cli::check(gq_decode(session, rows.data(), rows.size()));
         size_t index = 0;
         for (const gq_batch_row& row : rows) {
@@ -76,7 +78,8 @@ gq_session_options session_options(const cli::Arguments& args, size_t ctx) {
     o.n_threads = args.integer("--threads");
     o.exact = args.has("--exact");
     o.max_rows = static_cast<int32_t>(rows_at_once);
-    if (args.text("--kv") != "f16" && args.text("--kv") != "f32") cli::stop("option '--kv' expects f16 or f32, found '%s'", args.text("--kv").c_str());
+    if (args.text("--kv") != "f16" && args.text("--kv") != "f32")
+        cli::stop("option '--kv' expects f16 or f32, found '%s'", args.text("--kv").c_str());
     o.kv_type = args.text("--kv") == "f32" ? GQ_KV_F32 : GQ_KV_F16;
     if (args.has("--isa")) o.isa = args.text("--isa").c_str();
     return o;
@@ -96,14 +99,15 @@ int main(int argc, char** argv) {
     info.struct_size = sizeof info;
     cli::check(gq_model_get_info(model, &info));
     const std::vector<int32_t> tokens = cli::tokenize(model, cli::read_file(args.text("--file")), true, false);
-    if (tokens.size() < ctx) cli::stop("%s: at least %zu tokens expected, found %zu", args.text("--file").c_str(), ctx, tokens.size());
+    if (tokens.size() < ctx)
+        cli::stop("%s: at least %zu tokens expected, found %zu", args.text("--file").c_str(), ctx, tokens.size());
     const gq_session_options so = session_options(args, ctx);
     gq_session* session = nullptr;
     cli::check(gq_session_create(model, &so, &session));
     size_t chunks = tokens.size() / ctx;
     if (args.natural("--chunks") > 0) chunks = std::min<size_t>(chunks, args.natural("--chunks"));
-    std::fprintf(stderr, "[%zu windows of %zu tokens | kernels %s, %d threads%s]\n", chunks, ctx, gq_session_isa(session), gq_session_threads(session),
-                 so.exact ? " | exact" : "");
+    std::fprintf(stderr, "[%zu windows of %zu tokens | kernels %s, %d threads%s]\n", chunks, ctx,
+                 gq_session_isa(session), gq_session_threads(session), so.exact ? " | exact" : "");
     Score score;
     for (size_t c = 0; c < chunks; ++c) {
         score_window(session, &tokens[c * ctx], ctx, start, static_cast<size_t>(info.vocab_size), score);

@@ -26,7 +26,9 @@ constexpr cli::Option options[] = {
 
 volatile std::sig_atomic_t interrupted = 0;
 
-void print_time(double seconds) { std::fprintf(stderr, "%d:%02d", static_cast<int>(seconds) / 60, static_cast<int>(seconds) % 60); }
+void print_time(double seconds) {
+    std::fprintf(stderr, "%d:%02d", static_cast<int>(seconds) / 60, static_cast<int>(seconds) % 60);
+}
 
 int32_t print_progress(const gq_quantize_progress* p, void*) {
     if (!p->tensor) return interrupted;
@@ -51,14 +53,16 @@ gq_method method_of(const std::string& name) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    const cli::Arguments args(argc, argv, "quantize SRC -o OUT.gq [options]     SRC: a Hugging Face folder or a .gguf", options, 1);
+    const cli::Arguments args(argc, argv, "quantize SRC -o OUT.gq [options]     SRC: a Hugging Face folder or a .gguf",
+                              options, 1);
     if (args.words().empty()) cli::stop("a source expected: a Hugging Face folder or a .gguf; --help tells more");
     if (args.text("--output").empty()) cli::stop("option '-o' expected: the .gq file to write");
     gq_quantize_options o;
     gq_quantize_defaults(&o);
     o.bits = args.integer("--bits");
     o.group = args.text("--group") == "row" ? 0 : args.integer("--group");
-    if (o.group == 0 && args.text("--group") != "row") cli::stop("option '--group' expects a multiple of 32, or row, found '0'");
+    if (o.group == 0 && args.text("--group") != "row")
+        cli::stop("option '--group' expects a multiple of 32, or row, found '0'");
     o.method = method_of(args.text("--method"));
     o.symmetric = args.has("--sym");
     o.act_order = !args.has("--no-act-order");

@@ -81,18 +81,22 @@ std::vector<int32_t> prompt_tokens(const cli::Arguments& args, const gq_model* m
     std::vector<gq_chat_message> messages;
     if (args.has("--system")) messages.push_back({"system", args.text("--system").c_str()});
     messages.push_back({"user", prompt.c_str()});
-    const std::string rendered =
-        cli::filled([&](char* buffer, size_t* size) { return gq_chat_render(model, messages.data(), messages.size(), 1, buffer, size); });
+    const std::string rendered = cli::filled([&](char* buffer, size_t* size) {
+        return gq_chat_render(model, messages.data(), messages.size(), 1, buffer, size);
+    });
     return cli::tokenize(model, rendered, false, true);
 }
 
 void print_summary(const gq_model_info& info, const gq_session* session, const gq_generate_result& r) {
-    const double decoded = r.n_generated_tokens > 1 ? r.n_generated_tokens - 1 : 0;  // the first token comes out of the prompt's pass
+    const double decoded =
+        r.n_generated_tokens > 1 ? r.n_generated_tokens - 1 : 0;  // the first token comes out of the prompt's pass
     const double rate = decoded > 0 && r.generate_seconds > 0 ? decoded / r.generate_seconds : 0;
-    std::fprintf(stderr, "\n[prompt %d tokens %.1f tok/s | decode %d tokens %.1f tok/s %.1f GB/s | %s, %d threads | %.0f MB resident]\n",
-                 r.n_prompt_tokens, r.prompt_seconds > 0 ? r.n_prompt_tokens / r.prompt_seconds : 0, r.n_generated_tokens, rate,
-                 rate * static_cast<double>(info.streamed_bytes) / 1e9, gq_session_isa(session), gq_session_threads(session),
-                 cli::peak_memory_mb());
+    std::fprintf(
+        stderr,
+        "\n[prompt %d tokens %.1f tok/s | decode %d tokens %.1f tok/s %.1f GB/s | %s, %d threads | %.0f MB resident]\n",
+        r.n_prompt_tokens, r.prompt_seconds > 0 ? r.n_prompt_tokens / r.prompt_seconds : 0, r.n_generated_tokens, rate,
+        rate * static_cast<double>(info.streamed_bytes) / 1e9, gq_session_isa(session), gq_session_threads(session),
+        cli::peak_memory_mb());
 }
 
 }  // namespace
@@ -114,9 +118,11 @@ int main(int argc, char** argv) {
     const gq_session_options so = session_options(args);
     gq_session* session = nullptr;
     cli::check(gq_session_create(model, &so, &session));
-    std::fprintf(stderr, "[%s | %s, %.1f MB | kernels %s, %d threads%s]\n", path.c_str(), info.architecture, static_cast<double>(info.file_bytes) / 1e6,
-                 gq_session_isa(session), gq_session_threads(session), chat ? " | chat" : "");
-    if (std::strcmp(gq_session_isa(session), "scalar") == 0) std::fprintf(stderr, "[warning: scalar kernels serve; this is slow]\n");
+    std::fprintf(stderr, "[%s | %s, %.1f MB | kernels %s, %d threads%s]\n", path.c_str(), info.architecture,
+                 static_cast<double>(info.file_bytes) / 1e6, gq_session_isa(session), gq_session_threads(session),
+                 chat ? " | chat" : "");
+    if (std::strcmp(gq_session_isa(session), "scalar") == 0)
+        std::fprintf(stderr, "[warning: scalar kernels serve; this is slow]\n");
     std::signal(SIGINT, [](int) {
         if (interrupted) _exit(130);
         interrupted = 1;
@@ -127,7 +133,9 @@ int main(int argc, char** argv) {
     cli::check(gq_generate(session, 0, prompt.data(), prompt.size(), &go, print_text, nullptr, &result));
     std::fputc('\n', stdout);
     std::fflush(stdout);
-    if (result.finish_reason == GQ_FINISH_CONTEXT) std::fprintf(stderr, "[the context of %d positions is full; -c makes room]\n", so.context > 0 ? so.context : info.context_length);
+    if (result.finish_reason == GQ_FINISH_CONTEXT)
+        std::fprintf(stderr, "[the context of %d positions is full; -c makes room]\n",
+                     so.context > 0 ? so.context : info.context_length);
     print_summary(info, session, result);
     gq_session_free(session);
     gq_model_free(model);

@@ -21,7 +21,8 @@ struct LinearFloats {
     static constexpr int max_panels = 4, max_sums = 4;
 
     template <class Tile, int n_tokens, int n_panels>
-    static void multiply(const LinearArgs& args, NoGroups, const std::byte* codes, size_t first_panel, size_t first_token) {
+    static void multiply(const LinearArgs& args, NoGroups, const std::byte* codes, size_t first_panel,
+                         size_t first_token) {
         const PackedMatrix& w = *args.weights;
         const size_t n = w.n_tiles() * tile_cols, panel_bytes = w.n_tiles() * Tile::bytes, stride = args.x_stride;
         const float* x = args.x + first_token * stride;

@@ -21,7 +21,8 @@ struct LinearFloats {
     static constexpr int max_panels = 8, max_sums = 8;
 
     template <class Tile, int n_tokens, int n_panels>
-    static void multiply(const LinearArgs& args, NoGroups, const std::byte* codes, size_t first_panel, size_t first_token) {
+    static void multiply(const LinearArgs& args, NoGroups, const std::byte* codes, size_t first_panel,
+                         size_t first_token) {
         const PackedMatrix& w = *args.weights;
         const size_t n = w.n_tiles() * tile_cols, panel_bytes = w.n_tiles() * Tile::bytes, stride = args.x_stride;
         const float* x = args.x + first_token * stride;
@@ -33,7 +34,8 @@ struct LinearFloats {
                 if (k % 2 == 0) prefetch_ahead<2 * Tile::input_bytes, n_panels>(input);
                 const __m512 rows = Tile::rows(input);
 #pragma GCC unroll 4
-                for (int t = 0; t < n_tokens; ++t) y[p][t] = _mm512_fmadd_ps(rows, _mm512_set1_ps(x[t * stride + k]), y[p][t]);
+                for (int t = 0; t < n_tokens; ++t)
+                    y[p][t] = _mm512_fmadd_ps(rows, _mm512_set1_ps(x[t * stride + k]), y[p][t]);
             }
         }
         for (int p = 0; p < n_panels; ++p) avx512::store_panel(args, first_panel + p, first_token, y[p]);
@@ -44,6 +46,7 @@ GQ_TARGET_END
 
 }  // namespace
 
-extern const KernelVariant gemv_f16_avx512{"gemv_f16_avx512", "avx512", "f16", {.gemv = gemv_floats<LinearFloats, TileF16>}};
+extern const KernelVariant gemv_f16_avx512{
+    "gemv_f16_avx512", "avx512", "f16", {.gemv = gemv_floats<LinearFloats, TileF16>}};
 
 }  // namespace gq

@@ -15,7 +15,8 @@ struct TileInt3 {
         const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile + 64 * (j % 2) + 32 * half));
         const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile + 128 + 32 * half));
         const __m256i bit = j < 2 ? avx2::shift_left(high, 2 - j) : avx2::shift_right(high, j - 2);
-        return _mm256_or_si256(_mm256_and_si256(avx2::shift_right(low, j / 2 * 2), _mm256_set1_epi8(3)), _mm256_and_si256(bit, _mm256_set1_epi8(4)));
+        return _mm256_or_si256(_mm256_and_si256(avx2::shift_right(low, j / 2 * 2), _mm256_set1_epi8(3)),
+                               _mm256_and_si256(bit, _mm256_set1_epi8(4)));
     }
 };
 

@@ -14,7 +14,8 @@ struct TileInt3 {
         const __m512i low = _mm512_loadu_si512(tile + 64 * (j % 2));
         const __m512i high = _mm512_loadu_si512(tile + 128);
         const __m512i bit = j < 2 ? avx512::shift_left(high, 2 - j) : avx512::shift_right(high, j - 2);
-        return _mm512_or_si512(_mm512_and_si512(avx512::shift_right(low, j / 2 * 2), _mm512_set1_epi8(3)), _mm512_and_si512(bit, _mm512_set1_epi8(4)));
+        return _mm512_or_si512(_mm512_and_si512(avx512::shift_right(low, j / 2 * 2), _mm512_set1_epi8(3)),
+                               _mm512_and_si512(bit, _mm512_set1_epi8(4)));
     }
 };
 

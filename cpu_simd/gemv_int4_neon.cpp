@@ -37,7 +37,8 @@ void read_nibbles(const Groups<RowGroup>& groups, size_t index, RowGroup& out) {
 }
 void read_any(const Groups<RowGroup>& groups, size_t index, RowGroup& out) {
     GroupParams params;
-    groups.grid->unpack_group(groups.scales + index * groups.scale_bytes, groups.zeros + index * groups.zero_bytes, groups.bits, params);
+    groups.grid->unpack_group(groups.scales + index * groups.scale_bytes, groups.zeros + index * groups.zero_bytes,
+                              groups.bits, params);
     for (int q = 0; q < quarters; ++q) {
         out.scale[q] = vld1q_f32(params.scale + 4 * q);
         out.start[q] = vnegq_s32(vld1q_s32(params.zero_point + 4 * q));
@@ -50,7 +51,8 @@ struct TileInt4 {
 
 // dots += word j of the low nibbles with inputs 4j …, and of the high nibbles with inputs 16 + 4j ….
 template <int j>
-GQ_INLINE void add_words(const std::byte* tile, int8x16_t low_values, int8x16_t high_values, int32x4_t (&dots)[quarters]) {
+GQ_INLINE void add_words(const std::byte* tile, int8x16_t low_values, int8x16_t high_values,
+                         int32x4_t (&dots)[quarters]) {
     const uint8_t* words = reinterpret_cast<const uint8_t*>(tile + 64 * j);
     for (int q = 0; q < quarters; ++q) {
         const uint8x16_t both = vld1q_u8(words + 16 * q);
@@ -65,7 +67,8 @@ struct Linear {
     static constexpr GridReader<Group> grid_readers[] = {
         {"symmetric", 4, read_symmetric}, {"zero_point", 4, read_nibbles}, {"", 0, read_any}};
 
-    GQ_INLINE void multiply_block(const std::byte* tile, const Q8Rows& x, const Group& group, float32x4_t (&acc)[quarters]) {
+    GQ_INLINE void multiply_block(const std::byte* tile, const Q8Rows& x, const Group& group,
+                                  float32x4_t (&acc)[quarters]) {
         const int8x16_t low_values = vld1q_s8(x.values), high_values = vld1q_s8(x.values + 16);
         const int32_t sum = x.sums[0] + x.sums[1];
         int32x4_t dots[quarters];
@@ -81,13 +84,16 @@ struct Linear {
         float rows[panel_rows];
         for (int q = 0; q < quarters; ++q) vst1q_f32(rows + 4 * q, y[q]);
         const size_t row = panel * panel_rows, left = args.weights->rows - row;
-        __builtin_memcpy(args.y + token * args.y_stride + row, rows, (left < panel_rows ? left : panel_rows) * sizeof *rows);
+        __builtin_memcpy(args.y + token * args.y_stride + row, rows,
+                         (left < panel_rows ? left : panel_rows) * sizeof *rows);
     }
 
     template <class Tile, int n_tokens, int n_panels>
-    static void multiply(const LinearArgs& args, const Groups<Group>& groups, const std::byte* codes, size_t first_panel, size_t first_token) {
+    static void multiply(const LinearArgs& args, const Groups<Group>& groups, const std::byte* codes,
+                         size_t first_panel, size_t first_token) {
         const PackedMatrix& w = *args.weights;
-        const size_t n_tiles = w.n_tiles(), n_groups = w.n_groups(), group_tiles = w.tiles_per_group(), panel_bytes = n_tiles * Tile::bytes;
+        const size_t n_tiles = w.n_tiles(), n_groups = w.n_groups(), group_tiles = w.tiles_per_group(),
+                     panel_bytes = n_tiles * Tile::bytes;
         const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
         float32x4_t y[n_panels][n_tokens][quarters] = {}, acc[n_panels][n_tokens][quarters];
         for (size_t g = 0, b = 0; g < n_groups; ++g) {
@@ -98,12 +104,14 @@ struct Linear {
                 for (int p = 0; p < n_panels; ++p) {
                     const std::byte* tile = codes + p * panel_bytes + b * Tile::bytes;
                     prefetch_ahead<Tile::bytes, n_panels>(tile);
-                    for (int t = 0; t < n_tokens; ++t) multiply_block(tile, advance(x, t * x.n_blocks + b), group[p], acc[p][t]);
+                    for (int t = 0; t < n_tokens; ++t)
+                        multiply_block(tile, advance(x, t * x.n_blocks + b), group[p], acc[p][t]);
                 }
             }
             for (int p = 0; p < n_panels; ++p)
                 for (int t = 0; t < n_tokens; ++t)
-                    for (int q = 0; q < quarters; ++q) y[p][t][q] = vfmaq_f32(y[p][t][q], group[p].scale[q], acc[p][t][q]);
+                    for (int q = 0; q < quarters; ++q)
+                        y[p][t][q] = vfmaq_f32(y[p][t][q], group[p].scale[q], acc[p][t][q]);
         }
         for (int p = 0; p < n_panels; ++p)
             for (int t = 0; t < n_tokens; ++t) store_panel(args, first_panel + p, first_token + t, y[p][t]);

@@ -6,6 +6,9 @@
 namespace gq {
 
 extern const KernelVariant gemv_int8_avx2{
-    "gemv_int8_avx2", "avx2", "int8", {.gemv = gemv<avx2::Linear, avx2::TileU8<2>>, .unpack = avx2::unpack<avx2::TileU8<2>>}};
+    "gemv_int8_avx2",
+    "avx2",
+    "int8",
+    {.gemv = gemv<avx2::Linear, avx2::TileU8<2>>, .unpack = avx2::unpack<avx2::TileU8<2>>}};
 
 }  // namespace gq

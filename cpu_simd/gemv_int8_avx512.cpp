@@ -5,6 +5,10 @@
 
 namespace gq {
 
-extern const KernelVariant gemv_int8_avx512{"gemv_int8_avx512", "avx512", "int8", {.gemv = gemv<avx512::Linear, avx512::TileU8>, .unpack = avx512::unpack<avx512::TileU8>}};
+extern const KernelVariant gemv_int8_avx512{
+    "gemv_int8_avx512",
+    "avx512",
+    "int8",
+    {.gemv = gemv<avx512::Linear, avx512::TileU8>, .unpack = avx512::unpack<avx512::TileU8>}};
 
 }  // namespace gq

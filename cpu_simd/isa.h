@@ -26,7 +26,8 @@
 #define GQ_TARGET_END GQ_PRAGMA(clang attribute pop)
 #else
 // Without no-tree-ter GCC 12 orders a tile's products before its sums and spills them: prefill in AVX2 took 1.4 times as long.
-#define GQ_TARGET(features) GQ_PRAGMA(GCC push_options) GQ_PRAGMA(GCC target(features)) GQ_PRAGMA(GCC optimize("no-tree-ter"))
+#define GQ_TARGET(features) \
+    GQ_PRAGMA(GCC push_options) GQ_PRAGMA(GCC target(features)) GQ_PRAGMA(GCC optimize("no-tree-ter"))
 #define GQ_TARGET_END GQ_PRAGMA(GCC pop_options)
 #endif
 

@@ -53,8 +53,10 @@ static void multiply_panels(const LinearArgs& args, const GroupsOrNone& groups, 
 
 // All tokens of args: n at a time, and those that are left in smaller numbers, the last of which must be 1.
 template <class Kernel, class Tile, int max_panels, int n, int... fewer, class GroupsOrNone>
-static void multiply_tokens(const LinearArgs& args, const GroupsOrNone& groups, const std::byte* codes, size_t token = 0) {
-    for (; args.n_tokens - token >= n; token += n) multiply_panels<Kernel, Tile, max_panels, n>(args, groups, codes, token);
+static void multiply_tokens(const LinearArgs& args, const GroupsOrNone& groups, const std::byte* codes,
+                            size_t token = 0) {
+    for (; args.n_tokens - token >= n; token += n)
+        multiply_panels<Kernel, Tile, max_panels, n>(args, groups, codes, token);
     if constexpr (sizeof...(fewer) > 0) multiply_tokens<Kernel, Tile, max_panels, fewer...>(args, groups, codes, token);
 }
 

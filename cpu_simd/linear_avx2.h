@@ -51,10 +51,12 @@ static inline void read_bytes(const Groups& groups, size_t index, Group& out) {
 }
 static inline void read_any(const Groups& groups, size_t index, Group& out) {
     GroupParams params;
-    groups.grid->unpack_group(groups.scales + index * groups.scale_bytes, groups.zeros + index * groups.zero_bytes, groups.bits, params);
+    groups.grid->unpack_group(groups.scales + index * groups.scale_bytes, groups.zeros + index * groups.zero_bytes,
+                              groups.bits, params);
     for (size_t half = 0; half < 2; ++half) {
         out.scale[half] = _mm256_loadu_ps(params.scale + 8 * half);
-        out.start[half] = pair_of_negatives(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(params.zero_point + 8 * half)));
+        out.start[half] =
+            pair_of_negatives(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(params.zero_point + 8 * half)));
     }
 }
 
@@ -66,15 +68,20 @@ GQ_INLINE __m256i broadcast_word(const void* four_bytes) {
 }
 
 // Shifts of 16-bit lanes, for Tiles: n is known once the loop over words is unrolled, which is too late for the intrinsics with immediates.
-GQ_INLINE __m256i shift_right(__m256i v, int n) { return _mm256_srl_epi16(v, _mm_cvtsi32_si128(n)); }
-GQ_INLINE __m256i shift_left(__m256i v, int n) { return _mm256_sll_epi16(v, _mm_cvtsi32_si128(n)); }
+GQ_INLINE __m256i shift_right(__m256i v, int n) {
+    return _mm256_srl_epi16(v, _mm_cvtsi32_si128(n));
+}
+GQ_INLINE __m256i shift_left(__m256i v, int n) {
+    return _mm256_sll_epi16(v, _mm_cvtsi32_si128(n));
+}
 
 // A Tile names its `bytes` for 16 rows x 32 inputs and its `nibbles` per code (1 or 2). word(tile, j, half), j < 8, gives inputs 4j … 4j + 3 of
 // rows 8 half … 8 half + 7, a code a byte.
 
 // acc[t] = fma(scale of the block, dot of the block, acc[t]) for half a panel.
 template <class Tile, int n_tokens>
-GQ_INLINE void multiply_block(const std::byte* tile, int half, const Q8Rows& x, __m256i start, __m256 (&acc)[n_tokens]) {
+GQ_INLINE void multiply_block(const std::byte* tile, int half, const Q8Rows& x, __m256i start,
+                              __m256 (&acc)[n_tokens]) {
     const __m256i nibble = _mm256_set1_epi8(15);
     __m256i low[n_tokens], high[n_tokens];
 #pragma GCC unroll 8
@@ -105,14 +112,18 @@ struct Linear {
     using Group = avx2::Group;
     static constexpr int max_panels = 4, max_sums = 8;
 
-    static constexpr GridReader<Group> grid_readers[] = {
-        {"symmetric", 8, read_symmetric}, {"zero_point", 4, read_nibbles}, {"zero_point", 8, read_bytes}, {"", 0, read_any}};
+    static constexpr GridReader<Group> grid_readers[] = {{"symmetric", 8, read_symmetric},
+                                                         {"zero_point", 4, read_nibbles},
+                                                         {"zero_point", 8, read_bytes},
+                                                         {"", 0, read_any}};
 
     // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
     template <class Tile, int n_tokens, int n_panels>
-    static void multiply(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t first_panel, size_t first_token) {
+    static void multiply(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t first_panel,
+                         size_t first_token) {
         const PackedMatrix& w = *args.weights;
-        const size_t n_tiles = w.n_tiles(), n_groups = w.n_groups(), group_tiles = w.tiles_per_group(), panel_bytes = n_tiles * Tile::bytes;
+        const size_t n_tiles = w.n_tiles(), n_groups = w.n_groups(), group_tiles = w.tiles_per_group(),
+                     panel_bytes = n_tiles * Tile::bytes;
         const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
         __m256 y[n_panels][2][n_tokens] = {}, acc[n_panels][2][n_tokens];
         for (size_t g = 0, b = 0; g < n_groups; ++g) {
@@ -131,7 +142,8 @@ struct Linear {
             }
             for (int p = 0; p < n_panels; ++p)
                 for (int half = 0; half < 2; ++half)
-                    for (int t = 0; t < n_tokens; ++t) y[p][half][t] = _mm256_fmadd_ps(group[p].scale[half], acc[p][half][t], y[p][half][t]);
+                    for (int t = 0; t < n_tokens; ++t)
+                        y[p][half][t] = _mm256_fmadd_ps(group[p].scale[half], acc[p][half][t], y[p][half][t]);
         }
         for (int p = 0; p < n_panels; ++p) store_panel(args, first_panel + p, first_token, y[p]);
     }

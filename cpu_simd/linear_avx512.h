@@ -20,7 +20,8 @@ struct Group {
 using Groups = gq::Groups<Group>;
 
 GQ_INLINE __m512 read_scales(const Groups& groups, size_t index) {
-    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(groups.scales + index * groups.scale_bytes)));
+    return _mm512_cvtph_ps(
+        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(groups.scales + index * groups.scale_bytes)));
 }
 GQ_INLINE __m512i pair_of_negatives(__m512i zero_points) {
     const __m512i negative = _mm512_sub_epi32(_mm512_setzero_si512(), zero_points);
@@ -45,7 +46,8 @@ static inline void read_bytes(const Groups& groups, size_t index, Group& out) {
 }
 static inline void read_any(const Groups& groups, size_t index, Group& out) {
     GroupParams params;
-    groups.grid->unpack_group(groups.scales + index * groups.scale_bytes, groups.zeros + index * groups.zero_bytes, groups.bits, params);
+    groups.grid->unpack_group(groups.scales + index * groups.scale_bytes, groups.zeros + index * groups.zero_bytes,
+                              groups.bits, params);
     out.scale = _mm512_loadu_ps(params.scale);
     out.start = pair_of_negatives(_mm512_loadu_si512(params.zero_point));
 }
@@ -58,8 +60,12 @@ GQ_INLINE __m512i broadcast_word(const void* four_bytes) {
 }
 
 // Shifts of 16-bit lanes, for Tiles: n is known once the loop over words is unrolled, which is too late for the intrinsics with immediates.
-GQ_INLINE __m512i shift_right(__m512i v, int n) { return _mm512_srl_epi16(v, _mm_cvtsi32_si128(n)); }
-GQ_INLINE __m512i shift_left(__m512i v, int n) { return _mm512_sll_epi16(v, _mm_cvtsi32_si128(n)); }
+GQ_INLINE __m512i shift_right(__m512i v, int n) {
+    return _mm512_srl_epi16(v, _mm_cvtsi32_si128(n));
+}
+GQ_INLINE __m512i shift_left(__m512i v, int n) {
+    return _mm512_sll_epi16(v, _mm_cvtsi32_si128(n));
+}
 
 // A Tile names its `bytes` for 16 rows x 32 inputs, and word(tile, j), j < 8, gives inputs 4j … 4j + 3 of the 16 rows, a code a byte.
 
@@ -67,14 +73,15 @@ GQ_INLINE __m512i shift_left(__m512i v, int n) { return _mm512_sll_epi16(v, _mm_
 // All dots run side by side: one vpdpbusd chain alone would wait 5 cycles a step. Indices are int: with size_t GCC 12 keeps a pointer per token
 // and word and fetches each from the stack.
 template <class Tile, int n_tokens, int n_panels>
-GQ_INLINE void multiply_block(const std::byte* tile, size_t panel_bytes, const Q8Rows& x, const Group (&group)[n_panels],
-                              __m512 (&acc)[n_panels][n_tokens]) {
+GQ_INLINE void multiply_block(const std::byte* tile, size_t panel_bytes, const Q8Rows& x,
+                              const Group (&group)[n_panels], __m512 (&acc)[n_panels][n_tokens]) {
     __m512i dot[n_panels][n_tokens];
 #pragma GCC unroll 16
     for (int t = 0; t < n_tokens; ++t) {
         const __m512i sums = broadcast_word(x.sums + t * x.n_blocks * 2);
 #pragma GCC unroll 8
-        for (int p = 0; p < n_panels; ++p) dot[p][t] = _mm512_dpwssd_epi32(_mm512_setzero_si512(), group[p].start, sums);
+        for (int p = 0; p < n_panels; ++p)
+            dot[p][t] = _mm512_dpwssd_epi32(_mm512_setzero_si512(), group[p].start, sums);
     }
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
@@ -101,14 +108,18 @@ struct Linear {
     using Group = avx512::Group;
     static constexpr int max_panels = 4, max_sums = 8;
 
-    static constexpr GridReader<Group> grid_readers[] = {
-        {"symmetric", 8, read_symmetric}, {"zero_point", 4, read_nibbles}, {"zero_point", 8, read_bytes}, {"", 0, read_any}};
+    static constexpr GridReader<Group> grid_readers[] = {{"symmetric", 8, read_symmetric},
+                                                         {"zero_point", 4, read_nibbles},
+                                                         {"zero_point", 8, read_bytes},
+                                                         {"", 0, read_any}};
 
     // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
     template <class Tile, int n_tokens, int n_panels>
-    static void multiply(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t first_panel, size_t first_token) {
+    static void multiply(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t first_panel,
+                         size_t first_token) {
         const PackedMatrix& w = *args.weights;
-        const size_t n_tiles = w.n_tiles(), n_groups = w.n_groups(), group_tiles = w.tiles_per_group(), panel_bytes = n_tiles * Tile::bytes;
+        const size_t n_tiles = w.n_tiles(), n_groups = w.n_groups(), group_tiles = w.tiles_per_group(),
+                     panel_bytes = n_tiles * Tile::bytes;
         const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
         __m512 y[n_panels][n_tokens] = {}, acc[n_panels][n_tokens];
         for (size_t g = 0, b = 0; g < n_groups; ++g) {

@@ -23,7 +23,8 @@ GQ_INLINE __m256 exp_f32(__m256 x) {
     tail = _mm256_add_ps(_mm256_mul_ps(tail, r), _mm256_set1_ps(c2));
     tail = _mm256_add_ps(_mm256_mul_ps(tail, r), _mm256_set1_ps(c1));
     tail = _mm256_add_ps(_mm256_mul_ps(tail, r), _mm256_set1_ps(c0));
-    const __m256 exp_r = _mm256_add_ps(_mm256_set1_ps(1.0f), _mm256_add_ps(r, _mm256_mul_ps(_mm256_mul_ps(r, r), tail)));
+    const __m256 exp_r =
+        _mm256_add_ps(_mm256_set1_ps(1.0f), _mm256_add_ps(r, _mm256_mul_ps(_mm256_mul_ps(r, r), tail)));
     const __m256i n_int = _mm256_sub_epi32(_mm256_castps_si256(shifted), rounder_bits);
     const __m256i half = _mm256_srai_epi32(n_int, 1), other_half = _mm256_sub_epi32(n_int, half);
     const __m256 power_1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23));
@@ -42,10 +43,13 @@ GQ_INLINE float sum_lanes(__m256 low, __m256 high) {
 // All ones in lanes i where first <= i < last; both may lie outside of 0 … 8.
 GQ_INLINE __m256i lanes_between(int first, int last) {
     const __m256i i = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(first), i), _mm256_cmpgt_epi32(_mm256_set1_epi32(last), i));
+    return _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(first), i),
+                               _mm256_cmpgt_epi32(_mm256_set1_epi32(last), i));
 }
 // The first n lanes; all 8 from n = 8 on.
-GQ_INLINE __m256i first_lanes(size_t n) { return lanes_between(0, n < 8 ? static_cast<int>(n) : 8); }
+GQ_INLINE __m256i first_lanes(size_t n) {
+    return lanes_between(0, n < 8 ? static_cast<int>(n) : 8);
+}
 
 // y of one panel to the rows that exist: y[0] rows 0-7, y[1] rows 8-15.
 template <int n_tokens>
@@ -53,7 +57,8 @@ GQ_INLINE void store_panel(const LinearArgs& args, size_t panel, size_t first_to
     for (int half = 0; half < 2; ++half) {
         const size_t row = panel * panel_rows + 8 * half, rows = args.weights->rows;
         const __m256i lanes = first_lanes(row < rows ? rows - row : 0);
-        for (int t = 0; t < n_tokens; ++t) _mm256_maskstore_ps(args.y + (first_token + t) * args.y_stride + row, lanes, y[half][t]);
+        for (int t = 0; t < n_tokens; ++t)
+            _mm256_maskstore_ps(args.y + (first_token + t) * args.y_stride + row, lanes, y[half][t]);
     }
 }
 

@@ -23,7 +23,8 @@ GQ_INLINE __m512 exp_f32(__m512 x) {
     tail = _mm512_add_ps(_mm512_mul_ps(tail, r), _mm512_set1_ps(c2));
     tail = _mm512_add_ps(_mm512_mul_ps(tail, r), _mm512_set1_ps(c1));
     tail = _mm512_add_ps(_mm512_mul_ps(tail, r), _mm512_set1_ps(c0));
-    const __m512 exp_r = _mm512_add_ps(_mm512_set1_ps(1.0f), _mm512_add_ps(r, _mm512_mul_ps(_mm512_mul_ps(r, r), tail)));
+    const __m512 exp_r =
+        _mm512_add_ps(_mm512_set1_ps(1.0f), _mm512_add_ps(r, _mm512_mul_ps(_mm512_mul_ps(r, r), tail)));
     const __m512i n_int = _mm512_sub_epi32(_mm512_castps_si512(shifted), rounder_bits);
     const __m512i half = _mm512_srai_epi32(n_int, 1), other_half = _mm512_sub_epi32(n_int, half);
     const __m512 power_1 = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(half, bias), 23));
@@ -40,14 +41,17 @@ GQ_INLINE float sum_lanes(__m512 lanes) {
 }
 
 // The first n lanes; all 16 from n = 16 on.
-GQ_INLINE __mmask16 first_lanes(size_t n) { return static_cast<__mmask16>(n < 16 ? (1u << n) - 1 : 0xffff); }
+GQ_INLINE __mmask16 first_lanes(size_t n) {
+    return static_cast<__mmask16>(n < 16 ? (1u << n) - 1 : 0xffff);
+}
 
 // y of one panel to the rows that exist.
 template <int n_tokens>
 GQ_INLINE void store_panel(const LinearArgs& args, size_t panel, size_t first_token, const __m512 (&y)[n_tokens]) {
     const size_t row = panel * panel_rows;
     const __mmask16 lanes = first_lanes(args.weights->rows - row);
-    for (int t = 0; t < n_tokens; ++t) _mm512_mask_storeu_ps(args.y + (first_token + t) * args.y_stride + row, lanes, y[t]);
+    for (int t = 0; t < n_tokens; ++t)
+        _mm512_mask_storeu_ps(args.y + (first_token + t) * args.y_stride + row, lanes, y[t]);
 }
 
 GQ_TARGET_END

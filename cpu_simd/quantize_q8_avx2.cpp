@@ -18,7 +18,8 @@ GQ_INLINE int largest_lane(__m256i v) {
 
 // 16 rounded values as bytes, in order. Packing saturates; no value is outside of [-127, 127].
 GQ_INLINE __m128i bytes_of(__m256 low, __m256 high, __m256 inverse) {
-    const __m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(low, inverse)), b = _mm256_cvtps_epi32(_mm256_mul_ps(high, inverse));
+    const __m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(low, inverse)),
+                  b = _mm256_cvtps_epi32(_mm256_mul_ps(high, inverse));
     const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
     return _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
 }
@@ -26,7 +27,8 @@ GQ_INLINE __m128i bytes_of(__m256 low, __m256 high, __m256 inverse) {
 // sad adds unsigned bytes: 128 is added to each first, and taken from the sum.
 GQ_INLINE int16_t sum_of(__m128i values) {
     const __m128i halves = _mm_sad_epu8(_mm_xor_si128(values, _mm_set1_epi8(-128)), _mm_setzero_si128());
-    return static_cast<int16_t>(_mm_cvtsi128_si32(_mm_add_epi32(halves, _mm_unpackhi_epi64(halves, halves))) - 16 * 128);
+    return static_cast<int16_t>(_mm_cvtsi128_si32(_mm_add_epi32(halves, _mm_unpackhi_epi64(halves, halves))) -
+                                16 * 128);
 }
 
 void quantize_block(const __m256 (&x)[4], int8_t* values, float& scale, int16_t* sums) {

@@ -5,13 +5,14 @@
 namespace gq {
 namespace {
 
-constexpr int smallest_bits = 0x0da24260;   // 1e-30f: below, 127 / m would leave the floats
-constexpr int infinity_bits = 0x7f800000;   // from here on, m is infinite or NaN
+constexpr int smallest_bits = 0x0da24260;  // 1e-30f: below, 127 / m would leave the floats
+constexpr int infinity_bits = 0x7f800000;  // from here on, m is infinite or NaN
 
 GQ_TARGET_AVX512
 
 GQ_INLINE int16_t sum_of(__m128i values) {
-    const __m512i ones = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), _mm512_zextsi128_si512(values));
+    const __m512i ones =
+        _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), _mm512_zextsi128_si512(values));
     return static_cast<int16_t>(_mm512_reduce_add_epi32(ones));
 }
 

@@ -19,7 +19,8 @@ SoftmaxPart softmax_block(float* scores, size_t first, size_t last, float scale)
     const __m256 none = _mm256_set1_ps(-__builtin_inff());
     __m256 scaled[n_vectors], visible[n_vectors], max = none, sums[2] = {};
     for (int v = 0; v < n_vectors; ++v) {
-        visible[v] = _mm256_castsi256_ps(avx2::lanes_between(static_cast<int>(first) - 8 * v, static_cast<int>(last) - 8 * v));
+        visible[v] =
+            _mm256_castsi256_ps(avx2::lanes_between(static_cast<int>(first) - 8 * v, static_cast<int>(last) - 8 * v));
         scaled[v] = _mm256_mul_ps(_mm256_loadu_ps(scores + 8 * v), _mm256_set1_ps(scale));
         max = _mm256_max_ps(_mm256_blendv_ps(none, scaled[v], visible[v]), max);  // max where the score is NaN
     }

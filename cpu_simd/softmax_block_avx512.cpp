@@ -35,6 +35,7 @@ GQ_TARGET_END
 
 }  // namespace
 
-extern const KernelVariant softmax_block_avx512{"softmax_block_avx512", "avx512", nullptr, {.softmax_block = softmax_block}};
+extern const KernelVariant softmax_block_avx512{
+    "softmax_block_avx512", "avx512", nullptr, {.softmax_block = softmax_block}};
 
 }  // namespace gq

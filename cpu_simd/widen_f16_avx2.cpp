@@ -9,7 +9,8 @@ GQ_TARGET_AVX2
 
 void widen_f16(const uint16_t* halves, size_t n, float* out) {
     size_t i = 0;
-    for (; n - i >= 8; i += 8) _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves + i))));
+    for (; n - i >= 8; i += 8)
+        _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves + i))));
     if (i == n) return;
     uint16_t tail[8] = {};
     __builtin_memcpy(tail, halves + i, (n - i) * sizeof *tail);

@@ -34,8 +34,8 @@ inline std::string file_bytes(const std::filesystem::path& path) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
-inline void quantize_tiny(const std::string& name, const std::filesystem::path& out, const gq::QuantizeOptions& options, size_t threads = 1,
-                          const char* isa = "") {
+inline void quantize_tiny(const std::string& name, const std::filesystem::path& out, const gq::QuantizeOptions& options,
+                          size_t threads = 1, const char* isa = "") {
     gq::ThreadPool pool(threads);
     gq::quantize_model(golden_path("tiny_llama_" + name), out, options, {pool, gq::kernel_table(isa)}, {});
 }

@@ -12,14 +12,18 @@ namespace {
 thread_local std::string last_error;
 
 // Positions are Status values; gq.h fixes the numbers.
-constexpr gq_status numbers[] = {GQ_OK, GQ_INVALID_ARGUMENT, GQ_BAD_FILE,     GQ_UNSUPPORTED, GQ_IO,
-                                 GQ_OUT_OF_MEMORY, GQ_CONTEXT_FULL, GQ_CANCELLED, GQ_NUMERIC, GQ_INTERNAL};
+constexpr gq_status numbers[] = {GQ_OK,      GQ_INVALID_ARGUMENT, GQ_BAD_FILE,     GQ_UNSUPPORTED,
+                                 GQ_IO,      GQ_OUT_OF_MEMORY,    GQ_CONTEXT_FULL, GQ_CANCELLED,
+                                 GQ_NUMERIC, GQ_INTERNAL};
 
 gq_status number_of(FormatError::Kind kind) {
     switch (kind) {
-        case FormatError::Kind::malformed: return GQ_BAD_FILE;
-        case FormatError::Kind::unsupported: return GQ_UNSUPPORTED;
-        case FormatError::Kind::io: return GQ_IO;
+        case FormatError::Kind::malformed:
+            return GQ_BAD_FILE;
+        case FormatError::Kind::unsupported:
+            return GQ_UNSUPPORTED;
+        case FormatError::Kind::io:
+            return GQ_IO;
     }
     return GQ_INTERNAL;
 }
@@ -55,7 +59,8 @@ gq_status copy_out(std::string_view text, char* buffer, size_t* size) {
     require(size, "size");
     const size_t capacity = buffer ? *size : 0;
     *size = text.size();
-    if (text.size() > capacity) return remember_error(GQ_BUFFER_TOO_SMALL, "buffer: too small; the size needed was returned");
+    if (text.size() > capacity)
+        return remember_error(GQ_BUFFER_TOO_SMALL, "buffer: too small; the size needed was returned");
     if (!text.empty()) std::memcpy(buffer, text.data(), text.size());
     if (buffer && text.size() < capacity) buffer[text.size()] = '\0';
     return GQ_OK;
@@ -63,4 +68,6 @@ gq_status copy_out(std::string_view text, char* buffer, size_t* size) {
 
 }  // namespace gq
 
-extern "C" const char* gq_last_error(void) { return gq::last_error.c_str(); }
+extern "C" const char* gq_last_error(void) {
+    return gq::last_error.c_str();
+}

@@ -34,7 +34,8 @@ template <class Options>
 Options options_or_defaults(const Options* options, const Options& defaults, const char* name) {
     if (!options) return defaults;
     if (options->struct_size != sizeof(Options))
-        fail(Status::invalid_argument, "%s.struct_size: expected %zu, found %zu", name, sizeof(Options), options->struct_size);
+        fail(Status::invalid_argument, "%s.struct_size: expected %zu, found %zu", name, sizeof(Options),
+             options->struct_size);
     return *options;
 }
 

@@ -8,7 +8,8 @@
 #include "core/base/log.h"
 #include "core/base/version.h"
 
-static_assert(std::string_view(gq::version_text) == "0.1.0" && GQ_VERSION_MAJOR == 0 && GQ_VERSION_MINOR == 1 && GQ_VERSION_PATCH == 0);
+static_assert(std::string_view(gq::version_text) == "0.1.0" && GQ_VERSION_MAJOR == 0 && GQ_VERSION_MINOR == 1 &&
+              GQ_VERSION_PATCH == 0);
 
 namespace gq {
 
@@ -19,11 +20,14 @@ const LoadedModel& loaded_of(const gq_model* model) {
 }
 
 size_t threads_of(int32_t n_threads) {
-    if (n_threads < 0 || n_threads > 1024) fail(Status::invalid_argument, "n_threads: expected 0 … 1024, found %d", n_threads);
+    if (n_threads < 0 || n_threads > 1024)
+        fail(Status::invalid_argument, "n_threads: expected 0 … 1024, found %d", n_threads);
     return n_threads == 0 ? default_thread_count() : static_cast<size_t>(n_threads);
 }
 
-const KernelTable& kernels_of(const char* isa) { return kernel_table(isa ? isa : ""); }
+const KernelTable& kernels_of(const char* isa) {
+    return kernel_table(isa ? isa : "");
+}
 
 namespace {
 
@@ -59,22 +63,29 @@ using gq::Status;
 extern "C" {
 
 const char* gq_status_name(gq_status status) {
-    static constexpr const char* names[] = {"GQ_OK",           "GQ_INVALID_ARGUMENT", "GQ_BAD_FILE",  "GQ_UNSUPPORTED", "GQ_IO", "GQ_OUT_OF_MEMORY",
-                                            "GQ_CONTEXT_FULL", "GQ_CANCELLED",        "GQ_NUMERIC",   "GQ_INTERNAL",    "GQ_BUFFER_TOO_SMALL"};
+    static constexpr const char* names[] = {"GQ_OK",      "GQ_INVALID_ARGUMENT", "GQ_BAD_FILE",        "GQ_UNSUPPORTED",
+                                            "GQ_IO",      "GQ_OUT_OF_MEMORY",    "GQ_CONTEXT_FULL",    "GQ_CANCELLED",
+                                            "GQ_NUMERIC", "GQ_INTERNAL",         "GQ_BUFFER_TOO_SMALL"};
     const size_t index = static_cast<size_t>(status);
     return index < std::size(names) ? names[index] : "unknown status";
 }
 
-const char* gq_version(void) { return gq::version_text; }
+const char* gq_version(void) {
+    return gq::version_text;
+}
 
 void gq_set_log_callback(gq_log_callback callback, void* user) {
     static gq_log_callback target = nullptr;
     target = callback;
     if (!callback) return gq::set_log_sink(nullptr, nullptr);
-    gq::set_log_sink([](gq::LogLevel level, const char* message, void* data) { target(static_cast<gq_log_level>(level), message, data); }, user);
+    gq::set_log_sink([](gq::LogLevel level, const char* message,
+                        void* data) { target(static_cast<gq_log_level>(level), message, data); },
+                     user);
 }
 
-int32_t gq_default_threads(void) { return static_cast<int32_t>(gq::default_thread_count()); }
+int32_t gq_default_threads(void) {
+    return static_cast<int32_t>(gq::default_thread_count());
+}
 
 void gq_model_defaults(gq_model_options* options) {
     if (options) *options = {.struct_size = sizeof *options, .verify = 0};
@@ -92,7 +103,9 @@ gq_status gq_model_open(const char* path, const gq_model_options* options, gq_mo
     });
 }
 
-void gq_model_free(gq_model* model) { delete model; }
+void gq_model_free(gq_model* model) {
+    delete model;
+}
 
 gq_status gq_model_get_info(const gq_model* model, gq_model_info* info) {
     return guarded([&] {
@@ -113,22 +126,25 @@ gq_status gq_model_get_info(const gq_model* model, gq_model_info* info) {
     });
 }
 
-gq_status gq_tokenize(const gq_model* model, const char* text, size_t text_bytes, int32_t add_special, int32_t parse_special, int32_t* tokens,
-                      size_t* n_tokens) {
+gq_status gq_tokenize(const gq_model* model, const char* text, size_t text_bytes, int32_t add_special,
+                      int32_t parse_special, int32_t* tokens, size_t* n_tokens) {
     return guarded([&] {
         require(model, "model");
         require(n_tokens, "n_tokens");
         if (text_bytes > 0) require(text, "text");
         const size_t capacity = tokens ? *n_tokens : 0;
-        const std::vector<int32_t> ids = model->text().encode({text_bytes > 0 ? text : "", text_bytes}, {add_special != 0, parse_special != 0});
+        const std::vector<int32_t> ids =
+            model->text().encode({text_bytes > 0 ? text : "", text_bytes}, {add_special != 0, parse_special != 0});
         *n_tokens = ids.size();
-        if (ids.size() > capacity) return gq::remember_error(GQ_BUFFER_TOO_SMALL, "tokens: too small; the count needed was returned");
+        if (ids.size() > capacity)
+            return gq::remember_error(GQ_BUFFER_TOO_SMALL, "tokens: too small; the count needed was returned");
         if (!ids.empty()) std::memcpy(tokens, ids.data(), ids.size() * sizeof(int32_t));
         return GQ_OK;
     });
 }
 
-gq_status gq_detokenize(const gq_model* model, const int32_t* tokens, size_t n_tokens, int32_t skip_special, char* buffer, size_t* size) {
+gq_status gq_detokenize(const gq_model* model, const int32_t* tokens, size_t n_tokens, int32_t skip_special,
+                        char* buffer, size_t* size) {
     return guarded([&] {
         require(model, "model");
         if (n_tokens > 0) require(tokens, "tokens");
@@ -140,8 +156,8 @@ gq_status gq_detokenize(const gq_model* model, const int32_t* tokens, size_t n_t
     });
 }
 
-gq_status gq_chat_render(const gq_model* model, const gq_chat_message* messages, size_t n_messages, int32_t add_generation_prompt, char* buffer,
-                         size_t* size) {
+gq_status gq_chat_render(const gq_model* model, const gq_chat_message* messages, size_t n_messages,
+                         int32_t add_generation_prompt, char* buffer, size_t* size) {
     return guarded([&] {
         const gq::LoadedModel& loaded = gq::loaded_of(model);
         if (n_messages > 0) require(messages, "messages");
@@ -152,15 +168,28 @@ gq_status gq_chat_render(const gq_model* model, const gq_chat_message* messages,
             require(messages[i].content, "messages[].content");
             list.push_back({messages[i].role, messages[i].content});
         }
-        const auto text_of = [&](gq::TokenId id) { return id < 0 ? std::string() : std::string(loaded.tokenizer.token_text(id)); };
-        const gq::ChatContext context{.messages = list, .add_generation_prompt = add_generation_prompt != 0, .bos_token = text_of(loaded.tokenizer.bos()),
-                                      .eos_token = text_of(loaded.tokenizer.eos()), .unk_token = {}, .pad_token = {}};
+        const auto text_of = [&](gq::TokenId id) {
+            return id < 0 ? std::string() : std::string(loaded.tokenizer.token_text(id));
+        };
+        const gq::ChatContext context{.messages = list,
+                                      .add_generation_prompt = add_generation_prompt != 0,
+                                      .bos_token = text_of(loaded.tokenizer.bos()),
+                                      .eos_token = text_of(loaded.tokenizer.eos()),
+                                      .unk_token = {},
+                                      .pad_token = {}};
         return gq::copy_out(loaded.chat_template->render(context), buffer, size);
     });
 }
 
 void gq_session_defaults(gq_session_options* options) {
-    if (options) *options = {.struct_size = sizeof *options, .context = 0, .n_threads = 0, .max_rows = 0, .kv_type = GQ_KV_F16, .exact = 0, .isa = nullptr};
+    if (options)
+        *options = {.struct_size = sizeof *options,
+                    .context = 0,
+                    .n_threads = 0,
+                    .max_rows = 0,
+                    .kv_type = GQ_KV_F16,
+                    .exact = 0,
+                    .isa = nullptr};
 }
 
 gq_status gq_memory_needed(const gq_model* model, const gq_session_options* options, uint64_t* bytes) {
@@ -183,18 +212,25 @@ gq_status gq_session_create(const gq_model* model, const gq_session_options* opt
     });
 }
 
-void gq_session_free(gq_session* session) { delete session; }
+void gq_session_free(gq_session* session) {
+    delete session;
+}
 
-const char* gq_session_isa(const gq_session* session) { return session ? session->kernels->isa : nullptr; }
+const char* gq_session_isa(const gq_session* session) {
+    return session ? session->kernels->isa : nullptr;
+}
 
-int32_t gq_session_threads(const gq_session* session) { return session ? static_cast<int32_t>(session->pool.size()) : 0; }
+int32_t gq_session_threads(const gq_session* session) {
+    return session ? static_cast<int32_t>(session->pool.size()) : 0;
+}
 
 gq_status gq_decode(gq_session* session, const gq_batch_row* rows, size_t n_rows) {
     return guarded([&] {
         require(session, "session");
         if (n_rows > 0) require(rows, "rows");
         std::vector<gq::BatchRow> batch;
-        for (size_t i = 0; i < n_rows; ++i) batch.push_back({rows[i].sequence, rows[i].position, rows[i].token, rows[i].want_logits != 0});
+        for (size_t i = 0; i < n_rows; ++i)
+            batch.push_back({rows[i].sequence, rows[i].position, rows[i].token, rows[i].want_logits != 0});
         session->session.decode(batch);
         return GQ_OK;
     });
@@ -209,7 +245,9 @@ gq_status gq_logits(const gq_session* session, size_t index, const float** logit
     });
 }
 
-size_t gq_sequence_length(const gq_session* session, uint32_t sequence) { return session ? session->session.length(sequence) : 0; }
+size_t gq_sequence_length(const gq_session* session, uint32_t sequence) {
+    return session ? session->session.length(sequence) : 0;
+}
 
 gq_status gq_sequence_truncate(gq_session* session, uint32_t sequence, size_t n_positions) {
     return guarded([&] {

@@ -80,7 +80,7 @@ typedef struct gq_model_info {
     size_t struct_size; /* in: sizeof(gq_model_info) */
     const char* architecture;
     uint64_t file_bytes, n_weights;
-    uint64_t streamed_bytes; /* weight bytes that one decoded token reads */
+    uint64_t streamed_bytes;                      /* weight bytes that one decoded token reads */
     int32_t n_layers, vocab_size, context_length; /* context_length: what the model was trained for */
     int32_t has_chat_template;
 } gq_model_info;
@@ -94,17 +94,18 @@ GQ_API gq_status gq_model_get_info(const gq_model* model, gq_model_info* info);
 
 /* parse_special: recognise control tokens in the text. add_special: let the tokenizer add BOS / EOS as it was made to.
  * *n_tokens: capacity before, count after (also with GQ_BUFFER_TOO_SMALL). */
-GQ_API gq_status gq_tokenize(const gq_model* model, const char* text, size_t text_bytes, int32_t add_special, int32_t parse_special,
-                             int32_t* tokens, size_t* n_tokens);
-GQ_API gq_status gq_detokenize(const gq_model* model, const int32_t* tokens, size_t n_tokens, int32_t skip_special, char* buffer, size_t* size);
+GQ_API gq_status gq_tokenize(const gq_model* model, const char* text, size_t text_bytes, int32_t add_special,
+                             int32_t parse_special, int32_t* tokens, size_t* n_tokens);
+GQ_API gq_status gq_detokenize(const gq_model* model, const int32_t* tokens, size_t n_tokens, int32_t skip_special,
+                               char* buffer, size_t* size);
 
 typedef struct gq_chat_message {
     const char* role;
     const char* content;
 } gq_chat_message;
 /* Renders the model's own chat template, ready for gq_tokenize(parse_special = 1, add_special = 0). GQ_UNSUPPORTED when it has none. */
-GQ_API gq_status gq_chat_render(const gq_model* model, const gq_chat_message* messages, size_t n_messages, int32_t add_generation_prompt,
-                                char* buffer, size_t* size);
+GQ_API gq_status gq_chat_render(const gq_model* model, const gq_chat_message* messages, size_t n_messages,
+                                int32_t add_generation_prompt, char* buffer, size_t* size);
 
 /* ---- sessions ------------------------------------------------------------------------------------------------------------------ */
 
@@ -114,12 +115,14 @@ typedef enum gq_kv_type { GQ_KV_F16 = 0, GQ_KV_F32 = 1 } gq_kv_type;
 
 typedef struct gq_session_options {
     size_t struct_size;
-    int32_t context;   /* positions of all sequences together, in pages of 64 that each belong to one; 0: the model's context_length */
+    int32_t
+        context; /* positions of all sequences together, in pages of 64 that each belong to one; 0: the model's context_length */
     int32_t n_threads; /* 0: gq_default_threads() */
     int32_t max_rows;  /* rows computed in one pass; longer batches are cut; 0: 512 */
     gq_kv_type kv_type;
-    int32_t exact;     /* non-zero: f32 activations instead of int8 ones; slower */
-    const char* isa;   /* "scalar", "avx2", "avx512", "neon"; NULL: GQ_ISA from the environment, else the best this CPU runs */
+    int32_t exact; /* non-zero: f32 activations instead of int8 ones; slower */
+    const char*
+        isa; /* "scalar", "avx2", "avx512", "neon"; NULL: GQ_ISA from the environment, else the best this CPU runs */
 } gq_session_options;
 GQ_API void gq_session_defaults(gq_session_options* options);
 
@@ -153,10 +156,10 @@ GQ_API gq_status gq_sequence_fork(gq_session* session, uint32_t from, uint32_t t
 
 typedef struct gq_generate_options {
     size_t struct_size;
-    int32_t max_tokens; /* 0: until a stop token or the context is full */
-    float temperature;  /* 0: greedy */
-    int32_t top_k;      /* 0: all */
-    float top_p, min_p; /* 1, 0: all */
+    int32_t max_tokens;       /* 0: until a stop token or the context is full */
+    float temperature;        /* 0: greedy */
+    int32_t top_k;            /* 0: all */
+    float top_p, min_p;       /* 1, 0: all */
     float repetition_penalty; /* 1: none */
     int32_t repetition_window;
     uint64_t seed;
@@ -165,7 +168,12 @@ typedef struct gq_generate_options {
 /* model may be NULL; otherwise the model's own generation settings, where it has them, replace the library's. */
 GQ_API void gq_generate_defaults(const gq_model* model, gq_generate_options* options);
 
-typedef enum gq_finish_reason { GQ_FINISH_STOP = 0, GQ_FINISH_LENGTH = 1, GQ_FINISH_CONTEXT = 2, GQ_FINISH_CALLBACK = 3 } gq_finish_reason;
+typedef enum gq_finish_reason {
+    GQ_FINISH_STOP = 0,
+    GQ_FINISH_LENGTH = 1,
+    GQ_FINISH_CONTEXT = 2,
+    GQ_FINISH_CALLBACK = 3
+} gq_finish_reason;
 
 /* Text that has become final: whole UTF-8 sequences, NUL-terminated, possibly empty; token is the id that was sampled. Return 0 to go on,
  * anything else to stop. Also called with token -1 and empty text while a long prompt is read. */
@@ -180,7 +188,8 @@ typedef struct gq_generate_result {
 /* Appends the prompt to a sequence, then samples. The sequence keeps prompt and answer. callback and result may be NULL.
  * A prompt that does not fit gives GQ_CONTEXT_FULL and changes nothing. */
 GQ_API gq_status gq_generate(gq_session* session, uint32_t sequence, const int32_t* prompt, size_t n_prompt,
-                             const gq_generate_options* options, gq_text_callback callback, void* user, gq_generate_result* result);
+                             const gq_generate_options* options, gq_text_callback callback, void* user,
+                             gq_generate_result* result);
 
 /* ---- quantizing ---------------------------------------------------------------------------------------------------------------- */
 
@@ -188,13 +197,13 @@ typedef enum gq_method { GQ_METHOD_GPTQ = 0, GQ_METHOD_RTN = 1 } gq_method;
 
 typedef struct gq_quantize_options {
     size_t struct_size;
-    int32_t bits;       /* 2, 3, 4, 8; 16 keeps floats */
-    int32_t group;      /* 32, 64, 128, …: a multiple of 32; 0: one scale a row */
+    int32_t bits;  /* 2, 3, 4, 8; 16 keeps floats */
+    int32_t group; /* 32, 64, 128, …: a multiple of 32; 0: one scale a row */
     gq_method method;
-    int32_t symmetric;  /* non-zero: no zero points */
-    int32_t act_order;  /* non-zero: columns by descending Hessian diagonal */
-    int32_t embed_bits; /* embedding and head: 2, 3, 4, 8, 16 */
-    const char* calibration_path; /* UTF-8 text; NULL: the built-in text */
+    int32_t symmetric;                               /* non-zero: no zero points */
+    int32_t act_order;                               /* non-zero: columns by descending Hessian diagonal */
+    int32_t embed_bits;                              /* embedding and head: 2, 3, 4, 8, 16 */
+    const char* calibration_path;                    /* UTF-8 text; NULL: the built-in text */
     int32_t calibration_windows, calibration_window; /* 32 windows of 512 tokens */
     int32_t n_threads;
     const char* isa;         /* as in gq_session_options */
@@ -208,13 +217,14 @@ typedef struct gq_quantize_progress {
     double loss, rtn_loss;   /* of the tensor, per calibration token and output; negative where there is none */
     double damping;
     double seconds, seconds_left; /* elapsed; estimate, negative while unknown */
-    const char* note;        /* "" or what deserves attention: a retry, a fallback, dead inputs */
+    const char* note;             /* "" or what deserves attention: a retry, a fallback, dead inputs */
 } gq_quantize_progress;
 /* Return 0 to go on, anything else to cancel. */
 typedef int32_t (*gq_quantize_callback)(const gq_quantize_progress* progress, void* user);
 
 /* source: a safetensors folder or a GGUF file. output: appears under its name only when all is well. options and callback may be NULL. */
-GQ_API gq_status gq_quantize(const char* source, const char* output, const gq_quantize_options* options, gq_quantize_callback callback, void* user);
+GQ_API gq_status gq_quantize(const char* source, const char* output, const gq_quantize_options* options,
+                             gq_quantize_callback callback, void* user);
 
 /* ---- experimental: for bench and inspect; may change in any version -------------------------------------------------------------- */
 

@@ -9,14 +9,21 @@
 namespace gq {
 namespace {
 
-JsonValue text_value(std::string_view text) { return JsonValue::of_string(std::string(text)); }
-JsonValue size_value(uint64_t value) { return JsonValue::of_integer(static_cast<int64_t>(value)); }
+JsonValue text_value(std::string_view text) {
+    return JsonValue::of_string(std::string(text));
+}
+JsonValue size_value(uint64_t value) {
+    return JsonValue::of_integer(static_cast<int64_t>(value));
+}
 
-std::string_view text_of(const GqSection& section) { return {reinterpret_cast<const char*>(section.bytes.data()), section.bytes.size()}; }
+std::string_view text_of(const GqSection& section) {
+    return {reinterpret_cast<const char*>(section.bytes.data()), section.bytes.size()};
+}
 
 bool is_gq(const std::filesystem::path& path) {
     const MappedFile file = std::filesystem::is_directory(path) ? MappedFile{} : MappedFile(path);
-    return file.bytes().size() >= 4 && std::memcmp(file.bytes().data(), "\x89GQ\r", 4) == 0;  // the first bytes of gq_file.md
+    return file.bytes().size() >= 4 &&
+           std::memcmp(file.bytes().data(), "\x89GQ\r", 4) == 0;  // the first bytes of gq_file.md
 }
 
 JsonValue describe_tensor(const GqTensor& tensor) {
@@ -40,7 +47,8 @@ JsonValue describe_gq(const std::filesystem::path& path, bool verify) {
     for (const GqSection& section : file.sections()) sections.set(section.name, size_value(section.bytes.size()));
     json.set("sections", sections);
     for (const char* name : {"model", "generation", "provenance"})
-        if (const GqSection* section = file.section(name)) json.set(name, parse_json(text_of(*section), std::string("section '") + name + "'"));
+        if (const GqSection* section = file.section(name))
+            json.set(name, parse_json(text_of(*section), std::string("section '") + name + "'"));
     for (const GqTensor& tensor : file.tensors()) tensors.push(describe_tensor(tensor));
     json.set("tensors", tensors);
     return json;
@@ -49,7 +57,8 @@ JsonValue describe_gq(const std::filesystem::path& path, bool verify) {
 constexpr size_t shown_array = 16;  // longer arrays (vocabularies) are told by their length
 
 JsonValue shortened(const JsonValue& value) {
-    if (value.is_array() && value.as_array("").size() > shown_array) return text_value(std::to_string(value.as_array("").size()) + " elements");
+    if (value.is_array() && value.as_array("").size() > shown_array)
+        return text_value(std::to_string(value.as_array("").size()) + " elements");
     return value;
 }
 
@@ -82,7 +91,8 @@ void print_member(std::string& out, const std::string& key, const JsonValue& val
         return;
     }
     for (const auto& [name, member] : value.as_object(""))
-        if (!(member.is_array() && member.as_array("").size() > shown_array)) print_member(out, key + "." + name, member);
+        if (!(member.is_array() && member.as_array("").size() > shown_array))
+            print_member(out, key + "." + name, member);
 }
 
 std::string lines_of(const JsonValue& json) {
@@ -96,7 +106,8 @@ std::string lines_of(const JsonValue& json) {
             std::string line = tensor.at("name", "tensor").as_string("name");
             line.resize(std::max<size_t>(line.size() + 1, 44), ' ');
             for (const auto& [name, member] : tensor.as_object("tensor"))
-                if (name != "name") line += " " + name + " " + (member.is_string() ? member.as_string("") : member.dump());
+                if (name != "name")
+                    line += " " + name + " " + (member.is_string() ? member.as_string("") : member.dump());
             out += line + "\n";
         }
     }
@@ -134,7 +145,8 @@ gq_status gq_tokenizer_open(const char* path, gq_model** model) {
 gq_status gq_probe_bandwidth(int32_t n_threads, double seconds, double* bytes_per_second) {
     return gq::guarded([&] {
         gq::require(bytes_per_second, "bytes_per_second");
-        if (!(seconds >= 0 && seconds <= 60)) gq::fail(gq::Status::invalid_argument, "seconds: expected 0 … 60, found %g", seconds);
+        if (!(seconds >= 0 && seconds <= 60))
+            gq::fail(gq::Status::invalid_argument, "seconds: expected 0 … 60, found %g", seconds);
         gq::ThreadPool pool(gq::threads_of(n_threads));
         *bytes_per_second = gq::read_bandwidth(pool, seconds);
         return GQ_OK;

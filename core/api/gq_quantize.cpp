@@ -12,7 +12,8 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
         return static_cast<size_t>(value);
     };
     if (o.method != GQ_METHOD_GPTQ && o.method != GQ_METHOD_RTN)
-        fail(Status::invalid_argument, "method: expected GQ_METHOD_GPTQ or GQ_METHOD_RTN, found %d", static_cast<int>(o.method));
+        fail(Status::invalid_argument, "method: expected GQ_METHOD_GPTQ or GQ_METHOD_RTN, found %d",
+             static_cast<int>(o.method));
     QuantizeOptions to;
     to.bits = static_cast<unsigned>(at_least("bits", o.bits, 0));
     to.group = at_least("group", o.group, 0);
@@ -30,9 +31,15 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
 
 gq_quantize_progress to_c(const QuantizeProgress& p) {
     const double rows = static_cast<double>(p.rows);
-    return {.tensor = p.tensor.empty() ? nullptr : p.tensor.c_str(), .n_done = static_cast<int32_t>(p.n_done), .n_total = static_cast<int32_t>(p.n_total),
-            .loss = p.report ? p.report->true_loss / rows : -1, .rtn_loss = p.report ? p.report->rtn_loss / rows : -1,
-            .damping = p.report ? p.report->damping : 0, .seconds = p.seconds, .seconds_left = p.seconds_left, .note = p.note.c_str()};
+    return {.tensor = p.tensor.empty() ? nullptr : p.tensor.c_str(),
+            .n_done = static_cast<int32_t>(p.n_done),
+            .n_total = static_cast<int32_t>(p.n_total),
+            .loss = p.report ? p.report->true_loss / rows : -1,
+            .rtn_loss = p.report ? p.report->rtn_loss / rows : -1,
+            .damping = p.report ? p.report->damping : 0,
+            .seconds = p.seconds,
+            .seconds_left = p.seconds_left,
+            .note = p.note.c_str()};
 }
 
 gq_quantize_options quantize_defaults() {
@@ -49,13 +56,23 @@ extern "C" {
 void gq_quantize_defaults(gq_quantize_options* options) {
     if (!options) return;
     const gq::QuantizeOptions d;
-    *options = {.struct_size = sizeof *options, .bits = static_cast<int32_t>(d.bits), .group = static_cast<int32_t>(d.group), .method = GQ_METHOD_GPTQ,
-                .symmetric = d.symmetric, .act_order = d.act_order, .embed_bits = static_cast<int32_t>(d.embed_bits), .calibration_path = nullptr,
-                .calibration_windows = static_cast<int32_t>(d.windows), .calibration_window = static_cast<int32_t>(d.window), .n_threads = 0,
-                .isa = nullptr, .report_path = nullptr};
+    *options = {.struct_size = sizeof *options,
+                .bits = static_cast<int32_t>(d.bits),
+                .group = static_cast<int32_t>(d.group),
+                .method = GQ_METHOD_GPTQ,
+                .symmetric = d.symmetric,
+                .act_order = d.act_order,
+                .embed_bits = static_cast<int32_t>(d.embed_bits),
+                .calibration_path = nullptr,
+                .calibration_windows = static_cast<int32_t>(d.windows),
+                .calibration_window = static_cast<int32_t>(d.window),
+                .n_threads = 0,
+                .isa = nullptr,
+                .report_path = nullptr};
 }
 
-gq_status gq_quantize(const char* source, const char* output, const gq_quantize_options* options, gq_quantize_callback callback, void* user) {
+gq_status gq_quantize(const char* source, const char* output, const gq_quantize_options* options,
+                      gq_quantize_callback callback, void* user) {
     return gq::guarded([&] {
         gq::require(source, "source");
         gq::require(output, "output");

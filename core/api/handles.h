@@ -10,8 +10,8 @@
 #include "core/runtime/session.h"
 
 struct gq_model {
-    std::unique_ptr<gq::LoadedModel> loaded;     // null when only a tokenizer was opened
-    std::optional<gq::Tokenizer> tokenizer;      // then it is here
+    std::unique_ptr<gq::LoadedModel> loaded;  // null when only a tokenizer was opened
+    std::optional<gq::Tokenizer> tokenizer;   // then it is here
 
     const gq::Tokenizer& text() const { return loaded ? loaded->tokenizer : *tokenizer; }
 };

@@ -47,7 +47,9 @@ struct KvGeometry {
     size_t v_head_elements() const { return kv_page_positions * ((head_dim + 15) / 16 * 16); }
     size_t layer_elements() const { return n_kv_heads * (k_head_elements() + v_head_elements()); }
     size_t page_bytes() const { return n_layers * layer_elements() * element_bytes(); }
-    size_t k_offset(size_t layer, size_t head) const { return (layer * layer_elements() + head * k_head_elements()) * element_bytes(); }
+    size_t k_offset(size_t layer, size_t head) const {
+        return (layer * layer_elements() + head * k_head_elements()) * element_bytes();
+    }
     size_t v_offset(size_t layer, size_t head) const {
         return (layer * layer_elements() + n_kv_heads * k_head_elements() + head * v_head_elements()) * element_bytes();
     }
@@ -57,7 +59,8 @@ struct KvGeometry {
 struct Segment {
     size_t first_row = 0, n_rows = 0;
     size_t first_position = 0;
-    std::byte* const* pages = nullptr;  // pages[i] holds positions 64 i … 64 i + 63; complete up to the segment's last position
+    std::byte* const* pages =
+        nullptr;  // pages[i] holds positions 64 i … 64 i + 63; complete up to the segment's last position
 };
 
 struct AttentionShape {
@@ -79,14 +82,18 @@ class Backend {
     virtual void read(const void* memory, size_t bytes, void* host) = 0;
 
     virtual void embed(const PackedMatrix& table, std::span<const int32_t> ids, const Activations& out) = 0;
-    virtual void rms_norm(const Activations& x, size_t n_rows, const float* weight, float eps, const Activations& out) = 0;
+    virtual void rms_norm(const Activations& x, size_t n_rows, const float* weight, float eps,
+                          const Activations& out) = 0;
     // All tasks read the same x (prepared once) and are one unit of work: q, k, v; gate, up.
-    virtual void linear(const Activations& x, size_t n_rows, std::span<const LinearTask> tasks, Precision precision) = 0;
+    virtual void linear(const Activations& x, size_t n_rows, std::span<const LinearTask> tasks,
+                        Precision precision) = 0;
     // Rotates pairs (i, i + head_dim / 2) of each head by position * inv_freq[i] (half-split order).
-    virtual void rope(const Activations& x, std::span<const int32_t> positions, size_t n_heads, size_t head_dim, const float* inv_freq) = 0;
+    virtual void rope(const Activations& x, std::span<const int32_t> positions, size_t n_heads, size_t head_dim,
+                      const float* inv_freq) = 0;
     // Writes k and v (rows, kv_heads * head_dim) into the pages, then reads everything back from there: out (rows, heads * head_dim).
-    virtual void attention(const Activations& q, const Activations& k, const Activations& v, std::span<const Segment> segments,
-                           const KvGeometry& geometry, size_t layer, const AttentionShape& shape, const Activations& out) = 0;
+    virtual void attention(const Activations& q, const Activations& k, const Activations& v,
+                           std::span<const Segment> segments, const KvGeometry& geometry, size_t layer,
+                           const AttentionShape& shape, const Activations& out) = 0;
     virtual void silu_mul(const Activations& gate, const Activations& up, size_t n_rows, const Activations& out) = 0;
     // out row i = x row rows[i].
     virtual void gather_rows(const Activations& x, std::span<const size_t> rows, const Activations& out) = 0;
@@ -102,7 +109,8 @@ template <class T>
 class BackendBuffer {
   public:
     BackendBuffer() = default;
-    BackendBuffer(Backend& backend, size_t n) : backend_(&backend), data_(static_cast<T*>(backend.allocate(n * sizeof(T)))), size_(n) {}
+    BackendBuffer(Backend& backend, size_t n)
+        : backend_(&backend), data_(static_cast<T*>(backend.allocate(n * sizeof(T)))), size_(n) {}
     BackendBuffer(BackendBuffer&& other) noexcept { swap(other); }
     BackendBuffer& operator=(BackendBuffer&& other) noexcept {
         swap(other);

@@ -36,9 +36,12 @@ struct HeadTask {
     size_t n_rows() const { return (token_end - token_begin) * heads(); }
     size_t position(size_t r) const { return segment.first_position + token_begin + r / heads(); }
     float* row_of(const Activations& a, size_t r) const {
-        return a.row(segment.first_row + token_begin + r / heads()) + (kv_head * heads() + r % heads()) * geometry.head_dim;
+        return a.row(segment.first_row + token_begin + r / heads()) +
+               (kv_head * heads() + r % heads()) * geometry.head_dim;
     }
-    size_t oldest_key(size_t query) const { return shape.window > 0 && query >= shape.window ? query - shape.window + 1 : 0; }
+    size_t oldest_key(size_t query) const {
+        return shape.window > 0 && query >= shape.window ? query - shape.window + 1 : 0;
+    }
     // The keys [first, last) of the block at `start` that row r sees; none when first >= last.
     std::pair<size_t, size_t> visible(size_t r, size_t start) const {
         const size_t query = position(r), oldest = oldest_key(query);
@@ -52,8 +55,8 @@ struct HeadTask {
 
 struct CpuBackend::AttentionTask : HeadTask {};
 
-void CpuBackend::store_kv(const Activations& k, const Activations& v, const Segment& segment, const KvGeometry& geometry,
-                          size_t layer) {
+void CpuBackend::store_kv(const Activations& k, const Activations& v, const Segment& segment,
+                          const KvGeometry& geometry, size_t layer) {
     const size_t dim = geometry.head_dim;
     compute_.pool.for_each(geometry.n_kv_heads, [&](size_t head, size_t) {
         for (size_t r = 0; r < segment.n_rows; ++r) {
@@ -71,8 +74,9 @@ void CpuBackend::store_kv(const Activations& k, const Activations& v, const Segm
     });
 }
 
-void CpuBackend::attention(const Activations& q, const Activations& k, const Activations& v, std::span<const Segment> segments,
-                           const KvGeometry& geometry, size_t layer, const AttentionShape& shape, const Activations& out) {
+void CpuBackend::attention(const Activations& q, const Activations& k, const Activations& v,
+                           std::span<const Segment> segments, const KvGeometry& geometry, size_t layer,
+                           const AttentionShape& shape, const Activations& out) {
     const size_t tokens_per_task = std::max<size_t>(1, query_rows / (shape.n_heads / shape.n_kv_heads));
     for (const Segment& segment : segments) {
         store_kv(k, v, segment, geometry, layer);
@@ -90,13 +94,13 @@ namespace {
 
 // What the rows of a task carry from block to block, in the thread's scratch memory.
 struct RowState {
-    float* q;                   // (rows, head_dim)
-    float* scores;              // (rows, 64)
-    float* part;                // (rows, head_dim): one block's output
-    float* total;               // (rows, head_dim)
-    float *max, *sum;           // (rows): of all blocks so far
-    float *part_max, *part_sum; // (rows): of one block
-    float *k, *v;               // one block of keys and values, widened
+    float* q;                    // (rows, head_dim)
+    float* scores;               // (rows, 64)
+    float* part;                 // (rows, head_dim): one block's output
+    float* total;                // (rows, head_dim)
+    float *max, *sum;            // (rows): of all blocks so far
+    float *part_max, *part_sum;  // (rows): of one block
+    float *k, *v;                // one block of keys and values, widened
 };
 
 RowState carve(AlignedBuffer<float>& scratch, size_t rows, const KvGeometry& geometry) {
@@ -104,8 +108,16 @@ RowState carve(AlignedBuffer<float>& scratch, size_t rows, const KvGeometry& geo
     scratch.reserve_discard(n * (3 * dim + kv_page_positions + 4) + 2 * kv_page_positions * dim);
     float* at = scratch.data();
     const auto take = [&](size_t size) { return std::exchange(at, at + size); };
-    return {take(n * dim), take(n * kv_page_positions), take(n * dim), take(n * dim), take(n), take(n), take(n), take(n),
-            take(kv_page_positions * dim), take(kv_page_positions * dim)};
+    return {take(n * dim),
+            take(n * kv_page_positions),
+            take(n * dim),
+            take(n * dim),
+            take(n),
+            take(n),
+            take(n),
+            take(n),
+            take(kv_page_positions * dim),
+            take(kv_page_positions * dim)};
 }
 
 // Row r's (max, sum, total) absorbs its block's (part_max, part_sum, part).
@@ -131,20 +143,35 @@ void attend_block(const KernelTable& kernels, const HeadTask& task, const RowSta
     const KvGeometry& geometry = task.geometry;
     const size_t dim = geometry.head_dim, rows = task.n_rows();
     const std::byte* page = task.segment.pages[start / kv_page_positions];
-    const float* k = block_floats(page + geometry.k_offset(task.layer, task.kv_head), geometry.k_head_elements(), geometry.type,
-                                  kernels.widen_f16, s.k);
-    const float* v = block_floats(page + geometry.v_offset(task.layer, task.kv_head), geometry.v_head_elements(), geometry.type,
-                                  kernels.widen_f16, s.v);
-    kernels.gemm_f32({.a = s.q, .a_stride = dim, .panels = k, .panel_stride = dim * 16, .c = s.scores,
-                      .c_stride = kv_page_positions, .m = rows, .n_cols = kv_page_positions, .k = dim});
+    const float* k = block_floats(page + geometry.k_offset(task.layer, task.kv_head), geometry.k_head_elements(),
+                                  geometry.type, kernels.widen_f16, s.k);
+    const float* v = block_floats(page + geometry.v_offset(task.layer, task.kv_head), geometry.v_head_elements(),
+                                  geometry.type, kernels.widen_f16, s.v);
+    kernels.gemm_f32({.a = s.q,
+                      .a_stride = dim,
+                      .panels = k,
+                      .panel_stride = dim * 16,
+                      .c = s.scores,
+                      .c_stride = kv_page_positions,
+                      .m = rows,
+                      .n_cols = kv_page_positions,
+                      .k = dim});
     for (size_t r = 0; r < rows; ++r) {
         const auto [first, last] = task.visible(r, start);
-        const SoftmaxPart part = kernels.softmax_block(s.scores + r * kv_page_positions, first, std::max(first, last), task.shape.scale);
+        const SoftmaxPart part =
+            kernels.softmax_block(s.scores + r * kv_page_positions, first, std::max(first, last), task.shape.scale);
         s.part_max[r] = part.max;
         s.part_sum[r] = part.sum;
     }
-    kernels.gemm_f32({.a = s.scores, .a_stride = kv_page_positions, .panels = v, .panel_stride = kv_page_positions * 16, .c = s.part,
-                      .c_stride = dim, .m = rows, .n_cols = dim, .k = kv_page_positions});
+    kernels.gemm_f32({.a = s.scores,
+                      .a_stride = kv_page_positions,
+                      .panels = v,
+                      .panel_stride = kv_page_positions * 16,
+                      .c = s.part,
+                      .c_stride = dim,
+                      .m = rows,
+                      .n_cols = dim,
+                      .k = kv_page_positions});
     for (size_t r = 0; r < rows; ++r) {
         const auto [first, last] = task.visible(r, start);
         if (first < last) merge_row(s, r, dim);

@@ -12,15 +12,21 @@ CpuBackend::CpuBackend(const Compute& compute) : compute_(compute), scratch_(com
 
 void* CpuBackend::allocate(size_t bytes) {
     const size_t size = round_up(bytes == 0 ? 1 : bytes, cache_line);
-    void* memory = ::operator new(size, std::align_val_t{cache_line});
+    void* memory = ::operator new (size, std::align_val_t{cache_line});
     std::memset(memory, 0, size);
     return memory;
 }
 
-void CpuBackend::release(void* memory) noexcept { ::operator delete(memory, std::align_val_t{cache_line}); }
+void CpuBackend::release(void* memory) noexcept {
+    ::operator delete (memory, std::align_val_t{cache_line});
+}
 
-void CpuBackend::copy(const void* from, size_t bytes, void* to) { std::memcpy(to, from, bytes); }
-void CpuBackend::read(const void* memory, size_t bytes, void* host) { std::memcpy(host, memory, bytes); }
+void CpuBackend::copy(const void* from, size_t bytes, void* to) {
+    std::memcpy(to, from, bytes);
+}
+void CpuBackend::read(const void* memory, size_t bytes, void* host) {
+    std::memcpy(host, memory, bytes);
+}
 
 void CpuBackend::embed(const PackedMatrix& table, std::span<const int32_t> ids, const Activations& out) {
     compute_.pool.for_ranges(ids.size(), 1, [&](size_t begin, size_t end, size_t) {
@@ -83,6 +89,8 @@ void CpuBackend::add(const Activations& x, const Activations& y, size_t n_rows, 
     });
 }
 
-std::unique_ptr<Backend> make_cpu_backend(const Compute& compute) { return std::make_unique<CpuBackend>(compute); }
+std::unique_ptr<Backend> make_cpu_backend(const Compute& compute) {
+    return std::make_unique<CpuBackend>(compute);
+}
 
 }  // namespace gq

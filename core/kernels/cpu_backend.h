@@ -26,13 +26,14 @@ class CpuBackend final : public Backend {
     void rope(const Activations& x, std::span<const int32_t> positions, size_t n_heads, size_t head_dim,
               const float* inv_freq) override;
     void attention(const Activations& q, const Activations& k, const Activations& v, std::span<const Segment> segments,
-                   const KvGeometry& geometry, size_t layer, const AttentionShape& shape, const Activations& out) override;
+                   const KvGeometry& geometry, size_t layer, const AttentionShape& shape,
+                   const Activations& out) override;
     void silu_mul(const Activations& gate, const Activations& up, size_t n_rows, const Activations& out) override;
     void gather_rows(const Activations& x, std::span<const size_t> rows, const Activations& out) override;
     void add(const Activations& x, const Activations& y, size_t n_rows, const Activations& out) override;
 
   private:
-    struct PanelRange;  // cpu_linear.cpp
+    struct PanelRange;     // cpu_linear.cpp
     struct AttentionTask;  // cpu_attention.cpp
 
     Q8Rows prepare_q8(const Activations& x, size_t n_rows);
@@ -40,15 +41,16 @@ class CpuBackend final : public Backend {
     void decode_panels(const PanelRange& range);
     void prefill_panels(const PanelRange& range, size_t thread);
     void float_panels(const PanelRange& range, size_t thread);
-    void store_kv(const Activations& k, const Activations& v, const Segment& segment, const KvGeometry& geometry, size_t layer);
+    void store_kv(const Activations& k, const Activations& v, const Segment& segment, const KvGeometry& geometry,
+                  size_t layer);
     void attend(const AttentionTask& task, size_t thread);
 
     Compute compute_;
     AlignedBuffer<int8_t> q8_values_;
     AlignedBuffer<float> q8_scales_;
     AlignedBuffer<int16_t> q8_sums_;
-    std::vector<AlignedBuffer<float>> scratch_;   // one a thread
-    std::vector<float> sin_cos_;                  // of the current batch: (rows, head_dim / 2, 2)
+    std::vector<AlignedBuffer<float>> scratch_;  // one a thread
+    std::vector<float> sin_cos_;                 // of the current batch: (rows, head_dim / 2, 2)
 };
 
 }  // namespace gq

@@ -8,9 +8,9 @@
 namespace gq {
 namespace {
 
-constexpr size_t decode_tokens = 4;            // up to here gemv reads the packed panel; beyond, expanding it pays
-constexpr size_t panel_pair = 2;               // float panels expanded together: gemm_f32 reuses each activation twice
-constexpr size_t k_chunk = 512;                // inputs per pass: two panels' chunk (64 KiB) stays in the second-level cache
+constexpr size_t decode_tokens = 4;  // up to here gemv reads the packed panel; beyond, expanding it pays
+constexpr size_t panel_pair = 2;     // float panels expanded together: gemm_f32 reuses each activation twice
+constexpr size_t k_chunk = 512;      // inputs per pass: two panels' chunk (64 KiB) stays in the second-level cache
 constexpr size_t q8_chunk_bytes = 512 * 1024;  // activations of one pass in 8 bits: half a typical second-level cache
 
 }  // namespace
@@ -26,8 +26,15 @@ struct CpuBackend::PanelRange {
 
     bool in_floats() const { return task.weights->codes->is_float || precision == Precision::exact; }
     LinearArgs args() const {
-        return {.weights = task.weights, .panel_begin = begin, .panel_end = end, .n_tokens = n_rows, .q8 = q8, .x = x.data,
-                .x_stride = x.stride, .y = task.y.data, .y_stride = task.y.stride};
+        return {.weights = task.weights,
+                .panel_begin = begin,
+                .panel_end = end,
+                .n_tokens = n_rows,
+                .q8 = q8,
+                .x = x.data,
+                .x_stride = x.stride,
+                .y = task.y.data,
+                .y_stride = task.y.stride};
     }
 };
 
@@ -57,8 +64,8 @@ Q8Rows CpuBackend::prepare_q8(const Activations& x, size_t n_rows) {
     q8_sums_.reserve_discard(n_rows * n_blocks * 2);
     const Q8Rows all{q8_values_.data(), q8_scales_.data(), q8_sums_.data(), n_blocks};
     const auto quantize = [&](size_t begin, size_t end, size_t) {
-        const Q8Rows part{all.values + begin * n_blocks * q8_block, all.scales + begin * n_blocks, all.sums + begin * n_blocks * 2,
-                          n_blocks};
+        const Q8Rows part{all.values + begin * n_blocks * q8_block, all.scales + begin * n_blocks,
+                          all.sums + begin * n_blocks * 2, n_blocks};
         compute_.kernels.quantize_q8(x.row(begin), x.stride, end - begin, x.width, part);
     };
     if (n_rows == 1) {
@@ -123,10 +130,16 @@ void CpuBackend::float_panels(const PanelRange& range, size_t thread) {
         for (size_t p = 0; p < n; ++p) unpack_panel_f32(w, panel + p, expanded + p * panel_floats);
         const size_t row = panel * panel_rows;
         for (size_t k0 = 0; k0 < k; k0 += k_chunk) {
-            compute_.kernels.gemm_f32({.a = range.x.data + k0, .a_stride = range.x.stride, .panels = expanded + k0 * panel_rows,
-                                       .panel_stride = panel_floats, .c = range.task.y.data + row, .c_stride = range.task.y.stride,
-                                       .m = range.n_rows, .n_cols = std::min(w.rows - row, n * panel_rows),
-                                       .k = std::min(k_chunk, k - k0), .accumulate = k0 > 0});
+            compute_.kernels.gemm_f32({.a = range.x.data + k0,
+                                       .a_stride = range.x.stride,
+                                       .panels = expanded + k0 * panel_rows,
+                                       .panel_stride = panel_floats,
+                                       .c = range.task.y.data + row,
+                                       .c_stride = range.task.y.stride,
+                                       .m = range.n_rows,
+                                       .n_cols = std::min(w.rows - row, n * panel_rows),
+                                       .k = std::min(k_chunk, k - k0),
+                                       .accumulate = k0 > 0});
         }
     }
 }

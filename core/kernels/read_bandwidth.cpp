@@ -44,7 +44,8 @@ class ProbedMemory {
     explicit ProbedMemory(bool huge_pages)
         : data_(mmap(nullptr, probed_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
         if (data_ == MAP_FAILED) fail(Status::out_of_memory, "bandwidth probe: no memory for %zu bytes", probed_bytes);
-        madvise(data_, probed_bytes, huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);  // a wish: where refused, both runs are alike
+        madvise(data_, probed_bytes,
+                huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);  // a wish: where refused, both runs are alike
     }
     ~ProbedMemory() { munmap(data_, probed_bytes); }
     ProbedMemory(const ProbedMemory&) = delete;
@@ -85,7 +86,8 @@ double best_of_ways(ThreadPool& pool, const ProbedMemory& memory, double seconds
 
 double read_bandwidth(ThreadPool& pool, double seconds) {
     double best = 0;
-    for (const bool huge_pages : {false, true}) best = std::max(best, best_of_ways(pool, ProbedMemory(huge_pages), seconds / 2));
+    for (const bool huge_pages : {false, true})
+        best = std::max(best, best_of_ways(pool, ProbedMemory(huge_pages), seconds / 2));
     return best;
 }
 

@@ -32,7 +32,9 @@ std::string known_names(std::span<const char* const> (*names)(const Arch&)) {
 
 }  // namespace
 
-std::span<const Arch* const> all_archs() { return registered; }
+std::span<const Arch* const> all_archs() {
+    return registered;
+}
 
 const Arch* find_arch(std::string_view name) {
     for (const Arch* arch : registered)
@@ -43,7 +45,8 @@ const Arch* find_arch(std::string_view name) {
 const Arch& arch_of(const Checkpoint& checkpoint) {
     const JsonValue& metadata = checkpoint.metadata();
     const bool gguf = checkpoint.kind() == Checkpoint::Kind::gguf;
-    const auto names = gguf ? [](const Arch& arch) { return arch.gguf_names; } : [](const Arch& arch) { return arch.hugging_face_classes; };
+    const auto names = gguf ? [](const Arch& arch) { return arch.gguf_names; }
+                            : [](const Arch& arch) { return arch.hugging_face_classes; };
     std::string found;
     if (gguf) {
         found = metadata.at("general.architecture", "GGUF metadata").as_string("general.architecture");
@@ -56,8 +59,8 @@ const Arch& arch_of(const Checkpoint& checkpoint) {
     }
     for (const Arch* arch : registered)
         if (holds(names(*arch), found)) return *arch;
-    fail(Status::unsupported, "%s: architecture '%s' is not supported; known: %s", checkpoint.path().c_str(), found.c_str(),
-         known_names(names).c_str());
+    fail(Status::unsupported, "%s: architecture '%s' is not supported; known: %s", checkpoint.path().c_str(),
+         found.c_str(), known_names(names).c_str());
 }
 
 }  // namespace gq

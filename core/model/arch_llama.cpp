@@ -11,25 +11,46 @@
 namespace gq {
 namespace {
 
-size_t one(const HyperParams&) { return 1; }
-size_t vocab(const HyperParams& p) { return p.vocab; }
-size_t hidden(const HyperParams& p) { return p.hidden; }
-size_t ffn(const HyperParams& p) { return p.ffn; }
-size_t q_width(const HyperParams& p) { return p.n_heads * p.head_dim; }
-size_t kv_width(const HyperParams& p) { return p.n_kv_heads * p.head_dim; }
+size_t one(const HyperParams&) {
+    return 1;
+}
+size_t vocab(const HyperParams& p) {
+    return p.vocab;
+}
+size_t hidden(const HyperParams& p) {
+    return p.hidden;
+}
+size_t ffn(const HyperParams& p) {
+    return p.ffn;
+}
+size_t q_width(const HyperParams& p) {
+    return p.n_heads * p.head_dim;
+}
+size_t kv_width(const HyperParams& p) {
+    return p.n_kv_heads * p.head_dim;
+}
 
 enum Role : RoleId { attn_norm, attn_q, attn_k, attn_v, attn_o, ffn_norm, ffn_gate, ffn_up, ffn_down };
 
 constexpr WeightRow block_weights[] = {
-    {"attn_norm", "model.layers.{}.input_layernorm.weight", "blk.{}.attn_norm.weight", WeightKind::vector, RowOrder::same, one, hidden},
-    {"attn_q", "model.layers.{}.self_attn.q_proj.weight", "blk.{}.attn_q.weight", WeightKind::linear, RowOrder::rope_pairs, q_width, hidden},
-    {"attn_k", "model.layers.{}.self_attn.k_proj.weight", "blk.{}.attn_k.weight", WeightKind::linear, RowOrder::rope_pairs, kv_width, hidden},
-    {"attn_v", "model.layers.{}.self_attn.v_proj.weight", "blk.{}.attn_v.weight", WeightKind::linear, RowOrder::same, kv_width, hidden},
-    {"attn_o", "model.layers.{}.self_attn.o_proj.weight", "blk.{}.attn_output.weight", WeightKind::linear, RowOrder::same, hidden, q_width},
-    {"ffn_norm", "model.layers.{}.post_attention_layernorm.weight", "blk.{}.ffn_norm.weight", WeightKind::vector, RowOrder::same, one, hidden},
-    {"ffn_gate", "model.layers.{}.mlp.gate_proj.weight", "blk.{}.ffn_gate.weight", WeightKind::linear, RowOrder::same, ffn, hidden},
-    {"ffn_up", "model.layers.{}.mlp.up_proj.weight", "blk.{}.ffn_up.weight", WeightKind::linear, RowOrder::same, ffn, hidden},
-    {"ffn_down", "model.layers.{}.mlp.down_proj.weight", "blk.{}.ffn_down.weight", WeightKind::linear, RowOrder::same, hidden, ffn},
+    {"attn_norm", "model.layers.{}.input_layernorm.weight", "blk.{}.attn_norm.weight", WeightKind::vector,
+     RowOrder::same, one, hidden},
+    {"attn_q", "model.layers.{}.self_attn.q_proj.weight", "blk.{}.attn_q.weight", WeightKind::linear,
+     RowOrder::rope_pairs, q_width, hidden},
+    {"attn_k", "model.layers.{}.self_attn.k_proj.weight", "blk.{}.attn_k.weight", WeightKind::linear,
+     RowOrder::rope_pairs, kv_width, hidden},
+    {"attn_v", "model.layers.{}.self_attn.v_proj.weight", "blk.{}.attn_v.weight", WeightKind::linear, RowOrder::same,
+     kv_width, hidden},
+    {"attn_o", "model.layers.{}.self_attn.o_proj.weight", "blk.{}.attn_output.weight", WeightKind::linear,
+     RowOrder::same, hidden, q_width},
+    {"ffn_norm", "model.layers.{}.post_attention_layernorm.weight", "blk.{}.ffn_norm.weight", WeightKind::vector,
+     RowOrder::same, one, hidden},
+    {"ffn_gate", "model.layers.{}.mlp.gate_proj.weight", "blk.{}.ffn_gate.weight", WeightKind::linear, RowOrder::same,
+     ffn, hidden},
+    {"ffn_up", "model.layers.{}.mlp.up_proj.weight", "blk.{}.ffn_up.weight", WeightKind::linear, RowOrder::same, ffn,
+     hidden},
+    {"ffn_down", "model.layers.{}.mlp.down_proj.weight", "blk.{}.ffn_down.weight", WeightKind::linear, RowOrder::same,
+     hidden, ffn},
 };
 
 constexpr const char* hugging_face_classes[] = {"LlamaForCausalLM", "MistralForCausalLM"};
@@ -44,10 +65,12 @@ std::vector<float> plain_frequencies(double theta, size_t head_dim) {
 
 // Llama 3.1's stretching: long wavelengths are divided by `factor`, short ones kept, those between blended.
 void stretch_llama3(std::vector<float>& freq, const ConfigReader& scaling) {
-    const double factor = scaling.number("factor"), low = scaling.number("low_freq_factor"), high = scaling.number("high_freq_factor");
+    const double factor = scaling.number("factor"), low = scaling.number("low_freq_factor"),
+                 high = scaling.number("high_freq_factor");
     const double trained = scaling.number("original_max_position_embeddings");
     if (!(factor >= 1) || !(high > low) || !(low > 0) || !(trained > 0))
-        fail(Status::bad_file, "%s: factor %g, low_freq_factor %g, high_freq_factor %g are not an ascending llama3 scaling",
+        fail(Status::bad_file,
+             "%s: factor %g, low_freq_factor %g, high_freq_factor %g are not an ascending llama3 scaling",
              scaling.where().c_str(), factor, low, high);
     for (float& f : freq) {
         const double turns = trained * f / (2 * std::numbers::pi);  // over the trained context
@@ -68,12 +91,14 @@ struct RopeScaling {
     const char* name;
     void (*apply)(std::vector<float>& freq, const ConfigReader& scaling);
 };
-constexpr RopeScaling rope_scalings[] = {{"default", keep}, {"none", keep}, {"linear", scale_linear}, {"llama3", stretch_llama3}};
+constexpr RopeScaling rope_scalings[] = {
+    {"default", keep}, {"none", keep}, {"linear", scale_linear}, {"llama3", stretch_llama3}};
 
 void apply_rope_scaling(std::vector<float>& freq, const ConfigReader& scaling, const std::string& type) {
     for (const RopeScaling& known : rope_scalings)
         if (type == known.name) return known.apply(freq, scaling);
-    fail(Status::unsupported, "%s: RoPE scaling '%s' is not supported; known: default, linear, llama3", scaling.where().c_str(), type.c_str());
+    fail(Status::unsupported, "%s: RoPE scaling '%s' is not supported; known: default, linear, llama3",
+         scaling.where().c_str(), type.c_str());
 }
 
 // transformers 5 writes rope_parameters {rope_theta, rope_type, …}, earlier ones rope_theta beside rope_scaling.
@@ -89,9 +114,11 @@ std::vector<float> rope_from_config(const ConfigReader& config, size_t head_dim)
 HyperParams read_hugging_face(const JsonValue& json) {
     const ConfigReader config(json, "config.json");
     if (config.flag("attention_bias", false) || config.flag("mlp_bias", false))
-        fail(Status::unsupported, "config.json: attention_bias / mlp_bias true is not supported by the llama family here");
+        fail(Status::unsupported,
+             "config.json: attention_bias / mlp_bias true is not supported by the llama family here");
     const std::string activation = config.text("hidden_act", "silu");
-    if (activation != "silu") fail(Status::unsupported, "config.json: hidden_act '%s', expected 'silu'", activation.c_str());
+    if (activation != "silu")
+        fail(Status::unsupported, "config.json: hidden_act '%s', expected 'silu'", activation.c_str());
     HyperParams p;
     p.vocab = config.size("vocab_size");
     p.hidden = config.size("hidden_size");
@@ -114,7 +141,8 @@ std::vector<float> rope_from_gguf(const ConfigReader& config, const Checkpoint& 
     const SourceTensor* divisors = checkpoint.find("rope_freqs.weight");
     if (divisors) {
         if (divisors->shape != std::vector<size_t>{freq.size()})
-            fail(Status::bad_file, "rope_freqs.weight: %zu values expected at %s", freq.size(), divisors->where.c_str());
+            fail(Status::bad_file, "rope_freqs.weight: %zu values expected at %s", freq.size(),
+                 divisors->where.c_str());
         std::vector<float> values(freq.size());
         Checkpoint::read_rows(*divisors, 0, freq.size(), values.data());
         for (size_t i = 0; i < freq.size(); ++i) freq[i] /= values[i];
@@ -142,9 +170,11 @@ HyperParams read_gguf(const Checkpoint& checkpoint) {
     p.sliding_window = config.size("llama.attention.sliding_window", 0);
     p.norm_eps = config.number("llama.attention.layer_norm_rms_epsilon");
     p.tied_head = checkpoint.find("output.weight") == nullptr;
-    if (config.size("llama.expert_count", 0) > 0) fail(Status::unsupported, "GGUF metadata: llama.expert_count: mixtures of experts are not supported");
+    if (config.size("llama.expert_count", 0) > 0)
+        fail(Status::unsupported, "GGUF metadata: llama.expert_count: mixtures of experts are not supported");
     const SourceTensor* embedding = checkpoint.find("token_embd.weight");
-    if (!embedding || embedding->shape.empty()) fail(Status::bad_file, "token_embd.weight: expected (vocabulary, %zu), not found", p.hidden);
+    if (!embedding || embedding->shape.empty())
+        fail(Status::bad_file, "token_embd.weight: expected (vocabulary, %zu), not found", p.hidden);
     p.vocab = embedding->shape[0];
     p.rope_inv_freq = rope_from_gguf(config, checkpoint, p.head_dim);
     return p;
@@ -153,7 +183,8 @@ HyperParams read_gguf(const Checkpoint& checkpoint) {
 enum Slots : SlotId { x, normed, q, k, v, mixed, delta, gate, up };
 
 StepList block_steps(const HyperParams& p) {
-    const AttentionShape shape{p.n_heads, p.n_kv_heads, p.head_dim, p.sliding_window, static_cast<float>(1 / std::sqrt(static_cast<double>(p.head_dim)))};
+    const AttentionShape shape{p.n_heads, p.n_kv_heads, p.head_dim, p.sliding_window,
+                               static_cast<float>(1 / std::sqrt(static_cast<double>(p.head_dim)))};
     const auto heads = [](size_t n) { return static_cast<uint32_t>(n); };
     StepList list;
     list.steps = {
@@ -179,8 +210,9 @@ StepList block_steps(const HyperParams& p) {
 
 Network build(const HyperParams& p) {
     Network net;
-    net.slots = {{"residual", p.hidden}, {"normed", p.hidden}, {"q", q_width(p)}, {"k", kv_width(p)}, {"v", kv_width(p)},
-                 {"mixed", q_width(p)}, {"delta", p.hidden}, {"gate", p.ffn}, {"up", p.ffn}};
+    net.slots = {{"residual", p.hidden}, {"normed", p.hidden}, {"q", q_width(p)},
+                 {"k", kv_width(p)},     {"v", kv_width(p)},   {"mixed", q_width(p)},
+                 {"delta", p.hidden},    {"gate", p.ffn},      {"up", p.ffn}};
     net.residual = x;
     net.blocks.assign(p.n_layers, block_steps(p));
     net.selected = delta;
@@ -201,8 +233,10 @@ extern const Arch arch_llama{
     .read_hugging_face = read_hugging_face,
     .read_gguf = read_gguf,
     .block_weights = block_weights,
-    .embedding = {"embedding", "model.embed_tokens.weight", "token_embd.weight", WeightKind::linear, RowOrder::same, vocab, hidden},
-    .final_norm = {"final_norm", "model.norm.weight", "output_norm.weight", WeightKind::vector, RowOrder::same, one, hidden},
+    .embedding = {"embedding", "model.embed_tokens.weight", "token_embd.weight", WeightKind::linear, RowOrder::same,
+                  vocab, hidden},
+    .final_norm = {"final_norm", "model.norm.weight", "output_norm.weight", WeightKind::vector, RowOrder::same, one,
+                   hidden},
     .head = {"head", "lm_head.weight", "output.weight", WeightKind::linear, RowOrder::same, vocab, hidden},
     .build = build,
 };

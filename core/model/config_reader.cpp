@@ -24,22 +24,33 @@ size_t ConfigReader::size(const char* key) const {
     const int64_t value = get(key).as_integer(path(key).c_str());
     constexpr int64_t limit = int64_t{1} << 40;
     if (value < 0 || value > limit)
-        fail(Status::bad_file, "%s: expected 0 … %lld, found %lld", path(key).c_str(), static_cast<long long>(limit), static_cast<long long>(value));
+        fail(Status::bad_file, "%s: expected 0 … %lld, found %lld", path(key).c_str(), static_cast<long long>(limit),
+             static_cast<long long>(value));
     return static_cast<size_t>(value);
 }
 
-size_t ConfigReader::size(const char* key, size_t fallback) const { return has(key) ? size(key) : fallback; }
+size_t ConfigReader::size(const char* key, size_t fallback) const {
+    return has(key) ? size(key) : fallback;
+}
 
-double ConfigReader::number(const char* key) const { return get(key).as_number(path(key).c_str()); }
+double ConfigReader::number(const char* key) const {
+    return get(key).as_number(path(key).c_str());
+}
 
-double ConfigReader::number(const char* key, double fallback) const { return has(key) ? number(key) : fallback; }
+double ConfigReader::number(const char* key, double fallback) const {
+    return has(key) ? number(key) : fallback;
+}
 
-bool ConfigReader::flag(const char* key, bool fallback) const { return has(key) ? get(key).as_bool(path(key).c_str()) : fallback; }
+bool ConfigReader::flag(const char* key, bool fallback) const {
+    return has(key) ? get(key).as_bool(path(key).c_str()) : fallback;
+}
 
 std::string ConfigReader::text(const char* key, const char* fallback) const {
     return has(key) ? get(key).as_string(path(key).c_str()) : fallback;
 }
 
-ConfigReader ConfigReader::child(const char* key) const { return {has(key) ? get(key) : empty_object, path(key)}; }
+ConfigReader ConfigReader::child(const char* key) const {
+    return {has(key) ? get(key) : empty_object, path(key)};
+}
 
 }  // namespace gq

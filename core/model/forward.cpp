@@ -46,13 +46,19 @@ size_t Forward::run_linears(const StepList& list, size_t begin, size_t end, cons
 void Forward::run_step(const Step& step, const BlockWeights& weights, const RowSet& rows, const SlotMemory& slots) {
     const Activations &x = slots[step.in[0]], &y = slots[step.in[1]], &out = slots[step.out];
     switch (step.op) {
-        case Op::rms_norm: return backend_.rms_norm(x, rows.size(), weights.roles[step.weight].vector, network_.norm_eps, out);
-        case Op::rope: return backend_.rope(x, rows.positions, step.heads, network_.head_dim, network_.rope_inv_freq.data());
+        case Op::rms_norm:
+            return backend_.rms_norm(x, rows.size(), weights.roles[step.weight].vector, network_.norm_eps, out);
+        case Op::rope:
+            return backend_.rope(x, rows.positions, step.heads, network_.head_dim, network_.rope_inv_freq.data());
         case Op::attention:
-            return backend_.attention(x, y, slots[step.in[2]], rows.segments, *rows.geometry, rows.layer, step.attention, out);
-        case Op::silu_mul: return backend_.silu_mul(x, y, rows.size(), out);
-        case Op::add: return backend_.add(x, y, rows.size(), out);
-        case Op::linear: break;  // run_linears
+            return backend_.attention(x, y, slots[step.in[2]], rows.segments, *rows.geometry, rows.layer,
+                                      step.attention, out);
+        case Op::silu_mul:
+            return backend_.silu_mul(x, y, rows.size(), out);
+        case Op::add:
+            return backend_.add(x, y, rows.size(), out);
+        case Op::linear:
+            break;  // run_linears
     }
     fail(Status::internal, "forward: step of kind %d has no interpreter", static_cast<int>(step.op));
 }
@@ -61,7 +67,8 @@ void Forward::embed(const Weight& embedding, std::span<const int32_t> tokens, co
     backend_.embed(embedding.matrix, tokens, slots[network_.residual]);
 }
 
-void Forward::head(const Model& model, std::span<const size_t> wanted, const SlotMemory& slots, const Activations& logits) {
+void Forward::head(const Model& model, std::span<const size_t> wanted, const SlotMemory& slots,
+                   const Activations& logits) {
     backend_.gather_rows(slots[network_.residual], wanted, slots[network_.selected]);
     const std::vector<int32_t> positions(wanted.size());  // the epilogue has no step that looks at them
     const RowSet rows{.positions = positions, .segments = {}, .geometry = nullptr, .layer = 0};

@@ -29,7 +29,7 @@ struct RowSet {
     std::span<const int32_t> positions;  // one a row
     std::span<const Segment> segments;   // cover the rows; read by attention
     const KvGeometry* geometry = nullptr;
-    size_t layer = 0;                    // within the geometry
+    size_t layer = 0;  // within the geometry
     size_t size() const { return positions.size(); }
 };
 
@@ -39,7 +39,8 @@ class Forward {
         : network_(network), backend_(backend), precision_(precision) {}
 
     // Runs steps [begin, end) of a list on `rows`.
-    void run(const StepList& list, size_t begin, size_t end, const BlockWeights& weights, const RowSet& rows, const SlotMemory& slots);
+    void run(const StepList& list, size_t begin, size_t end, const BlockWeights& weights, const RowSet& rows,
+             const SlotMemory& slots);
 
     // Fills the residual slot from the embedding.
     void embed(const Weight& embedding, std::span<const int32_t> tokens, const SlotMemory& slots);
@@ -48,7 +49,8 @@ class Forward {
     void head(const Model& model, std::span<const size_t> wanted, const SlotMemory& slots, const Activations& logits);
 
   private:
-    size_t run_linears(const StepList& list, size_t begin, size_t end, const BlockWeights& weights, size_t n_rows, const SlotMemory& slots);
+    size_t run_linears(const StepList& list, size_t begin, size_t end, const BlockWeights& weights, size_t n_rows,
+                       const SlotMemory& slots);
     void run_step(const Step& step, const BlockWeights& weights, const RowSet& rows, const SlotMemory& slots);
 
     const Network& network_;

@@ -35,13 +35,17 @@ void HyperParams::check() const {
         if (value < f.least || value > f.most)
             fail(Status::bad_file, "model: %s expected in %zu … %zu, found %zu", f.key, f.least, f.most, value);
     }
-    if (n_heads % n_kv_heads != 0) fail(Status::bad_file, "model: n_heads %zu is no multiple of n_kv_heads %zu", n_heads, n_kv_heads);
+    if (n_heads % n_kv_heads != 0)
+        fail(Status::bad_file, "model: n_heads %zu is no multiple of n_kv_heads %zu", n_heads, n_kv_heads);
     if (head_dim % 2 != 0) fail(Status::bad_file, "model: head_dim expected even, found %zu", head_dim);
-    if (!(norm_eps >= 0 && norm_eps < 1)) fail(Status::bad_file, "model: norm_eps expected in [0, 1), found %g", norm_eps);
+    if (!(norm_eps >= 0 && norm_eps < 1))
+        fail(Status::bad_file, "model: norm_eps expected in [0, 1), found %g", norm_eps);
     if (rope_inv_freq.size() != head_dim / 2)
-        fail(Status::bad_file, "model: rope_inv_freq: %zu values expected, %zu found", head_dim / 2, rope_inv_freq.size());
+        fail(Status::bad_file, "model: rope_inv_freq: %zu values expected, %zu found", head_dim / 2,
+             rope_inv_freq.size());
     for (const float f : rope_inv_freq)
-        if (!(std::fabs(f) <= 1e6f)) fail(Status::bad_file, "model: rope_inv_freq: finite values expected, found %g", static_cast<double>(f));
+        if (!(std::fabs(f) <= 1e6f))
+            fail(Status::bad_file, "model: rope_inv_freq: finite values expected, found %g", static_cast<double>(f));
 }
 
 std::string HyperParams::to_json() const {

@@ -10,16 +10,16 @@
 namespace gq {
 
 struct HyperParams {
-    std::string arch;           // name of the Arch
-    size_t vocab = 0;           // rows of the embedding
-    size_t hidden = 0;          // width of the residual stream
-    size_t ffn = 0;             // width inside the feed-forward part
+    std::string arch;   // name of the Arch
+    size_t vocab = 0;   // rows of the embedding
+    size_t hidden = 0;  // width of the residual stream
+    size_t ffn = 0;     // width inside the feed-forward part
     size_t n_layers = 0;
     size_t n_heads = 0, n_kv_heads = 0, head_dim = 0;
     size_t context = 0;         // positions it was trained for
     size_t sliding_window = 0;  // 0: every key up to the query is seen
     double norm_eps = 0;
-    bool tied_head = false;     // the head is the embedding
+    bool tied_head = false;            // the head is the embedding
     std::vector<float> rope_inv_freq;  // (head_dim / 2): radians per position, scaling folded in
 
     // Ranges and divisibility; throws Error(bad_file) naming the field, what was expected and found.

@@ -7,9 +7,11 @@ namespace {
 
 const std::byte* part_bytes(const GqTensor& tensor, const char* part, size_t expected) {
     const GqPart* found = tensor.find(part);
-    if (!found) fail(Status::bad_file, "%s: part '%s' of %zu bytes expected, not found", tensor.name.c_str(), part, expected);
+    if (!found)
+        fail(Status::bad_file, "%s: part '%s' of %zu bytes expected, not found", tensor.name.c_str(), part, expected);
     if (found->bytes.size() != expected)
-        fail(Status::bad_file, "%s: part '%s': %zu bytes expected, %zu found", tensor.name.c_str(), part, expected, found->bytes.size());
+        fail(Status::bad_file, "%s: part '%s': %zu bytes expected, %zu found", tensor.name.c_str(), part, expected,
+             found->bytes.size());
     return found->bytes.data();
 }
 
@@ -23,25 +25,32 @@ Weight bind(const GqFile& file, const WeightRow& row, size_t layer, const HyperP
     const GqTensor& tensor = find_tensor(file, packed_name(row, layer));
     const size_t rows = row.rows(params), cols = row.cols(params);
     if (tensor.rows != rows || tensor.cols != cols || tensor.experts != 1)
-        fail(Status::bad_file, "%s: shape (%zu, %zu) expected, (%llu, %llu) x %llu experts found", tensor.name.c_str(), rows, cols,
-             static_cast<unsigned long long>(tensor.rows), static_cast<unsigned long long>(tensor.cols),
+        fail(Status::bad_file, "%s: shape (%zu, %zu) expected, (%llu, %llu) x %llu experts found", tensor.name.c_str(),
+             rows, cols, static_cast<unsigned long long>(tensor.rows), static_cast<unsigned long long>(tensor.cols),
              static_cast<unsigned long long>(tensor.experts));
     Weight weight;
     weight.matrix = packed_view(tensor);
-    const bool plain = weight.matrix.layout == PackedMatrix::Layout::row_major && std::string_view(weight.matrix.codes->name) == "f32";
+    const bool plain =
+        weight.matrix.layout == PackedMatrix::Layout::row_major && std::string_view(weight.matrix.codes->name) == "f32";
     if (row.kind == WeightKind::vector) {
-        if (!plain) fail(Status::bad_file, "%s: a vector of plain f32 values expected, found codes %s", tensor.name.c_str(), tensor.codes.c_str());
+        if (!plain)
+            fail(Status::bad_file, "%s: a vector of plain f32 values expected, found codes %s", tensor.name.c_str(),
+                 tensor.codes.c_str());
         weight.vector = reinterpret_cast<const float*>(weight.matrix.code_bytes);
     }
-    if (tensor.find("bias")) weight.bias = reinterpret_cast<const float*>(part_bytes(tensor, "bias", rows * sizeof(float)));
+    if (tensor.find("bias"))
+        weight.bias = reinterpret_cast<const float*>(part_bytes(tensor, "bias", rows * sizeof(float)));
     return weight;
 }
 
 void set_grid(PackedMatrix& matrix, const GqTensor& tensor) {
     matrix.grid = find_grid(tensor.grid);
-    if (!matrix.grid) fail(Status::unsupported, "%s: grid '%s' is not known to this version", tensor.name.c_str(), tensor.grid.c_str());
+    if (!matrix.grid)
+        fail(Status::unsupported, "%s: grid '%s' is not known to this version", tensor.name.c_str(),
+             tensor.grid.c_str());
     if (matrix.group % tile_cols != 0)
-        fail(Status::bad_file, "%s: group expected a multiple of %zu or 0, found %zu", tensor.name.c_str(), tile_cols, matrix.group);
+        fail(Status::bad_file, "%s: group expected a multiple of %zu or 0, found %zu", tensor.name.c_str(), tile_cols,
+             matrix.group);
 }
 
 }  // namespace
@@ -49,14 +58,19 @@ void set_grid(PackedMatrix& matrix, const GqTensor& tensor) {
 PackedMatrix packed_view(const GqTensor& tensor) {
     PackedMatrix matrix;
     matrix.codes = find_codes(tensor.codes);
-    if (!matrix.codes) fail(Status::unsupported, "%s: codes '%s' are not known to this version", tensor.name.c_str(), tensor.codes.c_str());
+    if (!matrix.codes)
+        fail(Status::unsupported, "%s: codes '%s' are not known to this version", tensor.name.c_str(),
+             tensor.codes.c_str());
     matrix.rows = tensor.rows;
     matrix.cols = tensor.cols;
     if (tensor.find("values")) {
-        if (!matrix.codes->is_float) fail(Status::bad_file, "%s: part 'values' holds floats, found codes %s", tensor.name.c_str(), tensor.codes.c_str());
+        if (!matrix.codes->is_float)
+            fail(Status::bad_file, "%s: part 'values' holds floats, found codes %s", tensor.name.c_str(),
+                 tensor.codes.c_str());
         matrix.layout = PackedMatrix::Layout::row_major;
         const size_t count = checked_mul(matrix.rows, matrix.cols, tensor.name.c_str());
-        matrix.code_bytes = part_bytes(tensor, "values", checked_mul(count, matrix.codes->bits / 8, tensor.name.c_str()));
+        matrix.code_bytes =
+            part_bytes(tensor, "values", checked_mul(count, matrix.codes->bits / 8, tensor.name.c_str()));
         return matrix;
     }
     matrix.group = tensor.group;
@@ -72,16 +86,20 @@ Model bind_packed(const GqFile& file) {
     const GqSection* section = file.section("model");
     if (!section) fail(Status::bad_file, "section 'model' expected, not found");
     Model model;
-    model.params = HyperParams::from_json({reinterpret_cast<const char*>(section->bytes.data()), section->bytes.size()}, "section 'model'");
+    model.params = HyperParams::from_json({reinterpret_cast<const char*>(section->bytes.data()), section->bytes.size()},
+                                          "section 'model'");
     model.arch = find_arch(model.params.arch);
-    if (!model.arch) fail(Status::unsupported, "section 'model': architecture '%s' is not known to this version", model.params.arch.c_str());
+    if (!model.arch)
+        fail(Status::unsupported, "section 'model': architecture '%s' is not known to this version",
+             model.params.arch.c_str());
     model.network = model.arch->build(model.params);
     model.embedding = bind(file, model.arch->embedding, 0, model.params);
     model.head = model.params.tied_head ? model.embedding : bind(file, model.arch->head, 0, model.params);
     model.tail.roles = {bind(file, model.arch->final_norm, 0, model.params)};
     for (size_t layer = 0; layer < model.params.n_layers; ++layer) {
         BlockWeights block;
-        for (const WeightRow& row : model.arch->block_weights) block.roles.push_back(bind(file, row, layer, model.params));
+        for (const WeightRow& row : model.arch->block_weights)
+            block.roles.push_back(bind(file, row, layer, model.params));
         model.blocks.push_back(std::move(block));
     }
     return model;

@@ -64,7 +64,8 @@ const SourceTensor& SourceModel::tensor(const WeightRow& row, size_t layer) cons
     const char* pattern = checkpoint_.kind() == Checkpoint::Kind::gguf ? row.gguf : row.hugging_face;
     const std::string name = with_layer(pattern, layer);
     const SourceTensor* tensor = checkpoint_.find(name);
-    if (!tensor) fail(Status::bad_file, "%s: tensor '%s' expected, not found", checkpoint_.path().c_str(), name.c_str());
+    if (!tensor)
+        fail(Status::bad_file, "%s: tensor '%s' expected, not found", checkpoint_.path().c_str(), name.c_str());
     return *tensor;
 }
 
@@ -73,11 +74,11 @@ void SourceModel::check_weight(const WeightRow& row, size_t layer) const {
     const size_t rows = row.rows(params_), cols = row.cols(params_);
     const std::vector<size_t> expected = row.kind == WeightKind::vector ? std::vector{cols} : std::vector{rows, cols};
     if (found.shape != expected)
-        fail(Status::bad_file, "%s: shape %s expected, %s found, at %s", found.name.c_str(), shape_text(expected).c_str(),
-             shape_text(found.shape).c_str(), found.where.c_str());
+        fail(Status::bad_file, "%s: shape %s expected, %s found, at %s", found.name.c_str(),
+             shape_text(expected).c_str(), shape_text(found.shape).c_str(), found.where.c_str());
     if (!traits(found.type).to_f32)
-        fail(Status::unsupported, "%s: element type %s can't be converted to float, at %s", found.name.c_str(), traits(found.type).name,
-             found.where.c_str());
+        fail(Status::unsupported, "%s: element type %s can't be converted to float, at %s", found.name.c_str(),
+             traits(found.type).name, found.where.c_str());
 }
 
 AlignedBuffer<float> SourceModel::read(const WeightRow& row, size_t layer) const {

@@ -8,12 +8,15 @@ namespace {
 
 size_t n_inputs(Op op) {
     switch (op) {
-        case Op::attention: return 3;
+        case Op::attention:
+            return 3;
         case Op::silu_mul:
-        case Op::add: return 2;
+        case Op::add:
+            return 2;
         case Op::rms_norm:
         case Op::linear:
-        case Op::rope: return 1;
+        case Op::rope:
+            return 1;
     }
     return 0;
 }
@@ -37,7 +40,9 @@ std::vector<size_t> StepList::stage_linears(size_t stage) const {
 
 std::vector<SlotId> StepList::live_slots(size_t step, SlotId kept) const {
     std::vector<SlotId> live, written;
-    const auto holds = [](const std::vector<SlotId>& set, SlotId slot) { return std::find(set.begin(), set.end(), slot) != set.end(); };
+    const auto holds = [](const std::vector<SlotId>& set, SlotId slot) {
+        return std::find(set.begin(), set.end(), slot) != set.end();
+    };
     const auto read = [&](SlotId slot) {
         if (!holds(written, slot) && !holds(live, slot)) live.push_back(slot);
     };

@@ -45,7 +45,9 @@ struct StepList {
 
     // Fills stage_begin from the steps.
     void cut_into_stages();
-    size_t stage_end(size_t stage) const { return stage + 1 < stage_begin.size() ? stage_begin[stage + 1] : steps.size(); }
+    size_t stage_end(size_t stage) const {
+        return stage + 1 < stage_begin.size() ? stage_begin[stage + 1] : steps.size();
+    }
     // The linears that open a stage, as step indices; they share steps[stage_begin[stage]].in[0].
     std::vector<size_t> stage_linears(size_t stage) const;
     // Slots that a step at or after `step` reads before any writes them, and `kept` (what the list's successor reads) unless overwritten first.
@@ -54,10 +56,10 @@ struct StepList {
 
 struct Network {
     std::vector<SlotSpec> slots;
-    SlotId residual = 0;             // the slot that the embedding fills and blocks pass on
-    std::vector<StepList> blocks;    // one a layer; layers may differ
-    StepList epilogue;               // residual → head_input, with the weights of Model::tail
-    SlotId selected = 0;             // where the rows that want logits are gathered before the epilogue
+    SlotId residual = 0;           // the slot that the embedding fills and blocks pass on
+    std::vector<StepList> blocks;  // one a layer; layers may differ
+    StepList epilogue;             // residual → head_input, with the weights of Model::tail
+    SlotId selected = 0;           // where the rows that want logits are gathered before the epilogue
     SlotId head_input = 0;
     float norm_eps = 0;
     size_t head_dim = 0;

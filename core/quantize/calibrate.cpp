@@ -8,10 +8,12 @@
 
 namespace gq {
 
-std::vector<std::vector<int32_t>> cut_windows(const Tokenizer& tokenizer, std::string_view text, size_t windows, size_t window) {
+std::vector<std::vector<int32_t>> cut_windows(const Tokenizer& tokenizer, std::string_view text, size_t windows,
+                                              size_t window) {
     const std::vector<int32_t> tokens = tokenizer.encode(text);
     if (tokens.size() < window + windows)
-        fail(Status::invalid_argument, "calibration text: at least %zu tokens expected for %zu windows of %zu, found %zu", window + windows,
+        fail(Status::invalid_argument,
+             "calibration text: at least %zu tokens expected for %zu windows of %zu, found %zu", window + windows,
              windows, window, tokens.size());
     const size_t stride = (tokens.size() - window) / windows;
     std::vector<std::vector<int32_t>> result;
@@ -22,7 +24,8 @@ std::vector<std::vector<int32_t>> cut_windows(const Tokenizer& tokenizer, std::s
     return result;
 }
 
-Stream::Stream(const Network& network, const KvGeometry& one_layer, const Compute& compute, size_t n_windows, size_t window)
+Stream::Stream(const Network& network, const KvGeometry& one_layer, const Compute& compute, size_t n_windows,
+               size_t window)
     : network_(network),
       compute_(compute),
       backend_(make_cpu_backend(compute)),

@@ -16,13 +16,15 @@ namespace gq {
 
 // `windows` windows of `window` tokens, spread evenly: window i starts at token i * ((tokens - window) / windows).
 // Error(invalid_argument) naming the tokens needed and found when the text is too short.
-std::vector<std::vector<int32_t>> cut_windows(const Tokenizer& tokenizer, std::string_view text, size_t windows, size_t window);
+std::vector<std::vector<int32_t>> cut_windows(const Tokenizer& tokenizer, std::string_view text, size_t windows,
+                                              size_t window);
 
 // One path through the network over all windows: a weight binding and its hidden states. The quantized path is one;
 // methods that compare it with the float model bring a second.
 class Stream {
   public:
-    Stream(const Network& network, const KvGeometry& one_layer, const Compute& compute, size_t n_windows, size_t window);
+    Stream(const Network& network, const KvGeometry& one_layer, const Compute& compute, size_t n_windows,
+           size_t window);
 
     void embed(const Weight& embedding, std::span<const std::vector<int32_t>> windows);
     // Runs steps [begin, end) of a block over every window, keeping only what later steps (or the next block) read.

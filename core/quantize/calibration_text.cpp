@@ -39,8 +39,8 @@ std::string_view literal(const char (&text)[n]) {
 std::string_view builtin_calibration_text() {
     static const std::string text = [] {
         std::string all;
-        for (const std::string_view part : {literal(encyclopedic), literal(narrative), literal(dialogue), literal(instructions),
-                                            literal(code), literal(tables), literal(languages)})
+        for (const std::string_view part : {literal(encyclopedic), literal(narrative), literal(dialogue),
+                                            literal(instructions), literal(code), literal(tables), literal(languages)})
             all.append(part).append("\n");
         return all;
     }();

@@ -21,7 +21,8 @@ void HiddenStore::get(SlotId slot, size_t index, const Activations& to) const {
 }
 
 void HiddenStore::keep_only(std::span<const SlotId> slots) {
-    std::erase_if(rows_, [&](const auto& entry) { return std::find(slots.begin(), slots.end(), entry.first) == slots.end(); });
+    std::erase_if(rows_,
+                  [&](const auto& entry) { return std::find(slots.begin(), slots.end(), entry.first) == slots.end(); });
 }
 
 std::vector<SlotId> HiddenStore::slots() const {

@@ -16,7 +16,9 @@ const Codes& integer_codes(unsigned bits) {
     fail(Status::unsupported, "no codes of %u bits are known", bits);
 }
 
-std::span<const std::byte> bytes_of(const AlignedBuffer<std::byte>& buffer) { return {buffer.data(), buffer.size()}; }
+std::span<const std::byte> bytes_of(const AlignedBuffer<std::byte>& buffer) {
+    return {buffer.data(), buffer.size()};
+}
 
 PackedTensor with_room(const Codes& codes, const Grid* grid, size_t rows, size_t cols, size_t group) {
     const PackedSizes sizes = packed_sizes(codes, grid, rows, cols, group);
@@ -24,31 +26,43 @@ PackedTensor with_room(const Codes& codes, const Grid* grid, size_t rows, size_t
     tensor.codes = AlignedBuffer<std::byte>(sizes.code_bytes);
     tensor.scales = AlignedBuffer<std::byte>(sizes.scale_bytes);
     tensor.zeros = AlignedBuffer<std::byte>(sizes.zero_bytes);
-    tensor.matrix = {.codes = &codes, .grid = grid, .layout = PackedMatrix::Layout::panels, .rows = rows, .cols = cols, .group = group,
-                     .code_bytes = tensor.codes.data(), .scales = tensor.scales.data(), .zeros = tensor.zeros.data()};
+    tensor.matrix = {.codes = &codes,
+                     .grid = grid,
+                     .layout = PackedMatrix::Layout::panels,
+                     .rows = rows,
+                     .cols = cols,
+                     .group = group,
+                     .code_bytes = tensor.codes.data(),
+                     .scales = tensor.scales.data(),
+                     .zeros = tensor.zeros.data()};
     return tensor;
 }
 
 }  // namespace
 
 PackedTensor room_for_codes(size_t rows, size_t cols, const GridOptions& grid) {
-    return with_room(integer_codes(grid.bits), find_grid(grid.symmetric ? "symmetric" : "zero_point"), rows, cols, grid.group);
+    return with_room(integer_codes(grid.bits), find_grid(grid.symmetric ? "symmetric" : "zero_point"), rows, cols,
+                     grid.group);
 }
 
-PackedTensor room_for_floats(size_t rows, size_t cols, const char* codes) { return with_room(*find_codes(codes), nullptr, rows, cols, 0); }
+PackedTensor room_for_floats(size_t rows, size_t cols, const char* codes) {
+    return with_room(*find_codes(codes), nullptr, rows, cols, 0);
+}
 
 void pack_strip(const Compute& compute, const QuantizedMatrix& strip, size_t first_row, PackedTensor& tensor) {
     const PackedMatrix& whole = tensor.matrix;
     const size_t panel = first_row / panel_rows, groups = panel * whole.n_groups();
     std::byte* codes = tensor.codes.data() + panel * whole.panel_code_bytes();
     std::byte* scales = tensor.scales.data() + groups * whole.grid->scale_bytes;
-    std::byte* zeros = whole.grid->has_zeros ? tensor.zeros.data() + groups * whole.grid->zero_bytes(whole.codes->bits) : nullptr;
+    std::byte* zeros =
+        whole.grid->has_zeros ? tensor.zeros.data() + groups * whole.grid->zero_bytes(whole.codes->bits) : nullptr;
     compute.pool.for_ranges(div_up(strip.rows, panel_rows), 1, [&](size_t begin, size_t end, size_t) {
         pack_panels(strip.view(), *whole.codes, *whole.grid, begin, end, codes, scales, zeros);
     });
 }
 
-void pack_float_strip(const Compute& compute, const float* values, size_t rows, size_t first_row, PackedTensor& tensor) {
+void pack_float_strip(const Compute& compute, const float* values, size_t rows, size_t first_row,
+                      PackedTensor& tensor) {
     const PackedMatrix& whole = tensor.matrix;
     std::byte* codes = tensor.codes.data() + first_row / panel_rows * whole.panel_code_bytes();
     compute.pool.for_ranges(div_up(rows, panel_rows), 1, [&](size_t begin, size_t end, size_t) {
@@ -63,15 +77,27 @@ bool fits_f16(const float* values, size_t n) {
 
 void write_packed(GqWriter& writer, const std::string& name, const PackedTensor& tensor) {
     const PackedMatrix& m = tensor.matrix;
-    GqTensor record{.name = name, .codes = m.codes->name, .grid = m.grid ? m.grid->name : "", .experts = 1, .rows = m.rows, .cols = m.cols,
-                    .group = m.group, .parts = {{"codes", bytes_of(tensor.codes)}}};
+    GqTensor record{.name = name,
+                    .codes = m.codes->name,
+                    .grid = m.grid ? m.grid->name : "",
+                    .experts = 1,
+                    .rows = m.rows,
+                    .cols = m.cols,
+                    .group = m.group,
+                    .parts = {{"codes", bytes_of(tensor.codes)}}};
     if (m.grid) record.parts.push_back({"scales", bytes_of(tensor.scales)});
     if (m.grid && m.grid->has_zeros) record.parts.push_back({"zeros", bytes_of(tensor.zeros)});
     writer.add_tensor(record);
 }
 
 void write_vector(GqWriter& writer, const std::string& name, std::span<const float> values) {
-    writer.add_tensor({.name = name, .codes = "f32", .grid = "", .experts = 1, .rows = 1, .cols = values.size(), .group = 0,
+    writer.add_tensor({.name = name,
+                       .codes = "f32",
+                       .grid = "",
+                       .experts = 1,
+                       .rows = 1,
+                       .cols = values.size(),
+                       .group = 0,
                        .parts = {{"values", std::as_bytes(values)}}});
 }
 

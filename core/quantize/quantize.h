@@ -15,22 +15,22 @@ namespace gq {
 enum class Method { gptq, rtn };
 
 struct QuantizeOptions {
-    unsigned bits = 4;            // 2, 3, 4, 8; 16: floats are kept
-    size_t group = 128;           // 0: one scale a row
+    unsigned bits = 4;   // 2, 3, 4, 8; 16: floats are kept
+    size_t group = 128;  // 0: one scale a row
     Method method = Method::gptq;
     bool symmetric = false;
     bool act_order = true;
-    unsigned embed_bits = 8;      // embedding and head; 16: floats are kept
+    unsigned embed_bits = 8;                 // embedding and head; 16: floats are kept
     std::filesystem::path calibration = {};  // UTF-8 text; empty: the built-in text
-    size_t windows = 32, window = 512;  // spread evenly over the text, stride (tokens - window) / windows
-    std::filesystem::path report = {};  // JSON; empty: none
+    size_t windows = 32, window = 512;       // spread evenly over the text, stride (tokens - window) / windows
+    std::filesystem::path report = {};       // JSON; empty: none
 };
 
 struct QuantizeProgress {
-    std::string tensor = {};     // empty while a stage's inputs are computed
+    std::string tensor = {};  // empty while a stage's inputs are computed
     size_t n_done = 0, n_total = 0;
     const SolveReport* report = nullptr;  // null for tensors that were not solved
-    size_t rows = 0;             // of the tensor
+    size_t rows = 0;                      // of the tensor
     double seconds = 0, seconds_left = -1;
     std::string note = {};
 };
@@ -40,7 +40,7 @@ using QuantizeCallback = std::function<bool(const QuantizeProgress&)>;
 // Throws Error(invalid_argument) naming an option out of its range before any work.
 void check_options(const QuantizeOptions& options);
 
-void quantize_model(const std::filesystem::path& source, const std::filesystem::path& output, const QuantizeOptions& options,
-                    const Compute& compute, const QuantizeCallback& progress);
+void quantize_model(const std::filesystem::path& source, const std::filesystem::path& output,
+                    const QuantizeOptions& options, const Compute& compute, const QuantizeCallback& progress);
 
 }  // namespace gq

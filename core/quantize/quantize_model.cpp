@@ -31,7 +31,8 @@ std::string read_text(const std::filesystem::path& path) {
 // One run over one model.
 class Walk {
   public:
-    Walk(const Checkpoint& checkpoint, const QuantizeOptions& options, const Compute& compute, GqWriter& writer, const QuantizeCallback& progress)
+    Walk(const Checkpoint& checkpoint, const QuantizeOptions& options, const Compute& compute, GqWriter& writer,
+         const QuantizeCallback& progress)
         : checkpoint_(checkpoint),
           source_(checkpoint),
           tokenizer_(Tokenizer::from_checkpoint(checkpoint)),
@@ -46,7 +47,7 @@ class Walk {
   private:
     struct Block {
         BlockWeights weights;
-        std::vector<PackedTensor> packed;             // by role: what weights' views point into
+        std::vector<PackedTensor> packed;  // by role: what weights' views point into
         std::vector<AlignedBuffer<float>> vectors;
     };
 
@@ -61,8 +62,8 @@ class Walk {
     void load_vectors(Block& block, size_t layer);
     void write_stage(Block& block, size_t layer, size_t stage);
     void write_linear(Block& block, size_t layer, RoleId role, const Matrix* hessian, const PreparedHessian* prepared);
-    QuantizedMatrix quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const Matrix* hessian, const PreparedHessian* prepared,
-                                    SolveReport& report) const;
+    QuantizedMatrix quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const Matrix* hessian,
+                                    const PreparedHessian* prepared, SolveReport& report) const;
     void write_sections();
 
     void note_source(const WeightRow& row, size_t layer);
@@ -95,7 +96,8 @@ void Walk::run() {
     write_outer();
     for (size_t layer = 0; layer < source_.params().n_layers; ++layer) write_block(layer);
     write_sections();
-    if (n_done_ != n_total_) fail(Status::internal, "quantize: %zu tensors were planned, %zu written", n_total_, n_done_);
+    if (n_done_ != n_total_)
+        fail(Status::internal, "quantize: %zu tensors were planned, %zu written", n_total_, n_done_);
     writer_.finish();
     report_file_.finish(report_json(options_, run_, elapsed()));
 }
@@ -109,7 +111,8 @@ GptqOptions Walk::gptq_options() const {
 
 // Multiplications, roughly: the solve and two passes over the weights, or just the latter.
 double Walk::solve_cost(const WeightRow& row) const {
-    const double rows = static_cast<double>(row.rows(source_.params())), cols = static_cast<double>(row.cols(source_.params()));
+    const double rows = static_cast<double>(row.rows(source_.params())),
+                 cols = static_cast<double>(row.cols(source_.params()));
     const double tokens = static_cast<double>(options_.windows * options_.window);
     return calibrated() ? rows * cols * (cols + tokens) : rows * cols;
 }
@@ -132,7 +135,8 @@ void Walk::plan() {
             cost_total_ += stage_cost(arch.block_weights[block.steps[linears.front()].weight].cols(params));
         }
     }
-    run_.source_name = checkpoint_.path().filename().empty() ? checkpoint_.path().parent_path().filename() : checkpoint_.path().filename();
+    run_.source_name = checkpoint_.path().filename().empty() ? checkpoint_.path().parent_path().filename()
+                                                             : checkpoint_.path().filename();
     run_.source_kind = checkpoint_.kind() == Checkpoint::Kind::gguf ? "gguf" : "safetensors";
     run_.architecture = params.arch;
 }
@@ -154,18 +158,31 @@ void Walk::note_source(const WeightRow& row, size_t layer) {
 }
 
 void Walk::tell(const QuantizeProgress& progress) const {
-    if (progress_ && progress_(progress)) fail(Status::cancelled, "quantizing was cancelled after %zu of %zu tensors", n_done_, n_total_);
+    if (progress_ && progress_(progress))
+        fail(Status::cancelled, "quantizing was cancelled after %zu of %zu tensors", n_done_, n_total_);
 }
 
 void Walk::done(const WeightRow& row, size_t layer, const char* codes, const SolveReport* solve, double cost) {
-    TensorReport tensor{.name = packed_name(row, layer), .codes = codes, .note = solve ? note_of(*solve) : "", .rows = row.rows(source_.params()),
-                        .cols = row.cols(source_.params()), .solved = solve != nullptr, .solve = solve ? *solve : SolveReport{}};
+    TensorReport tensor{.name = packed_name(row, layer),
+                        .codes = codes,
+                        .note = solve ? note_of(*solve) : "",
+                        .rows = row.rows(source_.params()),
+                        .cols = row.cols(source_.params()),
+                        .solved = solve != nullptr,
+                        .solve = solve ? *solve : SolveReport{}};
     ++n_done_;
     cost_done_ += cost;
     const double left = cost_done_ > 0 ? elapsed() / cost_done_ * std::max(0.0, cost_total_ - cost_done_) : -1;
     run_.tensors.push_back(std::move(tensor));
     const TensorReport& t = run_.tensors.back();
-    tell({.tensor = t.name, .n_done = n_done_, .n_total = n_total_, .report = solve, .rows = t.rows, .seconds = elapsed(), .seconds_left = left, .note = t.note});
+    tell({.tensor = t.name,
+          .n_done = n_done_,
+          .n_total = n_total_,
+          .report = solve,
+          .rows = t.rows,
+          .seconds = elapsed(),
+          .seconds_left = left,
+          .note = t.note});
 }
 
 // Embedding, head and final norm. Calibration starts from the embedding's rounded rows.
@@ -197,7 +214,9 @@ const char* Walk::float_codes_for(const WeightRow& row, size_t layer) const {
     if (type == ElementType::f16) return "f16";
     if (type == ElementType::bf16) return "bf16";
     bool fits = true;
-    for_strips(row, layer, [&](size_t, size_t n, const float* values) { fits = fits && fits_f16(values, n * row.cols(source_.params())); });
+    for_strips(row, layer, [&](size_t, size_t n, const float* values) {
+        fits = fits && fits_f16(values, n * row.cols(source_.params()));
+    });
     return fits ? "f16" : "bf16";
 }
 
@@ -206,7 +225,8 @@ PackedTensor Walk::write_rounded(const WeightRow& row, unsigned bits) {
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
     const size_t group = options_.group == 0 ? embedding_group : std::min(options_.group, embedding_group);
     const GridOptions grid{bits, group, options_.symmetric};
-    PackedTensor packed = bits == 16 ? room_for_floats(rows, cols, float_codes_for(row, 0)) : room_for_codes(rows, cols, grid);
+    PackedTensor packed =
+        bits == 16 ? room_for_floats(rows, cols, float_codes_for(row, 0)) : room_for_codes(rows, cols, grid);
     for_strips(row, 0, [&](size_t first, size_t n, const float* values) {
         if (bits == 16) {
             pack_float_strip(compute_, values, n, first, packed);
@@ -255,13 +275,15 @@ void Walk::write_stage(Block& block, size_t layer, size_t stage) {
         prepared = prepare_hessian(compute_, hessian, gptq_options());
         tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()});
     }
-    for (const size_t step : linears) write_linear(block, layer, steps.steps[step].weight, stream_ ? &hessian : nullptr, &prepared);
+    for (const size_t step : linears)
+        write_linear(block, layer, steps.steps[step].weight, stream_ ? &hessian : nullptr, &prepared);
     hessian = {};
     prepared = {};
     if (stream_) stream_->run(steps, steps.stage_begin[stage], steps.stage_end(stage), block.weights);
 }
 
-void Walk::write_linear(Block& block, size_t layer, RoleId role, const Matrix* hessian, const PreparedHessian* prepared) {
+void Walk::write_linear(Block& block, size_t layer, RoleId role, const Matrix* hessian,
+                        const PreparedHessian* prepared) {
     const WeightRow& row = source_.arch().block_weights[role];
     note_source(row, layer);
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
@@ -280,8 +302,8 @@ void Walk::write_linear(Block& block, size_t layer, RoleId role, const Matrix* h
     done(row, layer, packed.matrix.codes->name, hessian ? &solve : nullptr, solve_cost(row));
 }
 
-QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const Matrix* hessian, const PreparedHessian* prepared,
-                                      SolveReport& report) const {
+QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const Matrix* hessian,
+                                      const PreparedHessian* prepared, SolveReport& report) const {
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
     const GptqOptions o = gptq_options();
     if (!hessian) return round_to_nearest(compute_, w.data(), rows, cols, o.grid);
@@ -289,10 +311,13 @@ QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, const Weigh
 }
 
 void Walk::write_sections() {
-    const auto add = [&](const char* name, const std::string& text) { writer_.add_section(name, std::as_bytes(std::span(text))); };
+    const auto add = [&](const char* name, const std::string& text) {
+        writer_.add_section(name, std::as_bytes(std::span(text)));
+    };
     add("model", source_.params().to_json());
     writer_.add_section("tokenizer", tokenizer_.to_bytes());
-    const JsonValue* chat = checkpoint_.metadata().find(checkpoint_.kind() == Checkpoint::Kind::gguf ? "tokenizer.chat_template" : "chat_template");
+    const JsonValue* chat = checkpoint_.metadata().find(
+        checkpoint_.kind() == Checkpoint::Kind::gguf ? "tokenizer.chat_template" : "chat_template");
     if (chat && chat->is_string()) add("chat_template", chat->as_string("chat_template"));
     add("generation", GenerationSettings::from_checkpoint(checkpoint_, tokenizer_).to_json());
     add("provenance", provenance_json(options_, run_));
@@ -303,13 +328,17 @@ void Walk::write_sections() {
 void check_options(const QuantizeOptions& o) {
     const auto is_width = [](unsigned bits) { return bits == 2 || bits == 3 || bits == 4 || bits == 8 || bits == 16; };
     if (!is_width(o.bits)) fail(Status::invalid_argument, "bits: expected 2, 3, 4, 8 or 16, found %u", o.bits);
-    if (!is_width(o.embed_bits)) fail(Status::invalid_argument, "embed bits: expected 2, 3, 4, 8 or 16, found %u", o.embed_bits);
-    if (o.group % tile_cols != 0) fail(Status::invalid_argument, "group: expected a multiple of %zu, or row, found %zu", tile_cols, o.group);
-    if (o.windows == 0 || o.window < 2) fail(Status::invalid_argument, "calibration: expected at least 1 window of 2 tokens, found %zu of %zu", o.windows, o.window);
+    if (!is_width(o.embed_bits))
+        fail(Status::invalid_argument, "embed bits: expected 2, 3, 4, 8 or 16, found %u", o.embed_bits);
+    if (o.group % tile_cols != 0)
+        fail(Status::invalid_argument, "group: expected a multiple of %zu, or row, found %zu", tile_cols, o.group);
+    if (o.windows == 0 || o.window < 2)
+        fail(Status::invalid_argument, "calibration: expected at least 1 window of 2 tokens, found %zu of %zu",
+             o.windows, o.window);
 }
 
-void quantize_model(const std::filesystem::path& source, const std::filesystem::path& output, const QuantizeOptions& options,
-                    const Compute& compute, const QuantizeCallback& progress) {
+void quantize_model(const std::filesystem::path& source, const std::filesystem::path& output,
+                    const QuantizeOptions& options, const Compute& compute, const QuantizeCallback& progress) {
     check_options(options);
     const std::unique_ptr<Checkpoint> checkpoint = open_checkpoint(source);
     GqWriter writer(output);

@@ -21,7 +21,9 @@ std::string hex(uint64_t value) {
 
 JsonValue options_json(const QuantizeOptions& o) {
     JsonValue json;
-    const auto size = [&](const char* key, size_t value) { json.set(key, JsonValue::of_integer(static_cast<int64_t>(value))); };
+    const auto size = [&](const char* key, size_t value) {
+        json.set(key, JsonValue::of_integer(static_cast<int64_t>(value)));
+    };
     json.set("method", JsonValue::of_string(o.method == Method::gptq ? "gptq" : "rtn"));
     size("bits", o.bits);
     size("group", o.group);
@@ -38,14 +40,16 @@ JsonValue tensor_json(const TensorReport& t) {
     JsonValue json;
     json.set("name", JsonValue::of_string(t.name));
     json.set("codes", JsonValue::of_string(t.codes));
-    json.set("shape", JsonValue::of_array({JsonValue::of_integer(static_cast<int64_t>(t.rows)), JsonValue::of_integer(static_cast<int64_t>(t.cols))}));
+    json.set("shape", JsonValue::of_array({JsonValue::of_integer(static_cast<int64_t>(t.rows)),
+                                           JsonValue::of_integer(static_cast<int64_t>(t.cols))}));
     if (!t.solved) return json;
     const double rows = static_cast<double>(t.rows);
     json.set("loss", JsonValue::of_number(t.solve.true_loss / rows));
     json.set("rtn_loss", JsonValue::of_number(t.solve.rtn_loss / rows));
     json.set("check_error", JsonValue::of_number(t.solve.check_error));
     json.set("damping", JsonValue::of_number(t.solve.damping));
-    if (t.solve.dead_columns > 0) json.set("dead_inputs", JsonValue::of_integer(static_cast<int64_t>(t.solve.dead_columns)));
+    if (t.solve.dead_columns > 0)
+        json.set("dead_inputs", JsonValue::of_integer(static_cast<int64_t>(t.solve.dead_columns)));
     if (!t.note.empty()) json.set("note", JsonValue::of_string(t.note));
     return json;
 }
@@ -73,7 +77,9 @@ JsonValue provenance(const QuantizeOptions& options, const RunReport& run) {
 
 }  // namespace
 
-std::string provenance_json(const QuantizeOptions& options, const RunReport& run) { return provenance(options, run).dump(); }
+std::string provenance_json(const QuantizeOptions& options, const RunReport& run) {
+    return provenance(options, run).dump();
+}
 
 std::string report_json(const QuantizeOptions& options, const RunReport& run, double seconds) {
     JsonValue json = provenance(options, run);
@@ -98,7 +104,8 @@ void ReportFile::finish(const std::string& text) {
     file_ << text << std::flush;
     if (file_) std::filesystem::rename(partial_, path_, error);
     if (!file_ || error)
-        fail(Status::io, "report %s: can't be written: %s", path_.c_str(), error ? error.message().c_str() : std::strerror(errno));
+        fail(Status::io, "report %s: can't be written: %s", path_.c_str(),
+             error ? error.message().c_str() : std::strerror(errno));
     file_.close();
 }
 
@@ -106,7 +113,8 @@ std::string note_of(const SolveReport& solve) {
     std::string note;
     const auto add = [&](const std::string& text) { note += (note.empty() ? "" : "; ") + text; };
     if (solve.fell_back_to_rtn) add("rounded to nearest: " + solve.reason);
-    if (solve.check_error > largest_check_error) add("the self-check of the loss is off by " + std::to_string(solve.check_error));
+    if (solve.check_error > largest_check_error)
+        add("the self-check of the loss is off by " + std::to_string(solve.check_error));
     if (solve.damping_retries > 0) add("damping raised " + std::to_string(solve.damping_retries) + " times");
     if (solve.dead_columns > 0) add(std::to_string(solve.dead_columns) + " dead inputs");
     return note;

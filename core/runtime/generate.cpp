@@ -12,7 +12,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 constexpr size_t prompt_chunk = 512;  // rows between two calls of the callback while the prompt is read
 
@@ -31,12 +33,14 @@ bool read_prompt(Session& session, SequenceId sequence, std::span<const int32_t>
 
 // Samples and decodes until something says stop; fills reason and n_generated.
 void write_answer(const LoadedModel& loaded, Session& session, SequenceId sequence, std::span<const int32_t> prompt,
-                  const GenerateOptions& options, const TextCallback& on_text, Sampler& sampler, GenerateResult& result) {
+                  const GenerateOptions& options, const TextCallback& on_text, Sampler& sampler,
+                  GenerateResult& result) {
     const std::vector<int32_t>& stops = loaded.generation.stop_ids;
     std::vector<int32_t> history(prompt.begin(), prompt.end());
     StreamDecoder decoder(loaded.tokenizer);
     const auto next_reason = [&](int32_t token) -> std::optional<FinishReason> {
-        if (!options.ignore_stop && std::find(stops.begin(), stops.end(), token) != stops.end()) return FinishReason::stop;
+        if (!options.ignore_stop && std::find(stops.begin(), stops.end(), token) != stops.end())
+            return FinishReason::stop;
         history.push_back(token);
         const std::string text = decoder.push(token);
         if (on_text && on_text(text, token)) return FinishReason::callback;
@@ -60,13 +64,15 @@ void write_answer(const LoadedModel& loaded, Session& session, SequenceId sequen
 
 }  // namespace
 
-GenerateResult generate(const LoadedModel& loaded, Session& session, SequenceId sequence, std::span<const int32_t> prompt,
-                        const GenerateOptions& options, const TextCallback& on_text) {
+GenerateResult generate(const LoadedModel& loaded, Session& session, SequenceId sequence,
+                        std::span<const int32_t> prompt, const GenerateOptions& options, const TextCallback& on_text) {
     Sampler sampler(options.sampler);
     const size_t start = session.length(sequence);
     if (prompt.empty()) fail(Status::invalid_argument, "prompt: at least one token expected, found none");
     if (!session.has_room(sequence, prompt.size()))
-        fail(Status::context_full, "prompt: %zu tokens after %zu in the sequence do not fit; the context holds %zu, in pages of %zu, for all sequences",
+        fail(Status::context_full,
+             "prompt: %zu tokens after %zu in the sequence do not fit; the context holds %zu, in pages of %zu, for all "
+             "sequences",
              prompt.size(), start, session.context(), kv_page_positions);
     GenerateResult result;
     result.n_prompt = prompt.size();

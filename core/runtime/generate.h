@@ -29,7 +29,7 @@ struct GenerateResult {
 using TextCallback = std::function<bool(std::string_view text, int32_t token)>;
 
 // Appends to `sequence`, which keeps prompt and answer. Error(context_full) when the prompt does not fit; nothing has changed then.
-GenerateResult generate(const LoadedModel& loaded, Session& session, SequenceId sequence, std::span<const int32_t> prompt,
-                        const GenerateOptions& options, const TextCallback& on_text);
+GenerateResult generate(const LoadedModel& loaded, Session& session, SequenceId sequence,
+                        std::span<const int32_t> prompt, const GenerateOptions& options, const TextCallback& on_text);
 
 }  // namespace gq

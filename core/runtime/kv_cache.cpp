@@ -23,7 +23,8 @@ size_t KvCache::length(SequenceId sequence) const {
 
 std::byte* KvCache::take_page() {
     if (in_use_ == max_pages_)
-        fail(Status::context_full, "kv cache: all %zu pages of %zu positions are in use", max_pages_, kv_page_positions);
+        fail(Status::context_full, "kv cache: all %zu pages of %zu positions are in use", max_pages_,
+             kv_page_positions);
     std::byte* page = nullptr;
     if (free_.empty()) {
         page = static_cast<std::byte*>(backend_.allocate(geometry_.page_bytes()));
@@ -88,9 +89,13 @@ bool KvCache::has_room(SequenceId id, size_t n_positions) const {
     return div_up(n_positions, kv_page_positions) + copied <= sequence.pages.size() + (max_pages_ - in_use_);
 }
 
-std::byte* const* KvCache::pages(SequenceId sequence) const { return sequences_.at(sequence).pages.data(); }
+std::byte* const* KvCache::pages(SequenceId sequence) const {
+    return sequences_.at(sequence).pages.data();
+}
 
-void KvCache::commit(SequenceId sequence, size_t n_positions) { sequences_[sequence].length = n_positions; }
+void KvCache::commit(SequenceId sequence, size_t n_positions) {
+    sequences_[sequence].length = n_positions;
+}
 
 void KvCache::truncate(SequenceId id, size_t n_positions) {
     const auto found = sequences_.find(id);

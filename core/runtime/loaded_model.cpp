@@ -8,7 +8,9 @@
 namespace gq {
 namespace {
 
-std::string_view text_of(const GqSection& section) { return {reinterpret_cast<const char*>(section.bytes.data()), section.bytes.size()}; }
+std::string_view text_of(const GqSection& section) {
+    return {reinterpret_cast<const char*>(section.bytes.data()), section.bytes.size()};
+}
 
 const GqSection& need_section(const GqFile& file, const char* name) {
     const GqSection* section = file.section(name);
@@ -23,15 +25,21 @@ struct Setting {
     double (*write)(const SamplerOptions&);
 };
 constexpr Setting settings[] = {
-    {"temperature", [](SamplerOptions& o, double v) { o.temperature = static_cast<float>(v); }, [](const SamplerOptions& o) { return static_cast<double>(o.temperature); }},
-    {"top_k", [](SamplerOptions& o, double v) { o.top_k = static_cast<int>(v); }, [](const SamplerOptions& o) { return static_cast<double>(o.top_k); }},
-    {"top_p", [](SamplerOptions& o, double v) { o.top_p = static_cast<float>(v); }, [](const SamplerOptions& o) { return static_cast<double>(o.top_p); }},
-    {"min_p", [](SamplerOptions& o, double v) { o.min_p = static_cast<float>(v); }, [](const SamplerOptions& o) { return static_cast<double>(o.min_p); }},
-    {"repetition_penalty", [](SamplerOptions& o, double v) { o.repetition_penalty = static_cast<float>(v); }, [](const SamplerOptions& o) { return static_cast<double>(o.repetition_penalty); }},
+    {"temperature", [](SamplerOptions& o, double v) { o.temperature = static_cast<float>(v); },
+     [](const SamplerOptions& o) { return static_cast<double>(o.temperature); }},
+    {"top_k", [](SamplerOptions& o, double v) { o.top_k = static_cast<int>(v); },
+     [](const SamplerOptions& o) { return static_cast<double>(o.top_k); }},
+    {"top_p", [](SamplerOptions& o, double v) { o.top_p = static_cast<float>(v); },
+     [](const SamplerOptions& o) { return static_cast<double>(o.top_p); }},
+    {"min_p", [](SamplerOptions& o, double v) { o.min_p = static_cast<float>(v); },
+     [](const SamplerOptions& o) { return static_cast<double>(o.min_p); }},
+    {"repetition_penalty", [](SamplerOptions& o, double v) { o.repetition_penalty = static_cast<float>(v); },
+     [](const SamplerOptions& o) { return static_cast<double>(o.repetition_penalty); }},
 };
 
 void add_stop(std::vector<int32_t>& ids, int64_t id, const Tokenizer& tokenizer) {
-    if (id < 0 || static_cast<size_t>(id) >= tokenizer.vocab_size()) return;  // checkpoints list ids of other vocabularies
+    if (id < 0 || static_cast<size_t>(id) >= tokenizer.vocab_size())
+        return;  // checkpoints list ids of other vocabularies
     if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(static_cast<int32_t>(id));
 }
 
@@ -43,7 +51,8 @@ void add_stops(std::vector<int32_t>& ids, const JsonValue* value, const Tokenize
 
 void read_settings(SamplerOptions& options, const JsonValue& object) {
     for (const Setting& s : settings)
-        if (const JsonValue* value = object.find(s.key); value && value->is_number()) s.read(options, value->as_number(s.key));
+        if (const JsonValue* value = object.find(s.key); value && value->is_number())
+            s.read(options, value->as_number(s.key));
 }
 
 }  // namespace
@@ -73,7 +82,8 @@ GenerationSettings GenerationSettings::from_checkpoint(const Checkpoint& checkpo
     const JsonValue& metadata = checkpoint.metadata();
     GenerationSettings result;
     if (checkpoint.kind() == Checkpoint::Kind::gguf) {
-        for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
+        for (const char* key :
+             {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
             add_stops(result.stop_ids, metadata.find(key), tokenizer);
     } else {
         for (const char* file : {"generation_config", "config"}) {
@@ -99,11 +109,12 @@ std::unique_ptr<LoadedModel> LoadedModel::open(const std::filesystem::path& path
         .model = std::move(model),
         .tokenizer = Tokenizer::from_bytes(tokenizer.bytes),
         .chat_template = chat ? std::optional<ChatTemplate>(ChatTemplate(text_of(*chat))) : std::nullopt,
-        .generation = generation ? GenerationSettings::from_json(text_of(*generation), "section 'generation'") : GenerationSettings{},
+        .generation = generation ? GenerationSettings::from_json(text_of(*generation), "section 'generation'")
+                                 : GenerationSettings{},
     });
     if (loaded->tokenizer.vocab_size() > loaded->model.params.vocab)
-        fail(Status::bad_file, "tokenizer: at most %zu tokens expected (rows of the embedding), found %zu", loaded->model.params.vocab,
-             loaded->tokenizer.vocab_size());
+        fail(Status::bad_file, "tokenizer: at most %zu tokens expected (rows of the embedding), found %zu",
+             loaded->model.params.vocab, loaded->tokenizer.vocab_size());
     return loaded;
 }
 

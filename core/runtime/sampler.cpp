@@ -10,7 +10,9 @@
 namespace gq {
 namespace {
 
-bool likelier(float a_logit, int32_t a, float b_logit, int32_t b) { return a_logit != b_logit ? a_logit > b_logit : a < b; }
+bool likelier(float a_logit, int32_t a, float b_logit, int32_t b) {
+    return a_logit != b_logit ? a_logit > b_logit : a < b;
+}
 
 }  // namespace
 
@@ -23,7 +25,8 @@ Sampler::Sampler(const SamplerOptions& options) : options_(options), state_(opti
     check(options.top_k >= 0, "top-k", options.top_k, "0 or more");
     check(options.top_p > 0 && options.top_p <= 1, "top-p", d(options.top_p), "above 0, at most 1");
     check(options.min_p >= 0 && options.min_p <= 1, "min-p", d(options.min_p), "0 … 1");
-    check(options.repetition_penalty > 0 && options.repetition_penalty <= 100, "repetition penalty", d(options.repetition_penalty), "above 0, at most 100");
+    check(options.repetition_penalty > 0 && options.repetition_penalty <= 100, "repetition penalty",
+          d(options.repetition_penalty), "above 0, at most 100");
     check(options.repetition_window >= 0, "repetition window", options.repetition_window, "0 or more");
 }
 
@@ -34,9 +37,10 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
     if (candidates_.empty()) fail(Status::numeric, "sampler: no finite logit among %zu", logits.size());
     penalise(history);
     if (options_.temperature == 0) {
-        return std::min_element(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
-                   return likelier(a.logit, a.id, b.logit, b.id);
-               })->id;
+        return std::min_element(
+                   candidates_.begin(), candidates_.end(),
+                   [](const Candidate& a, const Candidate& b) { return likelier(a.logit, a.id, b.logit, b.id); })
+            ->id;
     }
     keep_top_k();
     keep_likely();
@@ -55,7 +59,8 @@ void Sampler::penalise(std::span<const int32_t> history) {
 }
 
 void Sampler::keep_top_k() {
-    const size_t k = options_.top_k == 0 ? candidates_.size() : std::min(candidates_.size(), static_cast<size_t>(options_.top_k));
+    const size_t k =
+        options_.top_k == 0 ? candidates_.size() : std::min(candidates_.size(), static_cast<size_t>(options_.top_k));
     std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<ptrdiff_t>(k), candidates_.end(),
                       [](const Candidate& a, const Candidate& b) { return likelier(a.logit, a.id, b.logit, b.id); });
     candidates_.resize(k);
@@ -69,8 +74,10 @@ void Sampler::keep_likely() {
     double sum = 0;
     size_t kept = 0;
     while (kept < candidates_.size()) {
-        const double p = static_cast<double>(exp_f32(candidates_[kept].logit - top));  // relative to the most likely one
-        if (p < static_cast<double>(options_.min_p) || (kept > 0 && sum >= static_cast<double>(options_.top_p) * total)) break;
+        const double p =
+            static_cast<double>(exp_f32(candidates_[kept].logit - top));  // relative to the most likely one
+        if (p < static_cast<double>(options_.min_p) || (kept > 0 && sum >= static_cast<double>(options_.top_p) * total))
+            break;
         sum += p;
         ++kept;
     }

@@ -10,7 +10,9 @@ namespace {
 
 constexpr size_t logits_rows = 32;  // logits computed at a time: bounds their buffer, amortises the head's bytes
 
-size_t context_of(const Model& model, const SessionOptions& options) { return options.context == 0 ? model.params.context : options.context; }
+size_t context_of(const Model& model, const SessionOptions& options) {
+    return options.context == 0 ? model.params.context : options.context;
+}
 
 KvGeometry geometry_of(const Model& model, KvType type) {
     return {model.params.n_layers, model.params.n_kv_heads, model.params.head_dim, type};
@@ -29,7 +31,8 @@ Session::Session(const Model& model, const Compute& compute, const SessionOption
 size_t Session::bytes_needed(const Model& model, const SessionOptions& options) {
     const size_t context = context_of(model, options);
     const size_t pages = div_up(context, kv_page_positions) * geometry_of(model, options.kv_type).page_bytes();
-    return pages + SlotMemory::bytes_needed(model.network, std::clamp<size_t>(options.max_rows, 1, context)) + model.params.vocab * sizeof(float);
+    return pages + SlotMemory::bytes_needed(model.network, std::clamp<size_t>(options.max_rows, 1, context)) +
+           model.params.vocab * sizeof(float);
 }
 
 bool Session::has_room(SequenceId sequence, size_t n) const {
@@ -43,11 +46,14 @@ void Session::check(std::span<const BatchRow> batch) const {
         const BatchRow& row = batch[i];
         const auto [at, is_new] = next.try_emplace(row.sequence, cache_.length(row.sequence));
         if (row.token < 0 || static_cast<size_t>(row.token) >= model_.params.vocab)
-            fail(Status::invalid_argument, "batch row %zu: token expected in 0 … %zu, found %d", i, model_.params.vocab - 1, row.token);
+            fail(Status::invalid_argument, "batch row %zu: token expected in 0 … %zu, found %d", i,
+                 model_.params.vocab - 1, row.token);
         if (row.position < 0 || static_cast<size_t>(row.position) != at->second)
-            fail(Status::invalid_argument, "batch row %zu: sequence %u goes on at position %zu, found %d", i, row.sequence, at->second, row.position);
+            fail(Status::invalid_argument, "batch row %zu: sequence %u goes on at position %zu, found %d", i,
+                 row.sequence, at->second, row.position);
         if (++at->second > context_)
-            fail(Status::context_full, "batch row %zu: sequence %u would hold %zu tokens, the context holds %zu", i, row.sequence, at->second, context_);
+            fail(Status::context_full, "batch row %zu: sequence %u would hold %zu tokens, the context holds %zu", i,
+                 row.sequence, at->second, context_);
     }
 }
 
@@ -57,7 +63,8 @@ void Session::decode(std::span<const BatchRow> batch) {
     for (const BatchRow& row : batch) before.try_emplace(row.sequence, cache_.length(row.sequence));
     n_logits_ = 0;
     try {
-        for (size_t i = 0; i < batch.size(); i += slots_.max_rows()) run_pass(batch.subspan(i, std::min(slots_.max_rows(), batch.size() - i)));
+        for (size_t i = 0; i < batch.size(); i += slots_.max_rows())
+            run_pass(batch.subspan(i, std::min(slots_.max_rows(), batch.size() - i)));
     } catch (...) {
         for (const auto& [sequence, length] : before) cache_.truncate(sequence, length);
         throw;

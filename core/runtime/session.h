@@ -21,8 +21,8 @@ struct BatchRow {
 };
 
 struct SessionOptions {
-    size_t context = 0;      // positions of all sequences together, rounded up to pages; 0: what the model was trained for
-    size_t max_rows = 512;   // rows of one pass; longer batches are cut
+    size_t context = 0;  // positions of all sequences together, rounded up to pages; 0: what the model was trained for
+    size_t max_rows = 512;  // rows of one pass; longer batches are cut
     KvType kv_type = KvType::f16;
     Precision precision = Precision::int8_activations;
 };

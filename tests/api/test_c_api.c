@@ -92,7 +92,8 @@ static void test_decode(const gq_model* model) {
     EXPECT(gq_session_create(model, &options, &session) == GQ_OK);
     EXPECT(gq_session_threads(session) == 2 && gq_session_isa(session) != NULL);
     EXPECT(gq_decode(session, rows, 3) == GQ_OK);
-    EXPECT(gq_logits(session, 0, &a) == GQ_OK && gq_logits(session, 1, &b) == GQ_OK && isfinite(a[0]) && isfinite(b[0]));
+    EXPECT(gq_logits(session, 0, &a) == GQ_OK && gq_logits(session, 1, &b) == GQ_OK && isfinite(a[0]) &&
+           isfinite(b[0]));
     EXPECT(gq_logits(session, 2, &a) == GQ_INVALID_ARGUMENT);
     EXPECT(gq_sequence_length(session, 1) == 2 && gq_sequence_length(session, 2) == 1);
     EXPECT(gq_decode(session, rows, 1) == GQ_INVALID_ARGUMENT); /* position 0 is taken */
@@ -140,10 +141,12 @@ static void test_generate(const gq_model* model) {
     EXPECT(gq_generate(session, 0, prompt, 3, &options, collect, &all, &result) == GQ_OK);
     EXPECT(result.finish_reason == GQ_FINISH_LENGTH && result.n_prompt_tokens == 3 && result.n_generated_tokens == 5);
     all.stop_after = 2;
-    EXPECT(gq_generate(session, 1, prompt, 3, &options, collect, &all, &result) == GQ_OK && result.finish_reason == GQ_FINISH_CALLBACK);
+    EXPECT(gq_generate(session, 1, prompt, 3, &options, collect, &all, &result) == GQ_OK &&
+           result.finish_reason == GQ_FINISH_CALLBACK);
     options.max_tokens = 0;
     /* the third sequence fills the one page that the other two have left */
-    EXPECT(gq_generate(session, 2, prompt, 3, &options, NULL, NULL, &result) == GQ_OK && result.finish_reason == GQ_FINISH_CONTEXT);
+    EXPECT(gq_generate(session, 2, prompt, 3, &options, NULL, NULL, &result) == GQ_OK &&
+           result.finish_reason == GQ_FINISH_CONTEXT);
     EXPECT(gq_sequence_length(session, 2) == 64);
     EXPECT(gq_generate(session, 3, prompt, 200, &options, NULL, NULL, NULL) == GQ_CONTEXT_FULL);
     EXPECT(gq_sequence_length(session, 3) == 0);
@@ -161,7 +164,8 @@ static void test_describe(const char* source, const char* packed) {
     EXPECT(gq_describe(packed, GQ_DESCRIBE_JSON, 1, NULL, &size) == GQ_BUFFER_TOO_SMALL);
     text = malloc(size + 1);
     ++size;
-    EXPECT(text && gq_describe(packed, GQ_DESCRIBE_JSON, 0, text, &size) == GQ_OK && strstr(text, "\"provenance\"") != NULL);
+    EXPECT(text && gq_describe(packed, GQ_DESCRIBE_JSON, 0, text, &size) == GQ_OK &&
+           strstr(text, "\"provenance\"") != NULL);
     free(text);
     EXPECT(gq_tokenizer_open(source, &tokenizer) == GQ_OK);
     EXPECT(gq_session_create(tokenizer, NULL, NULL) == GQ_INVALID_ARGUMENT);
@@ -176,12 +180,14 @@ int main(int argc, char** argv) {
         fprintf(stderr, "usage: test_c_api CHECKPOINT OUT.gq\n");
         return 1;
     }
-    EXPECT(strcmp(gq_version(), "0.1.0") == 0 && strcmp(gq_status_name(GQ_BAD_FILE), "GQ_BAD_FILE") == 0 && gq_default_threads() >= 1);
+    EXPECT(strcmp(gq_version(), "0.1.0") == 0 && strcmp(gq_status_name(GQ_BAD_FILE), "GQ_BAD_FILE") == 0 &&
+           gq_default_threads() >= 1);
     test_quantize(argv[1], argv[2]);
     EXPECT(gq_model_open("/nowhere.gq", NULL, &model) == GQ_IO && model == NULL);
     EXPECT(gq_model_open(argv[2], NULL, &model) == GQ_OK);
     info.struct_size = sizeof info;
-    EXPECT(gq_model_get_info(model, &info) == GQ_OK && strcmp(info.architecture, "llama") == 0 && info.vocab_size == 288 && info.n_layers == 2);
+    EXPECT(gq_model_get_info(model, &info) == GQ_OK && strcmp(info.architecture, "llama") == 0 &&
+           info.vocab_size == 288 && info.n_layers == 2);
     test_text(model);
     test_decode(model);
     test_generate(model);

@@ -41,14 +41,18 @@ std::string read_all(const std::filesystem::path& path) {
 
 std::vector<int32_t> integers(const JsonValue& list) {
     std::vector<int32_t> values;
-    for (const JsonValue& v : list.as_array("integers")) values.push_back(static_cast<int32_t>(v.as_integer("integers")));
+    for (const JsonValue& v : list.as_array("integers"))
+        values.push_back(static_cast<int32_t>(v.as_integer("integers")));
     return values;
 }
 
 Golden read_golden(const std::string& name) {
-    const std::string json = read_all(golden_path("logits_" + name + ".json")), bin = read_all(golden_path("logits_" + name + ".bin"));
+    const std::string json = read_all(golden_path("logits_" + name + ".json")),
+                      bin = read_all(golden_path("logits_" + name + ".bin"));
     const JsonValue meta = parse_json(json, name);
-    Golden golden{.rows = std::vector<GoldenRow>(n_positions), .tokens = integers(meta.at("tokens", "golden")), .fixed_ids = integers(meta.at("fixed_ids", "golden"))};
+    Golden golden{.rows = std::vector<GoldenRow>(n_positions),
+                  .tokens = integers(meta.at("tokens", "golden")),
+                  .fixed_ids = integers(meta.at("fixed_ids", "golden"))};
     REQUIRE(bin.size() == n_positions * sizeof(GoldenRow));
     std::memcpy(golden.rows.data(), bin.data(), bin.size());
     return golden;
@@ -58,7 +62,8 @@ struct Difference {
     double largest = 0, kl = 0;  // kl: the worst position's, over the known ids and one bucket for the rest
 };
 
-void compare_row(std::span<const float> logits, const GoldenRow& row, std::span<const int32_t> fixed_ids, Difference& difference) {
+void compare_row(std::span<const float> logits, const GoldenRow& row, std::span<const int32_t> fixed_ids,
+                 Difference& difference) {
     double sum = 0;
     for (const float x : logits) sum += std::exp(static_cast<double>(x));
     const double log_sum = std::log(sum);
@@ -79,14 +84,17 @@ void compare_row(std::span<const float> logits, const GoldenRow& row, std::span<
 }
 
 // Prefill in one batch, or token by token.
-Difference compare(const LoadedModel& loaded, const Golden& golden, const Compute& compute, KvType kv, size_t rows_per_batch) {
+Difference compare(const LoadedModel& loaded, const Golden& golden, const Compute& compute, KvType kv,
+                   size_t rows_per_batch) {
     Session session(loaded.model, compute, {.context = 128, .kv_type = kv, .precision = Precision::exact});
     Difference difference;
     for (size_t begin = 0; begin < n_positions; begin += rows_per_batch) {
         std::vector<BatchRow> rows;
-        for (size_t i = begin; i < begin + rows_per_batch; ++i) rows.push_back({7, static_cast<int32_t>(i), golden.tokens[i], true});
+        for (size_t i = begin; i < begin + rows_per_batch; ++i)
+            rows.push_back({7, static_cast<int32_t>(i), golden.tokens[i], true});
         session.decode(rows);
-        for (size_t i = 0; i < rows_per_batch; ++i) compare_row(session.logits(i), golden.rows[begin + i], golden.fixed_ids, difference);
+        for (size_t i = 0; i < rows_per_batch; ++i)
+            compare_row(session.logits(i), golden.rows[begin + i], golden.fixed_ids, difference);
     }
     return difference;
 }
@@ -116,7 +124,8 @@ void check_model(const std::string& name, const std::filesystem::path& source) {
 
 TEST_SUITE("model") {
     TEST_CASE("tiny llamas: logits as transformers gives them") {
-        for (const char* name : {"tied", "untied", "scaled_rope", "sliding"}) check_model(name, golden_path(std::string("tiny_llama_") + name));
+        for (const char* name : {"tied", "untied", "scaled_rope", "sliding"})
+            check_model(name, golden_path(std::string("tiny_llama_") + name));
     }
 
     TEST_CASE("SmolLM2-135M: logits as transformers gives them") {

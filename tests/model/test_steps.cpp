@@ -43,14 +43,20 @@ TEST_SUITE("model") {
         REQUIRE(block.stage_begin.size() == 4);
         std::vector<std::string> roles;
         for (size_t stage = 0; stage < 4; ++stage) {
-            for (const size_t step : block.stage_linears(stage)) roles.emplace_back(arch.block_weights[block.steps[step].weight].role);
+            for (const size_t step : block.stage_linears(stage))
+                roles.emplace_back(arch.block_weights[block.steps[step].weight].role);
             roles.emplace_back("|");
         }
-        CHECK(roles == std::vector<std::string>{"attn_q", "attn_k", "attn_v", "|", "attn_o", "|", "ffn_gate", "ffn_up", "|", "ffn_down", "|"});
-        CHECK(names(net, block.live_slots(block.stage_begin[0], net.residual)) == std::vector<std::string>{"normed", "residual"});
-        CHECK(names(net, block.live_slots(block.stage_begin[1], net.residual)) == std::vector<std::string>{"mixed", "residual"});
-        CHECK(names(net, block.live_slots(block.stage_begin[2], net.residual)) == std::vector<std::string>{"normed", "residual"});
-        CHECK(names(net, block.live_slots(block.stage_begin[3], net.residual)) == std::vector<std::string>{"gate", "residual"});
+        CHECK(roles == std::vector<std::string>{"attn_q", "attn_k", "attn_v", "|", "attn_o", "|", "ffn_gate", "ffn_up",
+                                                "|", "ffn_down", "|"});
+        CHECK(names(net, block.live_slots(block.stage_begin[0], net.residual)) ==
+              std::vector<std::string>{"normed", "residual"});
+        CHECK(names(net, block.live_slots(block.stage_begin[1], net.residual)) ==
+              std::vector<std::string>{"mixed", "residual"});
+        CHECK(names(net, block.live_slots(block.stage_begin[2], net.residual)) ==
+              std::vector<std::string>{"normed", "residual"});
+        CHECK(names(net, block.live_slots(block.stage_begin[3], net.residual)) ==
+              std::vector<std::string>{"gate", "residual"});
         CHECK(names(net, block.live_slots(block.steps.size(), net.residual)) == std::vector<std::string>{"residual"});
     }
 
@@ -59,7 +65,9 @@ TEST_SUITE("model") {
         const HyperParams q = HyperParams::from_json(p.to_json(), "test");
         CHECK(q.to_json() == p.to_json());
         CHECK(q.rope_inv_freq == p.rope_inv_freq);
-        const auto refuse = [](HyperParams bad, const char* words) { CHECK_THROWS_WITH_AS(bad.check(), doctest::Contains(words), Error); };
+        const auto refuse = [](HyperParams bad, const char* words) {
+            CHECK_THROWS_WITH_AS(bad.check(), doctest::Contains(words), Error);
+        };
         HyperParams bad = p;
         bad.vocab = 0;
         refuse(bad, "vocab");

@@ -15,7 +15,8 @@ using namespace gq;
 std::vector<float> read_npy(const std::filesystem::path& path) {
     const std::string bytes = file_bytes(path);
     REQUIRE(bytes.size() > 10);
-    const size_t header = 10 + static_cast<uint8_t>(bytes[8]) + 256 * static_cast<size_t>(static_cast<uint8_t>(bytes[9]));
+    const size_t header =
+        10 + static_cast<uint8_t>(bytes[8]) + 256 * static_cast<size_t>(static_cast<uint8_t>(bytes[9]));
     std::vector<float> values((bytes.size() - header) / sizeof(float));
     std::memcpy(values.data(), bytes.data() + header, values.size() * sizeof(float));
     return values;
@@ -40,7 +41,8 @@ void check_same(const std::string& python, const PackedTensor& tensor, const std
     GqWriter writer(file.path());
     write_packed(writer, name, tensor);
     writer.finish();
-    const std::string command = python + " tests/gq_read.py '" + file.path().string() + "' --dequantize " + name + " '" + floats.path().string() + "'";
+    const std::string command = python + " tests/gq_read.py '" + file.path().string() + "' --dequantize " + name +
+                                " '" + floats.path().string() + "'";
     REQUIRE_MESSAGE(std::system(command.c_str()) == 0, command);
     const std::vector<float> theirs = read_npy(floats.path());
     std::vector<float> ours(tensor.matrix.rows * tensor.matrix.cols);

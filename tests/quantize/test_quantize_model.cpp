@@ -15,7 +15,9 @@ using namespace gq;
 // A copy of a tiny checkpoint with one file's text replaced.
 struct Altered {
     TemporaryPath folder{"altered"};
-    explicit Altered(const std::string& name) { std::filesystem::copy(golden_path("tiny_llama_" + name), folder.path()); }
+    explicit Altered(const std::string& name) {
+        std::filesystem::copy(golden_path("tiny_llama_" + name), folder.path());
+    }
     void replace(const std::string& file, const std::string& from, const std::string& to) const {
         std::string text = file_bytes(folder.path() / file);
         const size_t at = text.find(from);
@@ -86,16 +88,17 @@ TEST_SUITE("quantize") {
         options.report = report.path();
         size_t tensors = 0, solved = 0;
         double loss = 0, rounding = 0;
-        quantize_model(golden_path("tiny_llama_sliding"), out.path(), options, {pool, kernel_table()}, [&](const QuantizeProgress& p) {
-            if (p.tensor.empty()) return false;
-            CHECK(p.n_done == ++tensors);
-            if (p.report) {
-                ++solved;
-                loss += p.report->true_loss;
-                rounding += p.report->rtn_loss;
-            }
-            return false;
-        });
+        quantize_model(golden_path("tiny_llama_sliding"), out.path(), options, {pool, kernel_table()},
+                       [&](const QuantizeProgress& p) {
+                           if (p.tensor.empty()) return false;
+                           CHECK(p.n_done == ++tensors);
+                           if (p.report) {
+                               ++solved;
+                               loss += p.report->true_loss;
+                               rounding += p.report->rtn_loss;
+                           }
+                           return false;
+                       });
         CHECK(tensors == 3 + 2 * 9);
         CHECK(solved == 2 * 7);
         CHECK(loss < rounding);
@@ -120,13 +123,15 @@ TEST_SUITE("quantize") {
         CHECK(refusal("/nowhere").find("/nowhere") != std::string::npos);
         Altered arch("tied");
         arch.replace("config.json", "LlamaForCausalLM", "NoSuchForCausalLM");
-        CHECK(refusal(arch.folder.path()).find("'NoSuchForCausalLM' is not supported; known: LlamaForCausalLM") != std::string::npos);
+        CHECK(refusal(arch.folder.path()).find("'NoSuchForCausalLM' is not supported; known: LlamaForCausalLM") !=
+              std::string::npos);
         Altered shape("tied");
         shape.replace("config.json", "\"intermediate_size\": 112", "\"intermediate_size\": 113");
         CHECK(refusal(shape.folder.path()).find("shape (113, 64) expected, (112, 64) found") != std::string::npos);
         Altered missing("tied");
         missing.replace("model.safetensors", "layers.1.mlp.up_proj", "layers.1.mlp.xx_proj");
-        CHECK(refusal(missing.folder.path()).find("'model.layers.1.mlp.up_proj.weight' expected, not found") != std::string::npos);
+        CHECK(refusal(missing.folder.path()).find("'model.layers.1.mlp.up_proj.weight' expected, not found") !=
+              std::string::npos);
         Altered heads("tied");
         heads.replace("config.json", "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3");
         CHECK(refusal(heads.folder.path()).find("n_heads 4 is no multiple of n_kv_heads 3") != std::string::npos);
@@ -145,15 +150,18 @@ TEST_SUITE("quantize") {
 
     TEST_CASE("options out of range and short calibration texts are refused") {
         QuantizeOptions options = tiny_options(5);
-        CHECK(refusal(golden_path("tiny_llama_tied"), options).find("bits: expected 2, 3, 4, 8 or 16, found 5") != std::string::npos);
+        CHECK(refusal(golden_path("tiny_llama_tied"), options).find("bits: expected 2, 3, 4, 8 or 16, found 5") !=
+              std::string::npos);
         options = tiny_options(4);
         options.group = 48;
-        CHECK(refusal(golden_path("tiny_llama_tied"), options).find("group: expected a multiple of 32") != std::string::npos);
+        CHECK(refusal(golden_path("tiny_llama_tied"), options).find("group: expected a multiple of 32") !=
+              std::string::npos);
         const TemporaryPath text("short.txt");
         std::ofstream(text.path()) << "too short";
         options = tiny_options(4);
         options.calibration = text.path();
-        CHECK(refusal(golden_path("tiny_llama_tied"), options).find("at least 132 tokens expected") != std::string::npos);
+        CHECK(refusal(golden_path("tiny_llama_tied"), options).find("at least 132 tokens expected") !=
+              std::string::npos);
         options.calibration = "/no/text";
         CHECK(refusal(golden_path("tiny_llama_tied"), options).find("/no/text") != std::string::npos);
     }
@@ -166,7 +174,8 @@ TEST_SUITE("quantize") {
         const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
         const rlimit limit{20000, old_limit.rlim_max};
         setrlimit(RLIMIT_FSIZE, &limit);
-        CHECK_THROWS_WITH_AS(quantize_tiny("tied", out.path(), tiny_options(4)), doctest::Contains("full.gq"), FormatError);
+        CHECK_THROWS_WITH_AS(quantize_tiny("tied", out.path(), tiny_options(4)), doctest::Contains("full.gq"),
+                             FormatError);
         setrlimit(RLIMIT_FSIZE, &old_limit);
         std::signal(SIGXFSZ, old_handler);
         CHECK(file_bytes(out.path()) == "old");
@@ -176,9 +185,10 @@ TEST_SUITE("quantize") {
     TEST_CASE("cancelling leaves nothing behind") {
         const TemporaryPath out("cancelled.gq");
         ThreadPool pool(1);
-        CHECK_THROWS_WITH_AS(quantize_model(golden_path("tiny_llama_tied"), out.path(), tiny_options(4), {pool, kernel_table()},
-                                            [](const QuantizeProgress& p) { return p.n_done == 5; }),
-                             doctest::Contains("cancelled after 5"), Error);
+        CHECK_THROWS_WITH_AS(
+            quantize_model(golden_path("tiny_llama_tied"), out.path(), tiny_options(4), {pool, kernel_table()},
+                           [](const QuantizeProgress& p) { return p.n_done == 5; }),
+            doctest::Contains("cancelled after 5"), Error);
         CHECK_FALSE(std::filesystem::exists(out.path()));
         CHECK_FALSE(std::filesystem::exists(out.path().string() + ".partial"));
     }

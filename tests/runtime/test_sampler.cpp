@@ -14,7 +14,15 @@ using namespace gq;
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
-SamplerOptions plain() { return {.temperature = 1, .top_k = 0, .top_p = 1, .min_p = 0, .repetition_penalty = 1, .repetition_window = 64, .seed = 1}; }
+SamplerOptions plain() {
+    return {.temperature = 1,
+            .top_k = 0,
+            .top_p = 1,
+            .min_p = 0,
+            .repetition_penalty = 1,
+            .repetition_window = 64,
+            .seed = 1};
+}
 
 std::map<int32_t, int> histogram(const SamplerOptions& options, const std::vector<float>& logits, int n) {
     Sampler sampler(options);
@@ -91,6 +99,7 @@ TEST_SUITE("runtime") {
         refuse({.min_p = 2}, "min-p");
         refuse({.repetition_penalty = 0}, "repetition penalty");
         Sampler sampler(plain());
-        CHECK_THROWS_WITH_AS(static_cast<void>(sampler.sample(std::vector<float>{infinity, -infinity}, {})), doctest::Contains("no finite logit"), Error);
+        CHECK_THROWS_WITH_AS(static_cast<void>(sampler.sample(std::vector<float>{infinity, -infinity}, {})),
+                             doctest::Contains("no finite logit"), Error);
     }
 }

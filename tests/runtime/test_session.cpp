@@ -17,13 +17,15 @@ std::vector<BatchRow> rows_of(SequenceId sequence, size_t begin, size_t end) {
 }
 
 // Logits of 100 positions (more than a page), decoded `step` at a time.
-std::vector<float> logits_by(const LoadedModel& loaded, const char* isa, size_t threads, size_t step, const SessionOptions& options) {
+std::vector<float> logits_by(const LoadedModel& loaded, const char* isa, size_t threads, size_t step,
+                             const SessionOptions& options) {
     ThreadPool pool(threads);
     Session session(loaded.model, {pool, kernel_table(isa)}, options);
     std::vector<float> all;
     for (size_t begin = 0; begin < 100; begin += step) {
         session.decode(rows_of(5, begin, std::min<size_t>(100, begin + step)));
-        for (size_t i = 0; i < session.n_logits(); ++i) all.insert(all.end(), session.logits(i).begin(), session.logits(i).end());
+        for (size_t i = 0; i < session.n_logits(); ++i)
+            all.insert(all.end(), session.logits(i).begin(), session.logits(i).end());
     }
     return all;
 }
@@ -51,7 +53,8 @@ TEST_SUITE("runtime") {
             for (const unsigned bits : {3U, 4U, 8U, 16U}) {
                 const Tiny tiny(name, bits);
                 for (const Precision precision : {Precision::int8_activations, Precision::exact}) {
-                    const SessionOptions options{.context = 128, .max_rows = 512, .kv_type = KvType::f16, .precision = precision};
+                    const SessionOptions options{
+                        .context = 128, .max_rows = 512, .kv_type = KvType::f16, .precision = precision};
                     const std::vector<float> truth = logits_by(*tiny.loaded, "scalar", 1, 100, options);
                     CAPTURE(name);
                     CAPTURE(bits);
@@ -75,7 +78,8 @@ TEST_SUITE("runtime") {
         const Tiny tiny("tied");
         ThreadPool pool(2);
         const Compute compute{pool, kernel_table()};
-        Session alone(tiny.loaded->model, compute, {.context = 64}), together(tiny.loaded->model, compute, {.context = 256});
+        Session alone(tiny.loaded->model, compute, {.context = 64}),
+            together(tiny.loaded->model, compute, {.context = 256});
         std::vector<float> expected;
         for (const BatchRow& row : rows_of(1, 0, 20)) {
             alone.decode({&row, 1});
