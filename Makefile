@@ -11,8 +11,11 @@ PREFIX  ?= /usr/local
 CXX      ?= g++
 CC       ?= gcc
 AR       ?= ar
-MACHINE  := $(firstword $(subst -, ,$(shell $(CXX) -dumpmachine)))
-FOREIGN  := $(if $(filter x86_64,$(MACHINE)),%_neon.cpp,%_avx2.cpp %_avx512.cpp)
+# The instruction sets of a machine, as cpu_simd's file names end.
+MACHINE      := $(firstword $(subst -, ,$(shell $(CXX) -dumpmachine)))
+ISAS_x86_64  := avx2 avx512
+ISAS_aarch64 := neon
+FOREIGN      := $(addprefix %_,$(addsuffix .cpp,$(filter-out $(ISAS_$(MACHINE)),$(ISAS_x86_64) $(ISAS_aarch64))))
 # Arithmetic at -O3, whose unrolling keeps the kernels' tiles in registers; the rest at -O2, which compiles faster.
 OPT      ?= $(if $(filter $(HOT),$<),-O3,-O2)
 HOT      := core/packing/% core/kernels/% core/linalg/% cpu_simd/% $(addprefix core/quantize/,gptq.% grid_search.% hessian.%) \
@@ -33,9 +36,9 @@ CLI_OBJ  := $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out $(TOOLS:%=apps/%.cpp),$(w
 TEST_SRC := $(wildcard tests/*.cpp) $(foreach t,$(TESTS),$(wildcard tests/$(t)/test_*.cpp))
 TEST_OBJ := $(TEST_SRC:%.cpp=$(BUILD)/%.o)
 
-.PHONY: all lib tests test demo bench-all asan tsan fuzz format format-check lint install clean help
+.PHONY: all tools lib tests test demo bench asan tsan fuzz format format-check lint install clean help
 .DEFAULT_GOAL := all
-all: $(TOOLS) lib
+all: tools lib
 lib: libgq.a libgq.so
 tests: $(BUILD)/unit_tests
 
@@ -88,23 +91,30 @@ libgq.a: $(BUILD)/libgq.a
 libgq.so: $(LIB_OBJ) core/api/exports.map
 	$(CXX) -shared -Wl,-soname,libgq.so.0 -Wl,--version-script=core/api/exports.map $(LDFLAGS) $(LIB_OBJ) -o $@ $(LDLIBS)
 
-$(TOOLS): %: $(BUILD)/apps/%.o $(CLI_OBJ) $(BUILD)/libgq.a
+# The tools stand at the root; they are linked in the build folder, since `make bench` means to measure.
+$(TOOLS:%=$(BUILD)/apps/%): %: %.o $(CLI_OBJ) $(BUILD)/libgq.a
 	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+tools: $(TOOLS:%=$(BUILD)/apps/%)
+	@for tool in $^; do cmp -s $$tool $${tool##*/} || { rm -f $${tool##*/} && cp -p $$tool .; }; done
 
 $(BUILD)/unit_tests: $(TEST_OBJ) $(BUILD)/libgq.a
 	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
 # --- what users type ---------------------------------------------------------------------------------------------------------------
-demo: $(TOOLS)
+NEEDED := g++:g++ python3:python3 pip?pip:python3-pip
+# Installs what it lacks, builds, fetches a model, quantizes it and asks it.
+demo:
+	sh tests/need.sh $(NEEDED)
+	$(MAKE) tools
 	sh apps/demo/demo.sh
 
 # Installs what it lacks, then runs every test that this machine can run, and says which it skips.
 test:
-	sh tests/need.sh g++:g++ python3:python3 /usr/include/doctest/doctest.h:doctest-dev python3-numpy?numpy:python3-numpy
+	sh tests/need.sh $(NEEDED) /usr/include/doctest/doctest.h:doctest-dev python3-numpy?numpy:python3-numpy
 	$(MAKE) run-tests
 
 .PHONY: run-tests
-run-tests: $(BUILD)/unit_tests $(BUILD)/test_c_api $(TOOLS) libgq.so
+run-tests: $(BUILD)/unit_tests $(BUILD)/test_c_api tools libgq.so
 	sh tests/check_layers.sh
 	sh tests/check_symbols.sh libgq.so
 	GQ_SMOLLM2_GGUF="$$(sh apps/demo/fetch_smollm2.sh $(BUILD)/smollm2 || true)" $(BUILD)/unit_tests
@@ -138,11 +148,12 @@ run-fuzzers: $(FUZZERS:%=$(BUILD)/%)
 $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libgq.a
 	$(CXX) -fsanitize=fuzzer $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
-# Benchmarks of parts; ./bench measures whole models.
-BENCHES := $(patsubst tests/%.cpp,%,$(wildcard tests/*/bench_*.cpp))
-bench-all: $(TOOLS) $(BENCHES:%=$(BUILD)/%)
-	for b in $(BENCHES:%=$(BUILD)/%); do $$b || exit 1; done
-$(BUILD)/%: $(BUILD)/tests/%.o $(BUILD)/libgq.a
+# Benchmarks of the parts, then of the demo's model where there is one. Not tests: they print, and assert nothing.
+BENCHES := $(patsubst tests/%.cpp,$(BUILD)/tests/%,$(wildcard tests/*/bench_*.cpp))
+bench: tools $(BENCHES)
+	for part in $(BENCHES); do $$part || exit 1; done
+	@if ls demo/*.gq >/dev/null 2>&1; then for model in demo/*.gq; do ./bench $$model; done; else echo "no model: make demo makes one"; fi
+$(BENCHES): %: %.o $(BUILD)/libgq.a
 	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
 OWN_CODE := $(shell find apps core cpu_simd formats tests \( -name '*.cpp' -o -name '*.h' -o -name '*.c' \) 2>/dev/null | sort)
@@ -155,7 +166,7 @@ lint: $(BUILD)/registry.inc
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
-	for t in $(TOOLS); do install -m 755 $$t $(DESTDIR)$(PREFIX)/bin/gq-$$t; done
+	for t in $(TOOLS); do install -m 755 $(BUILD)/apps/$$t $(DESTDIR)$(PREFIX)/bin/gq-$$t; done
 	install -m 644 core/api/gq.h $(DESTDIR)$(PREFIX)/include/gq.h
 	install -m 644 libgq.a $(DESTDIR)$(PREFIX)/lib/libgq.a
 	install -m 755 libgq.so $(DESTDIR)$(PREFIX)/lib/libgq.so.0
@@ -165,9 +176,9 @@ help:
 	@echo "make            the tools ($(TOOLS)) and libgq.a, libgq.so"
 	@echo "make demo       fetch SmolLM2-135M-Instruct, quantize it to 4 bits, answer a prompt"
 	@echo "make test       every test; installs what it lacks"
-	@echo "make bench-all  benchmarks of the parts;  make asan | tsan | fuzz | format | format-check | lint | install | clean"
+	@echo "make bench      benchmarks of the parts and of the demo's model;  make asan | tsan | fuzz | format | format-check | lint | install | clean"
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(TOOLS) libgq.a libgq.so demo
 
--include $(LIB_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TOOLS:%=$(BUILD)/apps/%.d)
+-include $(shell find $(BUILD) -name "*.d" 2>/dev/null)

@@ -13,17 +13,24 @@ constexpr cli::Option options[] = {
     {"--prompt", "-p", "N", "128", "tokens of the prompt"},
     {"--n-predict", "-n", "N", "32", "tokens to decode"},
     {"--threads", "-t", "LIST", "",
-     "thread counts, with commas; without it, physical cores that are free to this process"},
+     "thread counts, with commas (default: the physical cores that are free to this process)"},
     {"--repeat", "-r", "N", "5", "repetitions; the median is shown"},
-    {"--isa", "", "NAME", "", "scalar, avx2, avx512 or neon; without it, the best this CPU runs"},
+    cli::kv_option,
+    cli::exact_option,
+    cli::isa_option,
     {"--json", "", "", "", "JSON instead of a table"},
 };
+
+constexpr size_t warm_up = 8;  // tokens of a first pass, which touches the weights once
 
 struct Result {
     int32_t threads;
     std::string isa;
     double prompt, prompt_spread, decode, decode_spread;  // tokens per second: median, and half the range
     double bandwidth;                                     // bytes per second of plain reading
+
+    double streamed(const gq_model_info& info) const { return decode * static_cast<double>(info.streamed_bytes); }
+    double percent_of_read(const gq_model_info& info) const { return streamed(info) / bandwidth * 100; }
 };
 
 double median(std::vector<double> values) {
@@ -53,14 +60,11 @@ double seconds_of(gq_session* session, size_t n, bool one_by_one) {
 Result measure(const gq_model* model, const cli::Arguments& args, int32_t threads) {
     const size_t n_prompt = static_cast<size_t>(args.natural("--prompt")),
                  n_decode = static_cast<size_t>(args.natural("--n-predict"));
-    gq_session_options o;
-    gq_session_defaults(&o);
-    o.n_threads = threads;
-    o.context = static_cast<int32_t>(n_prompt + n_decode + 1);
-    if (args.has("--isa")) o.isa = args.text("--isa").c_str();
+    const gq_session_options o =
+        cli::session_options(args, static_cast<int32_t>(std::max(n_prompt + n_decode, warm_up)), threads);
     gq_session* session = nullptr;
     cli::check(gq_session_create(model, &o, &session));
-    seconds_of(session, 8, false);  // touches the weights once
+    seconds_of(session, warm_up, false);
     std::vector<double> prompt, decode;
     double bandwidth = 0;
     for (uint64_t r = 0; r < args.natural("--repeat"); ++r) {
@@ -107,10 +111,9 @@ void print_table(const std::vector<Result>& results, const gq_model_info& info) 
     std::printf("%-8s %-8s %18s %18s %10s %10s %8s\n", "threads", "kernels", "prompt tok/s", "decode tok/s", "GB/s",
                 "read GB/s", "% read");
     for (const Result& r : results) {
-        const double rate = r.decode * static_cast<double>(info.streamed_bytes);
         std::printf("%-8d %-8s %10.1f +- %4.1f %10.1f +- %4.1f %10.1f %10.1f %8.0f\n", r.threads, r.isa.c_str(),
-                    r.prompt, r.prompt_spread, r.decode, r.decode_spread, rate / 1e9, r.bandwidth / 1e9,
-                    rate / r.bandwidth * 100);
+                    r.prompt, r.prompt_spread, r.decode, r.decode_spread, r.streamed(info) / 1e9, r.bandwidth / 1e9,
+                    r.percent_of_read(info));
     }
 }
 
@@ -120,9 +123,11 @@ void print_json(const std::vector<Result>& results, const gq_model_info& info) {
     for (size_t i = 0; i < results.size(); ++i) {
         const Result& r = results[i];
         std::printf(
-            "%s\n  {\"threads\": %d, \"isa\": \"%s\", \"prompt_tokens_per_second\": %.2f, "
-            "\"decode_tokens_per_second\": %.2f, \"read_bytes_per_second\": %.0f}",
-            i ? "," : "", r.threads, r.isa.c_str(), r.prompt, r.decode, r.bandwidth);
+            "%s\n  {\"threads\": %d, \"isa\": \"%s\", \"prompt_tokens_per_second\": %.2f, \"prompt_spread\": %.2f, "
+            "\"decode_tokens_per_second\": %.2f, \"decode_spread\": %.2f, \"decode_bytes_per_second\": %.0f, "
+            "\"read_bytes_per_second\": %.0f, \"percent_of_read\": %.1f}",
+            i ? "," : "", r.threads, r.isa.c_str(), r.prompt, r.prompt_spread, r.decode, r.decode_spread,
+            r.streamed(info), r.bandwidth, r.percent_of_read(info));
     }
     std::printf("\n]}\n");
 }

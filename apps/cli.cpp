@@ -2,10 +2,13 @@
 #include "apps/cli.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cmath>
+#include <csignal>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -104,6 +107,10 @@ int32_t Arguments::integer(const char* name) const {
     return static_cast<int32_t>(number);
 }
 
+int32_t Arguments::integer_or(const char* name, int32_t absent) const {
+    return has(name) ? integer(name) : absent;
+}
+
 uint64_t Arguments::natural(const char* name) const {
     const std::string& value = text(name);
     char* end = nullptr;
@@ -123,6 +130,45 @@ float Arguments::number(const char* name) const {
     return number;
 }
 
+gq_session_options session_options(const Arguments& args, int32_t context, int32_t n_threads) {
+    gq_session_options o;
+    gq_session_defaults(&o);
+    o.context = context;
+    o.n_threads = n_threads;
+    o.exact = args.has("--exact");
+    const std::string& kv = args.text("--kv");
+    if (kv != "f16" && kv != "f32") stop("option '--kv' expects f16 or f32, found '%s'", kv.c_str());
+    o.kv_type = kv == "f32" ? GQ_KV_F32 : GQ_KV_F16;
+    if (args.has("--isa")) o.isa = args.text("--isa").c_str();
+    return o;
+}
+
+void show_log() {
+    gq_set_log_callback(
+        [](gq_log_level level, const char* message, void*) {
+            static constexpr const char* names[] = {"debug", "note", "warning", "error"};
+            std::fprintf(stderr, "%s: %s\n", names[level], message);
+        },
+        nullptr);
+}
+
+namespace {
+
+volatile std::sig_atomic_t interrupts = 0;
+
+}  // namespace
+
+void catch_interrupt() {
+    std::signal(SIGINT, [](int) {
+        if (interrupts) _exit(exit_interrupted);
+        interrupts = 1;
+    });
+}
+
+bool interrupted() {
+    return interrupts != 0;
+}
+
 double peak_memory_mb() {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
@@ -140,14 +186,15 @@ std::string read_file(const std::string& path) {
     return text;
 }
 
-std::vector<int32_t> tokenize(const gq_model* model, const std::string& text, bool add_special, bool parse_special) {
+std::vector<int32_t> tokenize(const gq_model* model, const std::string& text, const std::string& where,
+                              bool add_special, bool parse_special) {
     std::vector<int32_t> tokens(text.size() / 2 + 16);
     size_t n = tokens.size();
     gq_status status = gq_tokenize(model, text.data(), text.size(), add_special, parse_special, tokens.data(), &n);
     tokens.resize(n);
     if (status == GQ_BUFFER_TOO_SMALL)
         status = gq_tokenize(model, text.data(), text.size(), add_special, parse_special, tokens.data(), &n);
-    check(status);
+    if (status != GQ_OK) stop("%s: %s [%s]", where.c_str(), gq_last_error(), gq_status_name(status));
     return tokens;
 }
 

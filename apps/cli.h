@@ -19,6 +19,15 @@ struct Option {
     const char* help;
 };
 
+// Rows that several tools share; session_options() reads them.
+inline constexpr Option threads_option = {"--threads", "-t", "N", "",
+                                          "threads (default: the physical cores that are free to this process)"};
+inline constexpr Option isa_option = {"--isa", "", "NAME", "",
+                                      "scalar, avx2, avx512 or neon (default: GQ_ISA, else the best this CPU runs)"};
+inline constexpr Option kv_option = {"--kv", "", "f16|f32", "f16", "type of the key and value cache"};
+inline constexpr Option exact_option = {"--exact", "", "", "",
+                                        "f32 activations instead of int8: slower, for comparison"};
+
 class Arguments {
   public:
     // Prints help and exits 0 on --help, the version on --version; ends with exit 1 and a message on unknown or incomplete options,
@@ -29,6 +38,7 @@ class Arguments {
     bool has(const char* name) const;  // given on the command line
     const std::string& text(const char* name) const;
     int32_t integer(const char* name) const;
+    int32_t integer_or(const char* name, int32_t absent) const;
     uint64_t natural(const char* name) const;
     float number(const char* name) const;
 
@@ -47,6 +57,16 @@ class Arguments {
 // Ends the program with gq_last_error() unless the call went well.
 void check(gq_status status);
 
+// Options of a session from the rows above (--threads is the caller's business: ./bench takes a list).
+gq_session_options session_options(const Arguments& args, int32_t context, int32_t n_threads);
+
+// Prints the library's messages to stderr from here on.
+void show_log();
+// From here on Ctrl-C only sets interrupted(); a second one ends the process. exit_interrupted is what shells expect then.
+void catch_interrupt();
+bool interrupted();
+inline constexpr int exit_interrupted = 130;
+
 // Calls fill(buffer, size) as gq.h's buffer rules ask: once for the size, once for the content.
 template <class Fill>
 std::string filled(const Fill& fill) {
@@ -60,6 +80,8 @@ std::string filled(const Fill& fill) {
 
 double peak_memory_mb();                         // of this process, mapped files included, in 10^6 bytes
 std::string read_file(const std::string& path);  // "-" is stdin
-std::vector<int32_t> tokenize(const gq_model* model, const std::string& text, bool add_special, bool parse_special);
+// `where` is what an error calls the text: a file's name, "prompt".
+std::vector<int32_t> tokenize(const gq_model* model, const std::string& text, const std::string& where,
+                              bool add_special, bool parse_special);
 
 }  // namespace cli

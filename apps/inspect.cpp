@@ -1,4 +1,5 @@
 // ./inspect: what a .gq, a GGUF or a Hugging Face folder holds; its tokenizer at work. Output goes to stdout.
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -19,7 +20,7 @@ void print(const std::string& text) {
 }
 
 void print_tokens(const gq_model* model, const std::string& file) {
-    for (const int32_t id : cli::tokenize(model, cli::read_file(file), true, true)) std::printf("%d\n", id);
+    for (const int32_t id : cli::tokenize(model, cli::read_file(file), file, true, true)) std::printf("%d\n", id);
 }
 
 std::vector<int32_t> read_ids(const std::string& file) {
@@ -41,6 +42,13 @@ std::vector<int32_t> read_ids(const std::string& file) {
     return ids;
 }
 
+void verify(const char* path) {
+    size_t size = 0;
+    const gq_status status = gq_describe(path, GQ_DESCRIBE_TEXT, 1, nullptr, &size);
+    if (status != GQ_BUFFER_TOO_SMALL) cli::check(status);
+    std::fprintf(stderr, "verified: every hash is as written\n");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -48,12 +56,10 @@ int main(int argc, char** argv) {
                               options, 1);
     if (args.words().empty()) cli::stop("a path expected: a .gq, a GGUF or a Hugging Face folder; --help tells more");
     const char* path = args.words()[0].c_str();
+    if (args.has("--verify")) verify(path);
     if (!args.has("--tokenize") && !args.has("--detokenize")) {
         const gq_describe_format format = args.has("--json") ? GQ_DESCRIBE_JSON : GQ_DESCRIBE_TEXT;
-        print(cli::filled([&](char* buffer, size_t* size) {
-            return gq_describe(path, format, buffer ? 0 : args.has("--verify"), buffer, size);
-        }));
-        if (args.has("--verify")) std::fprintf(stderr, "verified: every hash is as written\n");
+        print(cli::filled([&](char* buffer, size_t* size) { return gq_describe(path, format, 0, buffer, size); }));
         return 0;
     }
     gq_model* model = nullptr;

@@ -1,5 +1,6 @@
 // ./perplexity: how well a .gq predicts a text. The last line of stdout is "ppl X.XXXX +- Y.YYYY"; progress goes to stderr.
 // The text is tokenized as one string and cut into consecutive windows of --ctx tokens; what is left over is not used.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -13,10 +14,10 @@ constexpr cli::Option options[] = {
     {"--ctx", "-c", "N", "512", "tokens of a window"},
     {"--chunks", "", "N", "0", "windows at most; 0: all"},
     {"--protocol", "", "NAME", "half-window", "half-window scores positions ctx/2+1 … ctx-1, full-window 1 … ctx-1"},
-    {"--exact", "", "", "", "f32 activations instead of int8"},
-    {"--kv", "", "f16|f32", "f16", "type of the key and value cache"},
-    {"--threads", "-t", "N", "0", "threads; 0: physical cores that are free to this process"},
-    {"--isa", "", "NAME", "", "scalar, avx2, avx512 or neon; without it, the best this CPU runs"},
+    cli::exact_option,
+    cli::kv_option,
+    cli::threads_option,
+    cli::isa_option,
 };
 
 constexpr size_t rows_at_once = 128;  // bounds the logits that wait to be scored
@@ -71,20 +72,6 @@ size_t first_scored(const std::string& protocol, size_t ctx) {
     cli::stop("option '--protocol' expects half-window or full-window, found '%s'", protocol.c_str());
 }
 
-gq_session_options session_options(const cli::Arguments& args, size_t ctx) {
-    gq_session_options o;
-    gq_session_defaults(&o);
-    o.context = static_cast<int32_t>(ctx);
-    o.n_threads = args.integer("--threads");
-    o.exact = args.has("--exact");
-    o.max_rows = static_cast<int32_t>(rows_at_once);
-    if (args.text("--kv") != "f16" && args.text("--kv") != "f32")
-        cli::stop("option '--kv' expects f16 or f32, found '%s'", args.text("--kv").c_str());
-    o.kv_type = args.text("--kv") == "f32" ? GQ_KV_F32 : GQ_KV_F16;
-    if (args.has("--isa")) o.isa = args.text("--isa").c_str();
-    return o;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -98,10 +85,12 @@ int main(int argc, char** argv) {
     gq_model_info info{};
     info.struct_size = sizeof info;
     cli::check(gq_model_get_info(model, &info));
-    const std::vector<int32_t> tokens = cli::tokenize(model, cli::read_file(args.text("--file")), true, false);
+    const std::vector<int32_t> tokens =
+        cli::tokenize(model, cli::read_file(args.text("--file")), args.text("--file"), true, false);
     if (tokens.size() < ctx)
         cli::stop("%s: at least %zu tokens expected, found %zu", args.text("--file").c_str(), ctx, tokens.size());
-    const gq_session_options so = session_options(args, ctx);
+    gq_session_options so = cli::session_options(args, static_cast<int32_t>(ctx), args.integer_or("--threads", 0));
+    so.max_rows = static_cast<int32_t>(rows_at_once);
     gq_session* session = nullptr;
     cli::check(gq_session_create(model, &so, &session));
     size_t chunks = tokens.size() / ctx;
@@ -113,7 +102,7 @@ int main(int argc, char** argv) {
         score_window(session, &tokens[c * ctx], ctx, start, static_cast<size_t>(info.vocab_size), score);
         std::fprintf(stderr, "\r%zu/%zu  ppl %.4f ", c + 1, chunks, score.ppl());
     }
-    std::fputc('\n', stderr);
+    std::fprintf(stderr, "\n[%zu positions scored]\n", score.n);
     gq_session_free(session);
     gq_model_free(model);
     if (!std::isfinite(score.ppl())) cli::stop("the perplexity is not a finite number: the model's logits are not");

@@ -1,7 +1,6 @@
 // ./run: a .gq and a prompt → text. The text goes to stdout as it is made; everything else to stderr.
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 
@@ -17,26 +16,32 @@ constexpr cli::Option options[] = {
     {"--raw", "", "", "", "no chat template: the prompt goes on as plain text"},
     {"--n-predict", "-n", "N", "0", "tokens to write at most; 0: until the model stops or the context is full"},
     {"--ctx", "-c", "N", "0", "positions of the context; 0: what the model was trained for"},
-    {"--threads", "-t", "N", "0", "threads; 0: physical cores that are free to this process"},
+    cli::threads_option,
     {"--temp", "", "X", "", "temperature; 0 takes the most likely token (default: the model's)"},
     {"--top-k", "", "N", "", "keep the N most likely tokens; 0: all"},
     {"--top-p", "", "X", "", "keep the most likely tokens of total probability X"},
     {"--min-p", "", "X", "", "keep tokens at least X times as likely as the first"},
     {"--repeat-penalty", "", "X", "", "divide the logits of recent tokens by X"},
     {"--seed", "-s", "N", "0", "seed of the sampler"},
-    {"--kv", "", "f16|f32", "f16", "type of the key and value cache"},
-    {"--exact", "", "", "", "f32 activations instead of int8: slower, for comparison"},
-    {"--isa", "", "NAME", "", "scalar, avx2, avx512 or neon; without it, the best this CPU runs"},
+    cli::kv_option,
+    cli::exact_option,
+    cli::isa_option,
     {"--verify", "", "", "", "compare the file's hashes first"},
     {"--ignore-eos", "", "", "", "go on past stop tokens"},
 };
 
-volatile std::sig_atomic_t interrupted = 0;
+// Whether the answer has begun: from then on Ctrl-C ends it after a token, and what it cost is still told.
+bool answering = false;
 
-int32_t print_text(const char* text, size_t n, int32_t, void*) {
+int32_t print_text(const char* text, size_t n, int32_t token, void*) {
+    answering = answering || token >= 0;
     std::fwrite(text, 1, n, stdout);
     std::fflush(stdout);
-    return interrupted;
+    return cli::interrupted();
+}
+
+int32_t stop_prompt(void*) {
+    return !answering && cli::interrupted();
 }
 
 std::string prompt_of(const cli::Arguments& args) {
@@ -46,19 +51,6 @@ std::string prompt_of(const cli::Arguments& args) {
     if (args.words().size() > first) return args.words()[first] == "-" ? cli::read_file("-") : args.words()[first];
     if (isatty(STDIN_FILENO)) cli::stop("a prompt expected: as a word, by -p, by -f, or on stdin");
     return cli::read_file("-");
-}
-
-gq_session_options session_options(const cli::Arguments& args) {
-    gq_session_options o;
-    gq_session_defaults(&o);
-    o.context = args.integer("--ctx");
-    o.n_threads = args.integer("--threads");
-    o.exact = args.has("--exact");
-    const std::string& kv = args.text("--kv");
-    if (kv != "f16" && kv != "f32") cli::stop("option '--kv' expects f16 or f32, found '%s'", kv.c_str());
-    o.kv_type = kv == "f32" ? GQ_KV_F32 : GQ_KV_F16;
-    if (args.has("--isa")) o.isa = args.text("--isa").c_str();
-    return o;
 }
 
 gq_generate_options generate_options(const cli::Arguments& args, const gq_model* model) {
@@ -75,16 +67,25 @@ gq_generate_options generate_options(const cli::Arguments& args, const gq_model*
     return o;
 }
 
-std::vector<int32_t> prompt_tokens(const cli::Arguments& args, const gq_model* model, bool chat) {
-    const std::string prompt = prompt_of(args);
-    if (!chat) return cli::tokenize(model, prompt, true, true);
+std::string chat_of(const cli::Arguments& args, const gq_model* model, const std::string& prompt) {
+    const size_t nul = prompt.find('\0');
+    if (nul != std::string::npos)
+        cli::stop("prompt: text without NUL expected, found one at offset %zu; --raw takes it as it is", nul);
     std::vector<gq_chat_message> messages;
     if (args.has("--system")) messages.push_back({"system", args.text("--system").c_str()});
     messages.push_back({"user", prompt.c_str()});
-    const std::string rendered = cli::filled([&](char* buffer, size_t* size) {
-        return gq_chat_render(model, messages.data(), messages.size(), 1, buffer, size);
-    });
-    return cli::tokenize(model, rendered, false, true);
+    size_t size = 0;
+    const gq_status status = gq_chat_render(model, messages.data(), messages.size(), 1, nullptr, &size);
+    if (status == GQ_UNSUPPORTED || status == GQ_BAD_FILE)
+        cli::stop("%s [%s]; --raw goes on without the chat template", gq_last_error(), gq_status_name(status));
+    return cli::filled(
+        [&](char* buffer, size_t* n) { return gq_chat_render(model, messages.data(), messages.size(), 1, buffer, n); });
+}
+
+std::vector<int32_t> prompt_tokens(const cli::Arguments& args, const gq_model* model, bool chat) {
+    const std::string prompt = prompt_of(args);
+    if (chat) return cli::tokenize(model, chat_of(args, model, prompt), "prompt", false, true);
+    return cli::tokenize(model, prompt, "prompt", true, true);
 }
 
 void print_summary(const gq_model_info& info, const gq_session* session, const gq_generate_result& r) {
@@ -115,7 +116,7 @@ int main(int argc, char** argv) {
     cli::check(gq_model_get_info(model, &info));
     const bool chat = info.has_chat_template && !args.has("--raw");
     const std::vector<int32_t> prompt = prompt_tokens(args, model, chat);
-    const gq_session_options so = session_options(args);
+    const gq_session_options so = cli::session_options(args, args.integer("--ctx"), args.integer_or("--threads", 0));
     gq_session* session = nullptr;
     cli::check(gq_session_create(model, &so, &session));
     std::fprintf(stderr, "[%s | %s, %.1f MB | kernels %s, %d threads%s]\n", path.c_str(), info.architecture,
@@ -123,14 +124,14 @@ int main(int argc, char** argv) {
                  chat ? " | chat" : "");
     if (std::strcmp(gq_session_isa(session), "scalar") == 0)
         std::fprintf(stderr, "[warning: scalar kernels serve; this is slow]\n");
-    std::signal(SIGINT, [](int) {
-        if (interrupted) _exit(130);
-        interrupted = 1;
-    });
+    cli::catch_interrupt();
+    cli::check(gq_session_set_cancel(session, stop_prompt, nullptr));
     const gq_generate_options go = generate_options(args, model);
     gq_generate_result result{};
     result.struct_size = sizeof result;
-    cli::check(gq_generate(session, 0, prompt.data(), prompt.size(), &go, print_text, nullptr, &result));
+    const gq_status status = gq_generate(session, 0, prompt.data(), prompt.size(), &go, print_text, nullptr, &result);
+    if (status == GQ_CANCELLED && cli::interrupted()) return cli::exit_interrupted;
+    cli::check(status);
     std::fputc('\n', stdout);
     std::fflush(stdout);
     if (result.finish_reason == GQ_FINISH_CONTEXT)
@@ -139,5 +140,5 @@ int main(int argc, char** argv) {
     print_summary(info, session, result);
     gq_session_free(session);
     gq_model_free(model);
-    return interrupted ? 130 : 0;
+    return cli::interrupted() ? cli::exit_interrupted : 0;
 }

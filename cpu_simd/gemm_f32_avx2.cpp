@@ -27,7 +27,7 @@ static void multiply_tile(const GemmF32Args& args, const float* a, const float* 
             acc[r][h] = args.accumulate ? _mm256_maskload_ps(c + r * c_stride + 8 * h, masks[h]) : _mm256_setzero_ps();
         }
     }
-    for (size_t k = 0; k < args.k; ++k, b += 16) {
+    for (size_t k = 0; k < args.k; ++k, b += panel_cols) {
         const __m256 low = _mm256_loadu_ps(b), high = _mm256_loadu_ps(b + 8);
 #pragma GCC unroll 6
         for (int r = 0; r < rows; ++r) {
@@ -51,11 +51,11 @@ static constexpr Tile tiles[max_rows + 1] = {nullptr,          multiply_tile<1>,
                                              multiply_tile<4>, multiply_tile<5>, multiply_tile<6>};
 
 static void gemm_f32(const GemmF32Args& args) {
-    for (size_t col = 0; col < args.n_cols; col += 16) {
-        const size_t n_cols = args.n_cols - col < 16 ? args.n_cols - col : 16;
+    for (size_t col = 0; col < args.n_cols; col += panel_cols) {
+        const size_t n_cols = args.n_cols - col < panel_cols ? args.n_cols - col : panel_cols;
         for (size_t row = 0, rows; row < args.m; row += rows) {
             rows = args.m - row < max_rows ? args.m - row : max_rows;
-            tiles[rows](args, args.a + row * args.a_stride, args.panels + col / 16 * args.panel_stride,
+            tiles[rows](args, args.a + row * args.a_stride, args.panels + col / panel_cols * args.panel_stride,
                         args.c + row * args.c_stride + col, n_cols);
         }
     }

@@ -8,6 +8,8 @@
 
 namespace gq {
 
+constexpr int width = panel_cols;  // int: with size_t GCC 12 makes the longest tiles longer
+
 GQ_TARGET_AVX512
 
 // C of the tile below, a row at a time: all of it at once would take every line buffer from the loads of B. (An address
@@ -15,7 +17,7 @@ GQ_TARGET_AVX512
 template <int panels>
 GQ_INLINE void prefetch_row(const float* c) {
 #pragma GCC unroll 3
-    for (int p = 0; p < panels; ++p) _mm_prefetch(c + 16 * p, _MM_HINT_T0);
+    for (int p = 0; p < panels; ++p) _mm_prefetch(c + width * p, _MM_HINT_T0);
 }
 
 // rows x (16 * panels) outputs; only the last panel can be narrow, by `last`. Unrolled by pragma: GCC keeps `acc` in
@@ -29,10 +31,10 @@ static void multiply_tile(const GemmF32Args& args, const float* a, const float* 
 #pragma GCC unroll 3
         for (int p = 0; p < panels; ++p) {
             const __mmask16 mask = args.accumulate ? (p == panels - 1 ? last : 0xffff) : 0;
-            acc[r][p] = _mm512_maskz_loadu_ps(mask, c + r * c_stride + 16 * p);
+            acc[r][p] = _mm512_maskz_loadu_ps(mask, c + r * c_stride + width * p);
         }
     }
-    for (size_t k = 0; k < args.k; ++k, b += 16) {
+    for (size_t k = 0; k < args.k; ++k, b += panel_cols) {
         if (k % 8 == 0 && k / 8 < rows) prefetch_row<panels>(c + (rows + k / 8) * c_stride);
         __m512 column[panels];
 #pragma GCC unroll 3
@@ -48,7 +50,7 @@ static void multiply_tile(const GemmF32Args& args, const float* a, const float* 
     for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 3
         for (int p = 0; p < panels; ++p) {
-            _mm512_mask_storeu_ps(c + r * c_stride + 16 * p, p == panels - 1 ? last : 0xffff, acc[r][p]);
+            _mm512_mask_storeu_ps(c + r * c_stride + width * p, p == panels - 1 ? last : 0xffff, acc[r][p]);
         }
     }
 }
@@ -72,14 +74,14 @@ static constexpr TileRow by_panels[] = {{},
 
 static void gemm_f32(const GemmF32Args& args) {
     for (size_t col = 0; col < args.n_cols;) {
-        const size_t left = (args.n_cols - col + 15) / 16;
+        const size_t left = (args.n_cols - col + panel_cols - 1) / panel_cols;
         const size_t panels = left == 4 ? 2 : left < 3 ? left : 3;  // 2 + 2 is faster than 3 + 1
-        const size_t cols = left <= panels ? args.n_cols - col : 16 * panels;
-        const __mmask16 last = static_cast<__mmask16>(0xffff >> (16 * panels - cols));
+        const size_t cols = left <= panels ? args.n_cols - col : panel_cols * panels;
+        const __mmask16 last = static_cast<__mmask16>(0xffff >> (panel_cols * panels - cols));
         const TileRow& shape = by_panels[panels];
         for (size_t row = 0; row < args.m;) {
             const size_t rows = args.m - row < shape.max_rows ? args.m - row : shape.max_rows;
-            shape.tiles[rows](args, args.a + row * args.a_stride, args.panels + col / 16 * args.panel_stride,
+            shape.tiles[rows](args, args.a + row * args.a_stride, args.panels + col / panel_cols * args.panel_stride,
                               args.c + row * args.c_stride + col, last);
             row += rows;
         }

@@ -1,6 +1,7 @@
 // Prefill in AVX2: half a panel x 4 tokens stand in registers, so that a word of codes is read once for 4 tokens.
 // In: one panel in 8-bit layout and any number of tokens. Out: y, the same bits as gemv; the walk is linear.h's.
-// Codes of up to 4 bits are summed in one go, wider ones as two nibbles: the only thing it knows of the original codes is their bits.
+// Codes of up to 4 bits are summed in one go, wider ones as two nibbles: the only thing it knows of the original codes
+// is their bits.
 #include "cpu_simd/linear_avx2.h"
 
 namespace gq {

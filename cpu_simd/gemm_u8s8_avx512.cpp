@@ -1,6 +1,7 @@
 // Prefill in AVX-512: 16 rows x 12 tokens stand in registers, so that a word of codes is read once for 12 tokens.
 // In: one panel in 8-bit layout and any number of tokens. Out: y, the same bits as gemv; the walk is linear.h's.
-// vpdpbusd adds exact products to 32 bits, so 8-bit codes need no other way than 4-bit ones. Must not know which codes were expanded.
+// vpdpbusd adds exact products to 32 bits, so 8-bit codes need no other way than 4-bit ones. Must not know which codes
+// were expanded.
 #include "cpu_simd/linear_avx512.h"
 
 namespace gq {

@@ -1,6 +1,7 @@
-// f16 in AVX2: 16 rows are two vectors, each input is one fma for both; 4 sums (panels x tokens) side by side fill the registers.
-// In: panels as core/packing/codes_f16.cpp draws them, activations in floats. Out: gemv under the float contract of kernels.h: one chain of fma
-// per output over ascending inputs. Must not know integer codes.
+// f16 in AVX2: 16 rows are two vectors, each input is one fma for both; 4 sums (panels x tokens) side by side fill the
+// registers.
+// In: panels as core/packing/codes_f16.cpp draws them, activations in floats. Out: gemv under the float contract of
+// kernels.h: one chain of fma per output over ascending inputs. Must not know integer codes.
 #include "cpu_simd/linear.h"
 #include "cpu_simd/math_avx2.h"
 

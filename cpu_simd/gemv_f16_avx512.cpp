@@ -1,6 +1,7 @@
-// f16 in AVX-512: 16 rows are one vector, each input is one fma; 8 sums (panels x tokens) side by side hide its latency of 4 cycles.
-// In: panels as core/packing/codes_f16.cpp draws them, activations in floats. Out: gemv under the float contract of kernels.h: one chain of fma
-// per output over ascending inputs. Must not know integer codes.
+// f16 in AVX-512: 16 rows are one vector, each input is one fma; 8 sums (panels x tokens) side by side hide its latency
+// of 4 cycles.
+// In: panels as core/packing/codes_f16.cpp draws them, activations in floats. Out: gemv under the float contract of
+// kernels.h: one chain of fma per output over ascending inputs. Must not know integer codes.
 #include "cpu_simd/linear.h"
 #include "cpu_simd/math_avx512.h"
 

@@ -1,5 +1,6 @@
 // int2 in AVX2: a word of 16 codes of 2 bits gives four words of 4 codes, by a shift and a mask each.
-// In: tiles as core/packing/codes_int2.cpp draws them. Out: gemv and unpack; the walk is linear.h's. Must not know scales.
+// In: tiles as core/packing/codes_int2.cpp draws them. Out: gemv and unpack; the walk is linear_avx2.h's.
+// Must not know scales.
 #include "cpu_simd/linear_avx2.h"
 
 namespace gq {
@@ -8,11 +9,12 @@ namespace {
 GQ_TARGET_AVX2
 
 struct TileInt2 {
-    static constexpr size_t bytes = 128;
+    using Plane = BitPlane<2>;
+    static constexpr size_t bytes = Plane::bytes;
     static constexpr int nibbles = 1;
     // Vector j % 2 holds inputs 4 (j % 2) + 8p … in bits 2p and 2p + 1.
     GQ_INLINE __m256i word(const std::byte* tile, int j, int half) {
-        const __m256i vector = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile + 64 * (j % 2) + 32 * half));
+        const __m256i vector = avx2::load_half<Plane>(tile, j % 2, half);
         return _mm256_and_si256(avx2::shift_right(vector, j / 2 * 2), _mm256_set1_epi8(3));
     }
 };

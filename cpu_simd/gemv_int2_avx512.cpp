@@ -1,5 +1,6 @@
 // int2 in AVX-512: a word of 16 codes of 2 bits gives four words of 4 codes, by a shift and a mask each.
-// In: tiles as core/packing/codes_int2.cpp draws them. Out: gemv and unpack; the walk is linear.h's. Must not know scales.
+// In: tiles as core/packing/codes_int2.cpp draws them. Out: gemv and unpack; the walk is linear_avx512.h's.
+// Must not know scales.
 #include "cpu_simd/linear_avx512.h"
 
 namespace gq {
@@ -8,10 +9,11 @@ namespace {
 GQ_TARGET_AVX512
 
 struct TileInt2 {
-    static constexpr size_t bytes = 128;
+    using Plane = BitPlane<2>;
+    static constexpr size_t bytes = Plane::bytes;
     // Vector j % 2 holds inputs 4 (j % 2) + 8p … in bits 2p and 2p + 1.
     GQ_INLINE __m512i word(const std::byte* tile, int j) {
-        const __m512i vector = _mm512_loadu_si512(tile + 64 * (j % 2));
+        const __m512i vector = avx512::load_vector<Plane>(tile, j % 2);
         return _mm512_and_si512(avx512::shift_right(vector, j / 2 * 2), _mm512_set1_epi8(3));
     }
 };

@@ -1,5 +1,6 @@
 // int3 in AVX2: a word is put together from the plane of 2 bits, as int2, and one bit of the plane of 1 bit.
-// In: tiles as core/packing/codes_int3.cpp draws them. Out: gemv and unpack; the walk is linear.h's. Must not know scales.
+// In: tiles as core/packing/codes_int3.cpp draws them. Out: gemv and unpack; the walk is linear_avx2.h's.
+// Must not know scales.
 #include "cpu_simd/linear_avx2.h"
 
 namespace gq {
@@ -8,12 +9,15 @@ namespace {
 GQ_TARGET_AVX2
 
 struct TileInt3 {
-    static constexpr size_t bytes = 192;
+    using Low = BitPlane<2>;
+    using High = BitPlane<1>;
+    static constexpr size_t bytes = Low::bytes + High::bytes;
     static constexpr int nibbles = 1;
-    // Low plane: vector j % 2 holds inputs 4 (j % 2) + 8p … in bits 2p and 2p + 1. High plane: bit p belongs to inputs 4p ….
+    // Low plane: vector j % 2 holds inputs 4 (j % 2) + 8p … in bits 2p and 2p + 1.
+    // High plane: bit p belongs to inputs 4p ….
     GQ_INLINE __m256i word(const std::byte* tile, int j, int half) {
-        const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile + 64 * (j % 2) + 32 * half));
-        const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile + 128 + 32 * half));
+        const __m256i low = avx2::load_half<Low>(tile, j % 2, half);
+        const __m256i high = avx2::load_half<High>(tile + Low::bytes, 0, half);
         const __m256i bit = j < 2 ? avx2::shift_left(high, 2 - j) : avx2::shift_right(high, j - 2);
         return _mm256_or_si256(_mm256_and_si256(avx2::shift_right(low, j / 2 * 2), _mm256_set1_epi8(3)),
                                _mm256_and_si256(bit, _mm256_set1_epi8(4)));

@@ -1,6 +1,6 @@
 // int8 in AVX2: the stored tile is the 8-bit layout itself; codes fill both nibbles.
-// In: tiles as core/packing/codes_int8.cpp draws them. Out: gemv, and unpack as a plain copy; the walk is linear.h's.
-// Must not know scales.
+// In: tiles as core/packing/codes_int8.cpp draws them. Out: gemv, and unpack as a plain copy.
+// The walk is linear_avx2.h's. Must not know scales.
 #include "cpu_simd/linear_avx2.h"
 
 namespace gq {

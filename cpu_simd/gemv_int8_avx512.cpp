@@ -1,6 +1,6 @@
 // int8 in AVX-512: the stored tile is what vpdpbusd wants; nothing to spread.
-// In: tiles as core/packing/codes_int8.cpp draws them. Out: gemv, and unpack as a plain copy; the walk is linear.h's.
-// Must not know scales.
+// In: tiles as core/packing/codes_int8.cpp draws them. Out: gemv, and unpack as a plain copy.
+// The walk is linear_avx512.h's. Must not know scales.
 #include "cpu_simd/linear_avx512.h"
 
 namespace gq {

@@ -1,14 +1,15 @@
 // Target regions: how a file of cpu_simd/ speaks an instruction set that the rest of the program may not assume.
-// In: GQ_TARGET_AVX2, GQ_TARGET_AVX512 or GQ_TARGET_NEON, then static functions made of intrinsics, then GQ_TARGET_END. Out: functions compiled
-// for that instruction set only, whatever flags the build has; core/kernels/dispatch.cpp calls them only on a CPU that has it.
-// Nothing of std:: may be instantiated inside a region (the linker could keep that copy for everybody), and no lambda may stand in one
-// (GCC and Clang don't give it the region's target). Must not know what the kernels compute.
+// In: GQ_TARGET_AVX2, GQ_TARGET_AVX512 or GQ_TARGET_NEON, then static functions made of intrinsics, then GQ_TARGET_END.
+// Out: functions compiled for that instruction set only, whatever flags the build has; core/kernels/dispatch.cpp calls
+// them only on a CPU that has it. Nothing of std:: may be instantiated inside a region (the linker could keep that copy
+// for everybody), and no lambda may stand in one (GCC and Clang don't give it the region's target). Must not know what
+// the kernels compute.
 #pragma once
 
 #include "core/kernels/kernels.h"
 
-// GCC 12 takes the deliberately undefined registers of its own AVX-512 header for mistakes (GCC bug 105593). The warning is decided where
-// the intrinsic is inlined, so it stays off for the rest of the file.
+// GCC 12 takes the deliberately undefined registers of its own AVX-512 header for mistakes (GCC bug 105593). The
+// warning is decided where the intrinsic is inlined, so it stays off for the rest of the file.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -25,7 +26,8 @@
 #define GQ_TARGET(features) GQ_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
 #define GQ_TARGET_END GQ_PRAGMA(clang attribute pop)
 #else
-// Without no-tree-ter GCC 12 orders a tile's products before its sums and spills them: prefill in AVX2 took 1.4 times as long.
+// Without no-tree-ter GCC 12 orders a tile's products before its sums and spills them: prefill in AVX2 took 1.4 times
+// as long.
 #define GQ_TARGET(features) \
     GQ_PRAGMA(GCC push_options) GQ_PRAGMA(GCC target(features)) GQ_PRAGMA(GCC optimize("no-tree-ter"))
 #define GQ_TARGET_END GQ_PRAGMA(GCC pop_options)

@@ -1,11 +1,13 @@
-// The part of a linear layer that no instruction set changes: which panels and tokens go together, and who reads the grid.
-// In: LinearArgs, a Tile (how codes stand in memory; its `bytes`), and a Kernel: multiply<Tile, n_tokens, n_panels>, how many panels and sums it
-// takes side by side, and for integer codes its Group (what one group of one panel means, in its vectors) with the table grid_readers.
-// Out: every row and token multiplied once. Must not know vectors or bits.
+// The part of a linear layer that no instruction set changes: which panels and tokens go together, and who reads the
+// grid.
+// In: LinearArgs, a Tile (how codes stand in memory; its `bytes`), and a Kernel: multiply<Tile, n_tokens, n_panels>,
+// how many panels and sums it takes side by side, and for integer codes its Group (what one group of one panel means,
+// in its vectors) with its `readers`. Out: every row and token multiplied once. Must not know vectors or bits.
 #pragma once
 
 #include <string_view>
 
+#include "core/packing/bit_plane.h"
 #include "cpu_simd/isa.h"
 
 namespace gq {
@@ -21,20 +23,46 @@ struct Groups {
     void (*read)(const Groups& groups, size_t index, Group& out);
 };
 
-// One row of grid_readers. The last row has no grid's name and serves all: it asks the grid's own unpack_group.
 template <class Group>
-struct GridReader {
-    std::string_view grid;
-    unsigned max_bits;
-    decltype(Groups<Group>::read) read;
+GQ_INLINE const std::byte* scales_of(const Groups<Group>& groups, size_t index) {
+    return groups.scales + index * groups.scale_bytes;
+}
+template <class Group>
+GQ_INLINE const std::byte* zeros_of(const Groups<Group>& groups, size_t index) {
+    return groups.zeros + index * groups.zero_bytes;
+}
+// What any grid can give, by its own unpack_group.
+template <class Group>
+GQ_INLINE GroupParams params_of(const Groups<Group>& groups, size_t index) {
+    GroupParams params;
+    groups.grid->unpack_group(scales_of(groups, index), zeros_of(groups, index), groups.bits, params);
+    return params;
+}
+
+// The ways to read a group that a Kernel has of its own, null where it has none, and `any`, which asks params_of.
+template <class Group>
+struct GroupReaders {
+    decltype(Groups<Group>::read) symmetric;  // the zero point is 2^(bits - 1)
+    decltype(Groups<Group>::read) nibbles;    // zero points as grid_zero_point.cpp draws them for codes of up to 4 bits
+    decltype(Groups<Group>::read) bytes;      // and for wider ones
+    decltype(Groups<Group>::read) any;
 };
 
 template <class Kernel>
 static Groups<typename Kernel::Group> groups_of(const PackedMatrix& w) {
-    const GridReader<typename Kernel::Group>* reader = Kernel::grid_readers;
-    while (!reader->grid.empty() && (reader->grid != w.grid->name || w.codes->bits > reader->max_bits)) ++reader;
+    static constexpr struct {
+        std::string_view grid;
+        size_t zero_bytes;
+        decltype(Groups<typename Kernel::Group>::read) read;
+    } table[] = {{"symmetric", 0, Kernel::readers.symmetric},
+                 {"zero_point", panel_rows / 2, Kernel::readers.nibbles},
+                 {"zero_point", panel_rows, Kernel::readers.bytes}};
     const size_t zero_bytes = w.grid->has_zeros ? w.grid->zero_bytes(w.codes->bits) : 0;
-    return {w.grid, w.codes->bits, w.scales, w.zeros, w.grid->scale_bytes, zero_bytes, reader->read};
+    auto read = Kernel::readers.any;
+    for (const auto& row : table) {
+        if (row.read && row.zero_bytes == zero_bytes && row.grid == w.grid->name) read = row.read;
+    }
+    return {w.grid, w.codes->bits, w.scales, w.zeros, w.grid->scale_bytes, zero_bytes, read};
 }
 struct NoGroups {};  // float codes
 
@@ -83,9 +111,21 @@ GQ_INLINE Q8Rows advance(const Q8Rows& x, size_t blocks) {
     return {x.values + blocks * q8_block, x.scales + blocks, x.sums + blocks * 2, x.n_blocks};
 }
 
-// Decode works on several panels at once. That hides the latency of the sums, and to the memory each panel is a stream of its own:
-// four streams of int4 were read 1.3 times as fast as one, eight of f16 1.5 times as fast as a plain sequential read.
-// Each stream is fetched ahead of its use, as far as all of them together stay in one way of a first-level cache.
+// Four activations, or two sums, of one token.
+GQ_INLINE int load_word(const void* four_bytes) {
+    int word;
+    __builtin_memcpy(&word, four_bytes, sizeof word);
+    return word;
+}
+
+// The 8-bit layout of a tile, which codes_int8 stores, unpack gives and gemm_u8s8 reads.
+using U8Plane = BitPlane<8>;
+static_assert(U8Plane::bytes == tile_values);
+
+// Decode works on several panels at once. That hides the latency of the sums, and to the memory each panel is a stream
+// of its own: four streams of int4 were read 1.3 times as fast as one, eight of f16 1.5 times as fast as a plain
+// sequential read. Each stream is fetched ahead of its use, as far as all of them together stay in one way of a
+// first-level cache.
 inline constexpr size_t prefetched_bytes = 4096;
 
 template <size_t bytes, int n_streams>

@@ -1,8 +1,9 @@
 // The integer linear layer in AVX2: one walk for decode and prefill, for all codes and all grids.
-// In: panels of codes that a Tile knows how to spread into nibbles, activations in 8 bits. Out: y under the gemv contract of kernels.h.
-// One ymm is 8 rows x 4 inputs, half of a panel: vpmaddubsw multiplies codes with 4 broadcast activations and adds pairs, saturating at 16 bits.
-// Nibbles can't reach that: 8 words add up to at most 8 * 2 * 15 * 127 = 30480, so a block of 32 inputs is summed in 16 bits and widened once.
-// Codes above 4 bits are two nibbles with a sum each. Must not know where bits lie.
+// In: panels of codes that a Tile knows how to spread into nibbles, activations in 8 bits. Out: y under the gemv
+// contract of kernels.h. One ymm is 8 rows x 4 inputs, half of a panel: vpmaddubsw multiplies codes with 4 broadcast
+// activations and adds pairs, saturating at 16 bits. Nibbles can't reach that: 8 words add up to at most
+// 8 * 2 * 15 * 127 = 30480, so a block of 32 inputs is summed in 16 bits and widened once. Codes above 4 bits are two
+// nibbles with a sum each. Must not know where bits lie.
 #pragma once
 
 #include "cpu_simd/linear.h"
@@ -21,7 +22,7 @@ struct Group {
 using Groups = gq::Groups<Group>;
 
 GQ_INLINE void read_scales(const Groups& groups, size_t index, Group& out) {
-    const __m128i* halves = reinterpret_cast<const __m128i*>(groups.scales + index * groups.scale_bytes);
+    const __m128i* halves = reinterpret_cast<const __m128i*>(scales_of(groups, index));
     out.scale[0] = _mm256_cvtph_ps(_mm_loadu_si128(halves));
     out.scale[1] = _mm256_cvtph_ps(_mm_loadu_si128(halves + 1));
 }
@@ -40,19 +41,17 @@ static inline void read_symmetric(const Groups& groups, size_t index, Group& out
 }
 // Byte i holds row 2i in its low nibble and row 2i + 1 in its high one.
 static inline void read_nibbles(const Groups& groups, size_t index, Group& out) {
-    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(groups.zeros + index * groups.zero_bytes));
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(zeros_of(groups, index)));
     const __m128i rows = _mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4));
     read_scales(groups, index, out);
     start_from_bytes(_mm_and_si128(rows, _mm_set1_epi8(15)), out);
 }
 static inline void read_bytes(const Groups& groups, size_t index, Group& out) {
     read_scales(groups, index, out);
-    start_from_bytes(_mm_loadu_si128(reinterpret_cast<const __m128i*>(groups.zeros + index * groups.zero_bytes)), out);
+    start_from_bytes(_mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros_of(groups, index))), out);
 }
 static inline void read_any(const Groups& groups, size_t index, Group& out) {
-    GroupParams params;
-    groups.grid->unpack_group(groups.scales + index * groups.scale_bytes, groups.zeros + index * groups.zero_bytes,
-                              groups.bits, params);
+    const GroupParams params = params_of(groups, index);
     for (size_t half = 0; half < 2; ++half) {
         out.scale[half] = _mm256_loadu_ps(params.scale + 8 * half);
         out.start[half] =
@@ -60,14 +59,13 @@ static inline void read_any(const Groups& groups, size_t index, Group& out) {
     }
 }
 
-// Four activations, or two sums, of one token as every lane's word.
+// load_word in every lane.
 GQ_INLINE __m256i broadcast_word(const void* four_bytes) {
-    int word;
-    __builtin_memcpy(&word, four_bytes, sizeof word);
-    return _mm256_set1_epi32(word);
+    return _mm256_set1_epi32(load_word(four_bytes));
 }
 
-// Shifts of 16-bit lanes, for Tiles: n is known once the loop over words is unrolled, which is too late for the intrinsics with immediates.
+// Shifts of 16-bit lanes, for Tiles: n is known once the loop over words is unrolled, which is too late for the
+// intrinsics with immediates.
 GQ_INLINE __m256i shift_right(__m256i v, int n) {
     return _mm256_srl_epi16(v, _mm_cvtsi32_si128(n));
 }
@@ -75,8 +73,14 @@ GQ_INLINE __m256i shift_left(__m256i v, int n) {
     return _mm256_sll_epi16(v, _mm_cvtsi32_si128(n));
 }
 
-// A Tile names its `bytes` for 16 rows x 32 inputs and its `nibbles` per code (1 or 2). word(tile, j, half), j < 8, gives inputs 4j … 4j + 3 of
-// rows 8 half … 8 half + 7, a code a byte.
+// Half of vector j of a plane: 8 words of 8 rows.
+template <class Plane>
+GQ_INLINE __m256i load_half(const std::byte* plane, int j, int half) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(plane + j * Plane::vector_bytes + 32 * half));
+}
+
+// A Tile names its `bytes` for 16 rows x 32 inputs and its `nibbles` per code (1 or 2). word(tile, j, half), j < 8,
+// gives inputs 4j … 4j + 3 of rows 8 half … 8 half + 7, a code a byte.
 
 // acc[t] = fma(scale of the block, dot of the block, acc[t]) for half a panel.
 template <class Tile, int n_tokens>
@@ -112,10 +116,7 @@ struct Linear {
     using Group = avx2::Group;
     static constexpr int max_panels = 4, max_sums = 8;
 
-    static constexpr GridReader<Group> grid_readers[] = {{"symmetric", 8, read_symmetric},
-                                                         {"zero_point", 4, read_nibbles},
-                                                         {"zero_point", 8, read_bytes},
-                                                         {"", 0, read_any}};
+    static constexpr GroupReaders<Group> readers{read_symmetric, read_nibbles, read_bytes, read_any};
 
     // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
     template <class Tile, int n_tokens, int n_panels>
@@ -154,18 +155,17 @@ static void unpack(const std::byte* panel_codes, size_t n_tiles, uint8_t* out) {
     for (size_t i = 0; i < n_tiles; ++i)
         for (int j = 0; j < 8; ++j)
             for (int half = 0; half < 2; ++half)
-                _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i * tile_values + 64 * j + 32 * half),
-                                    Tile::word(panel_codes + i * Tile::bytes, j, half));
+                _mm256_storeu_si256(
+                    reinterpret_cast<__m256i*>(out + i * U8Plane::bytes + j * U8Plane::vector_bytes + 32 * half),
+                    Tile::word(panel_codes + i * Tile::bytes, j, half));
 }
 
-// The 8-bit layout: what codes_int8 stores, unpack gives and gemm_u8s8 reads. nibbles: how much of a byte the codes use.
+// The 8-bit layout. nibbles: how much of a byte the codes use.
 template <int n>
 struct TileU8 {
-    static constexpr size_t bytes = tile_values;
+    static constexpr size_t bytes = U8Plane::bytes;
     static constexpr int nibbles = n;
-    GQ_INLINE __m256i word(const std::byte* tile, int j, int half) {
-        return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile + 64 * j + 32 * half));
-    }
+    GQ_INLINE __m256i word(const std::byte* tile, int j, int half) { return avx2::load_half<U8Plane>(tile, j, half); }
 };
 
 GQ_TARGET_END

@@ -1,7 +1,8 @@
 // The integer linear layer in AVX-512 with VNNI: one walk for decode and prefill, for all codes and all grids.
-// In: panels of codes that a Tile knows how to spread into 8-bit words, activations in 8 bits. Out: y under the gemv contract of kernels.h.
-// One zmm is 16 rows x 4 inputs, so a lane is a row: vpdpbusd takes it with 4 activations broadcast from memory, no sum crosses lanes, and
-// scales apply as vectors. The zero point starts the int32 sum: vpdpwssd with the block's two int16 sums. Must not know where bits lie.
+// In: panels of codes that a Tile knows how to spread into 8-bit words, activations in 8 bits. Out: y under the gemv
+// contract of kernels.h. One zmm is 16 rows x 4 inputs, so a lane is a row: vpdpbusd takes it with 4 activations
+// broadcast from memory, no sum crosses lanes, and scales apply as vectors. The zero point starts the int32 sum:
+// vpdpwssd with the block's two int16 sums. Must not know where bits lie.
 #pragma once
 
 #include "cpu_simd/linear.h"
@@ -20,8 +21,7 @@ struct Group {
 using Groups = gq::Groups<Group>;
 
 GQ_INLINE __m512 read_scales(const Groups& groups, size_t index) {
-    return _mm512_cvtph_ps(
-        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(groups.scales + index * groups.scale_bytes)));
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(scales_of(groups, index))));
 }
 GQ_INLINE __m512i pair_of_negatives(__m512i zero_points) {
     const __m512i negative = _mm512_sub_epi32(_mm512_setzero_si512(), zero_points);
@@ -34,32 +34,29 @@ static inline void read_symmetric(const Groups& groups, size_t index, Group& out
 }
 // Byte i holds row 2i in its low nibble and row 2i + 1 in its high one.
 static inline void read_nibbles(const Groups& groups, size_t index, Group& out) {
-    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(groups.zeros + index * groups.zero_bytes));
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(zeros_of(groups, index)));
     const __m128i rows = _mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4));
     out.scale = read_scales(groups, index);
     out.start = pair_of_negatives(_mm512_cvtepu8_epi32(_mm_and_si128(rows, _mm_set1_epi8(15))));
 }
 static inline void read_bytes(const Groups& groups, size_t index, Group& out) {
-    const __m128i rows = _mm_loadu_si128(reinterpret_cast<const __m128i*>(groups.zeros + index * groups.zero_bytes));
+    const __m128i rows = _mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros_of(groups, index)));
     out.scale = read_scales(groups, index);
     out.start = pair_of_negatives(_mm512_cvtepu8_epi32(rows));
 }
 static inline void read_any(const Groups& groups, size_t index, Group& out) {
-    GroupParams params;
-    groups.grid->unpack_group(groups.scales + index * groups.scale_bytes, groups.zeros + index * groups.zero_bytes,
-                              groups.bits, params);
+    const GroupParams params = params_of(groups, index);
     out.scale = _mm512_loadu_ps(params.scale);
     out.start = pair_of_negatives(_mm512_loadu_si512(params.zero_point));
 }
 
-// Four activations, or two sums, of one token as every lane's word.
+// load_word in every lane.
 GQ_INLINE __m512i broadcast_word(const void* four_bytes) {
-    int word;
-    __builtin_memcpy(&word, four_bytes, sizeof word);
-    return _mm512_set1_epi32(word);
+    return _mm512_set1_epi32(load_word(four_bytes));
 }
 
-// Shifts of 16-bit lanes, for Tiles: n is known once the loop over words is unrolled, which is too late for the intrinsics with immediates.
+// Shifts of 16-bit lanes, for Tiles: n is known once the loop over words is unrolled, which is too late for the
+// intrinsics with immediates.
 GQ_INLINE __m512i shift_right(__m512i v, int n) {
     return _mm512_srl_epi16(v, _mm_cvtsi32_si128(n));
 }
@@ -67,11 +64,18 @@ GQ_INLINE __m512i shift_left(__m512i v, int n) {
     return _mm512_sll_epi16(v, _mm_cvtsi32_si128(n));
 }
 
-// A Tile names its `bytes` for 16 rows x 32 inputs, and word(tile, j), j < 8, gives inputs 4j … 4j + 3 of the 16 rows, a code a byte.
+// Vector j of a plane: 16 words, one a row.
+template <class Plane>
+GQ_INLINE __m512i load_vector(const std::byte* plane, int j) {
+    return _mm512_loadu_si512(plane + j * Plane::vector_bytes);
+}
 
-// acc[p][t] = fma(scale of the block, dot of the block, acc[p][t]) for one block of n_tokens tokens and n_panels panels, panel_bytes apart.
-// All dots run side by side: one vpdpbusd chain alone would wait 5 cycles a step. Indices are int: with size_t GCC 12 keeps a pointer per token
-// and word and fetches each from the stack.
+// A Tile names its `bytes` for 16 rows x 32 inputs, and word(tile, j), j < 8, gives inputs 4j … 4j + 3 of the 16 rows,
+// a code a byte.
+
+// acc[p][t] = fma(scale of the block, dot of the block, acc[p][t]) for one block of n_tokens tokens and n_panels
+// panels, panel_bytes apart. All dots run side by side: one vpdpbusd chain alone would wait 5 cycles a step. Indices
+// are int: with size_t GCC 12 keeps a pointer per token and word and fetches each from the stack.
 template <class Tile, int n_tokens, int n_panels>
 GQ_INLINE void multiply_block(const std::byte* tile, size_t panel_bytes, const Q8Rows& x,
                               const Group (&group)[n_panels], __m512 (&acc)[n_panels][n_tokens]) {
@@ -108,10 +112,7 @@ struct Linear {
     using Group = avx512::Group;
     static constexpr int max_panels = 4, max_sums = 8;
 
-    static constexpr GridReader<Group> grid_readers[] = {{"symmetric", 8, read_symmetric},
-                                                         {"zero_point", 4, read_nibbles},
-                                                         {"zero_point", 8, read_bytes},
-                                                         {"", 0, read_any}};
+    static constexpr GroupReaders<Group> readers{read_symmetric, read_nibbles, read_bytes, read_any};
 
     // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
     template <class Tile, int n_tokens, int n_panels>
@@ -144,14 +145,15 @@ template <class Tile>
 static void unpack(const std::byte* panel_codes, size_t n_tiles, uint8_t* out) {
     for (size_t i = 0; i < n_tiles; ++i) {
         for (int j = 0; j < 8; ++j)
-            _mm512_storeu_si512(out + i * tile_values + 64 * j, Tile::word(panel_codes + i * Tile::bytes, j));
+            _mm512_storeu_si512(out + i * U8Plane::bytes + j * U8Plane::vector_bytes,
+                                Tile::word(panel_codes + i * Tile::bytes, j));
     }
 }
 
-// The 8-bit layout: what codes_int8 stores, unpack gives and gemm_u8s8 reads.
+// The 8-bit layout.
 struct TileU8 {
-    static constexpr size_t bytes = tile_values;
-    GQ_INLINE __m512i word(const std::byte* tile, int j) { return _mm512_loadu_si512(tile + 64 * j); }
+    static constexpr size_t bytes = U8Plane::bytes;
+    GQ_INLINE __m512i word(const std::byte* tile, int j) { return load_vector<U8Plane>(tile, j); }
 };
 
 GQ_TARGET_END

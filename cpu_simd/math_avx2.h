@@ -1,6 +1,6 @@
 // What several elementwise kernels share in AVX2: exp, the sum over lanes, the mask of a tail, the rows of a panel.
-// In and out: vectors of 8 floats. The same multiplications and additions as core/kernels/math.h and kernels_scalar.cpp, in their order,
-// so that the bits are the same. Must not know who asks.
+// In and out: vectors of 8 floats. The same multiplications and additions as core/kernels/math.h and
+// kernels_scalar.cpp, in their order, so that the bits are the same. Must not know who asks.
 #pragma once
 
 #include "core/kernels/math.h"

@@ -1,12 +1,10 @@
-// quantize_q8 in AVX2: a block of 32 is four vectors; its largest magnitude is found among integers, as the contract says.
-// In: rows of floats. Out: Q8Rows; blocks and elements past `cols` count as zeros. Must not know who multiplies with them.
+// quantize_q8 in AVX2: a block of 32 is four vectors; its largest magnitude is found among integers, as in the contract.
+// In: rows of floats. Out: Q8Rows; blocks and elements past `cols` count as zeros.
+// Must not know who multiplies with them.
 #include "cpu_simd/math_avx2.h"
 
 namespace gq {
 namespace {
-
-constexpr int smallest_bits = 0x0da24260;  // 1e-30f: below, 127 / m would leave the floats
-constexpr int infinity_bits = 0x7f800000;  // from here on, m is infinite or NaN
 
 GQ_TARGET_AVX2
 
@@ -36,9 +34,9 @@ void quantize_block(const __m256 (&x)[4], int8_t* values, float& scale, int16_t*
     __m256i largest = _mm256_setzero_si256();
     for (const __m256 v : x) largest = _mm256_max_epi32(largest, _mm256_and_si256(_mm256_castps_si256(v), magnitude));
     const int m_bits = largest_lane(largest);
-    const bool usable = m_bits >= smallest_bits && m_bits < infinity_bits;
+    const bool usable = m_bits >= q8_steps::smallest_bits && m_bits < q8_steps::infinity_bits;
     const float m = _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(m_bits)));
-    scale = usable ? m / 127.0f : m_bits < infinity_bits ? 0.0f : __builtin_nanf("");
+    scale = usable ? m / 127.0f : m_bits < q8_steps::infinity_bits ? 0.0f : q8_steps::not_a_number;
     const __m256 inverse = _mm256_set1_ps(127.0f / m);
     for (int half = 0; half < 2; ++half) {
         const __m128i bytes = usable ? bytes_of(x[2 * half], x[2 * half + 1], inverse) : _mm_setzero_si128();

@@ -1,12 +1,10 @@
-// quantize_q8 in AVX-512: a block of 32 is two vectors; its largest magnitude is found among integers, as the contract says.
-// In: rows of floats. Out: Q8Rows; blocks and elements past `cols` count as zeros. Must not know who multiplies with them.
+// quantize_q8 in AVX-512: a block of 32 is two vectors; its largest magnitude is found among integers, as in the contract.
+// In: rows of floats. Out: Q8Rows; blocks and elements past `cols` count as zeros.
+// Must not know who multiplies with them.
 #include "cpu_simd/math_avx512.h"
 
 namespace gq {
 namespace {
-
-constexpr int smallest_bits = 0x0da24260;  // 1e-30f: below, 127 / m would leave the floats
-constexpr int infinity_bits = 0x7f800000;  // from here on, m is infinite or NaN
 
 GQ_TARGET_AVX512
 
@@ -21,9 +19,9 @@ void quantize_block(__m512 low, __m512 high, int8_t* values, float& scale, int16
     const __m512i largest = _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(low), magnitude),
                                              _mm512_and_si512(_mm512_castps_si512(high), magnitude));
     const int m_bits = _mm512_reduce_max_epi32(largest);
-    const bool usable = m_bits >= smallest_bits && m_bits < infinity_bits;
+    const bool usable = m_bits >= q8_steps::smallest_bits && m_bits < q8_steps::infinity_bits;
     const float m = _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(m_bits)));
-    scale = usable ? m / 127.0f : m_bits < infinity_bits ? 0.0f : __builtin_nanf("");
+    scale = usable ? m / 127.0f : m_bits < q8_steps::infinity_bits ? 0.0f : q8_steps::not_a_number;
     const __m512 inverse = _mm512_set1_ps(127.0f / m);
     const __mmask16 keep = usable ? 0xffff : 0;
     const __m128i low_q = _mm512_cvtepi32_epi8(_mm512_maskz_cvtps_epi32(keep, _mm512_mul_ps(low, inverse)));

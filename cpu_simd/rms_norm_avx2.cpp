@@ -1,5 +1,6 @@
 // rms_norm in AVX2: two vectors stand for the 16 lanes of the sum; absent elements of the tail count as zeros.
-// In: one row and the norm's weight. Out: the normalized row. Must not know models.
+// In: one row and the norm's weight. Out: the normalized row.
+// Must not know models.
 #include "cpu_simd/math_avx2.h"
 
 namespace gq {

@@ -1,5 +1,6 @@
 // rms_norm in AVX-512: lane l sums the squares of x[l], x[l + 16], …; absent elements of the tail count as zeros.
-// In: one row and the norm's weight. Out: the normalized row. Must not know models.
+// In: one row and the norm's weight. Out: the normalized row.
+// Must not know models.
 #include "cpu_simd/math_avx512.h"
 
 namespace gq {

@@ -1,5 +1,6 @@
 // silu_mul in AVX-512: 16 gates at a time, the tail under a mask.
-// In: gate and up. Out: gate / (1 + exp(-gate)) * up. Must not know shapes.
+// In: gate and up. Out: gate / (1 + exp(-gate)) * up.
+// Must not know shapes.
 #include "cpu_simd/math_avx512.h"
 
 namespace gq {

@@ -1,5 +1,6 @@
 // softmax_block in AVX2: 64 scores in 8 vectors, each under the mask of its visible keys; exp runs over all of them.
-// In: scores of one query row. Out: exp(score * scale - max), max and sum, in the scalar order of the sum. Must not know heads or pages.
+// In: scores of one query row. Out: exp(score * scale - max), max and sum, in the scalar order of the sum. Must not
+// know heads or pages.
 #include "cpu_simd/math_avx2.h"
 
 namespace gq {

@@ -1,5 +1,6 @@
 // softmax_block in AVX-512: 64 scores in 4 vectors under one 64-bit mask of visible keys; exp runs over all of them.
-// In: scores of one query row. Out: exp(score * scale - max), max and sum, in the scalar order of the sum. Must not know heads or pages.
+// In: scores of one query row. Out: exp(score * scale - max), max and sum, in the scalar order of the sum. Must not
+// know heads or pages.
 #include "cpu_simd/math_avx512.h"
 
 namespace gq {

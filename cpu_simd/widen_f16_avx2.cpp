@@ -1,5 +1,6 @@
 // widen_f16 in AVX2 and F16C: 8 halves at a time, the tail through a copy.
-// In: halves at any address. Out: floats. Must not know what they stand for.
+// In: halves at any address. Out: floats.
+// Must not know what they stand for.
 #include "cpu_simd/math_avx2.h"
 
 namespace gq {

@@ -1,5 +1,6 @@
 // widen_f16 in AVX-512: 16 halves at a time, the tail under a mask.
-// In: halves at any address. Out: floats. Must not know what they stand for.
+// In: halves at any address. Out: floats.
+// Must not know what they stand for.
 #include "cpu_simd/math_avx512.h"
 
 namespace gq {

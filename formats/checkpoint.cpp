@@ -1,5 +1,6 @@
 // The door to float checkpoints: which reader a path wants, and rows of tensors as floats.
-// In: a path; a tensor. Out: a Checkpoint; floats. Must not know the layouts behind the readers, nor architectures.
+// In: a path; a tensor. Out: a Checkpoint; floats.
+// Must not know the layouts behind the readers, nor architectures.
 #include "formats/checkpoint.h"
 
 #include <algorithm>

@@ -30,11 +30,13 @@ class Checkpoint {
     virtual ~Checkpoint() = default;
     virtual Kind kind() const = 0;
     virtual std::filesystem::path path() const = 0;
+    // Every file that was read or is mapped: what must not be replaced while the Checkpoint lives.
+    virtual std::vector<std::filesystem::path> files() const { return {path()}; }
 
-    // hugging_face: an object with the members found in the folder: "config", "generation_config", "tokenizer"
-    // (tokenizer.json),
-    //   "tokenizer_config", "special_tokens_map" (objects), "chat_template" (string: chat_template.jinja, else
-    //   tokenizer_config's).
+    // hugging_face: an object with those of these members that the folder has:
+    //   "config", "generation_config", "tokenizer_config", "special_tokens_map"   the objects of the files of that name
+    //   "tokenizer"                                                               tokenizer.json
+    //   "chat_template"                      a string: chat_template.jinja, else what tokenizer_config says
     // gguf: the file's key-value pairs as one flat object, arrays as arrays.
     virtual const JsonValue& metadata() const = 0;
 

@@ -27,8 +27,7 @@ constexpr size_t max_string_bytes = size_t{1} << 30;
 constexpr size_t max_array_elements = size_t{1} << 24;
 constexpr size_t min_pair_bytes = 8 + 1 + 4 + 1, min_tensor_bytes = 8 + 1 + 4 + 4 + 8;
 
-// --- reading in order
-// --------------------------------------------------------------------------------------------------------------
+// --- reading in order ------------------------------------------------------------------------------------------------
 
 class Cursor {
   public:
@@ -91,8 +90,7 @@ class Cursor {
     size_t at_ = 0;
 };
 
-// --- key-value pairs
-// ---------------------------------------------------------------------------------------------------------------
+// --- key-value pairs -------------------------------------------------------------------------------------------------
 
 template <typename T>
 JsonValue integer_value(const std::byte* bytes) {
@@ -198,8 +196,7 @@ Pairs read_pairs(Cursor& cursor, size_t n) {
     return pairs;
 }
 
-// --- tensors
-// -----------------------------------------------------------------------------------------------------------------------
+// --- tensors ---------------------------------------------------------------------------------------------------------
 
 // A type of tensors, by its number in the file. Those that are not converted here have their size, so that the rest can
 // be checked.
@@ -344,8 +341,7 @@ std::vector<SourceTensor> place_tensors(std::vector<TensorInfo> infos, std::span
     return tensors;
 }
 
-// --- the file
-// ----------------------------------------------------------------------------------------------------------------------
+// --- the file --------------------------------------------------------------------------------------------------------
 
 void check_magic_and_version(Cursor& cursor) {
     const std::string magic(reinterpret_cast<const char*>(cursor.take(4, "the magic")), 4);

@@ -35,8 +35,9 @@ float signed_code(unsigned q, int zero) {
     return static_cast<float>(static_cast<int>(q) - zero);
 }
 
-// --- blocks of 32: qs[l] = q[l+16] q[l], a nibble each; qh, little-endian, holds bit 4 of q[j] at its bit j
-// ----------------------
+// --- blocks of 32 ----------------------------------------------------------------------------------------------------
+
+// In all of them qs[l] = q[l+16] | q[l], a nibble each; qh, little-endian, holds bit 4 of q[j] at its bit j.
 
 struct BlockQ4_0 {  // y = d (q − 8)
     static constexpr size_t elements = 32;
@@ -131,12 +132,10 @@ void expand_iq4_nl(const BlockIq4Nl& block, float* out) {
     expand_iq4(f16_to_f32(block.d), block.qs, out);
 }
 
-// --- blocks of 256
-// ---------------------------------------------------------------------------------------------------------------
+// --- blocks of 256 ---------------------------------------------------------------------------------------------------
 
-// Elements come in halves h of 128, a half in four planes p of 32: element 128h + 32p + l has its low 2 bits in qs[32h
-// + l].
-//   qs[32h+l] = q of plane 3 | plane 2 | plane 1 | plane 0, 2 bits each        scale index j = 8h + 2p + l/16
+// Elements come in halves h of 128, a half in four planes p of 32: element 128h + 32p + l, scale 8h + 2p + l/16.
+//   qs[32h+l] = q of plane 3 | plane 2 | plane 1 | plane 0, 2 bits each
 struct BlockQ2K {  // scales[j] = minimum | scale, a nibble each; y = d scale q − dmin minimum
     static constexpr size_t elements = 256;
     uint8_t scales[16], qs[64];
@@ -155,8 +154,7 @@ void expand_q2_k(const BlockQ2K& block, float* out) {
     }
 }
 
-// Halves and planes as Q2_K; bit 4h + p of hmask[l] is set where nothing is subtracted: y = d (scale_j − 32) (q − (bit
-// ? 0 : 4)).
+// Halves, planes and scales as Q2_K; y = d (scale − 32) (q − (bit ? 0 : 4)), bit being bit 4h + p of hmask[l].
 //   sc[0…7]  = low nibble of scale j+8 | low nibble of scale j
 //   sc[8…11] = high 2 bits of scales j+12 | j+8 | j+4 | j   (j = index − 8)
 struct BlockQ3K {
@@ -195,8 +193,8 @@ ScaleAndMinimum k_scale(const uint8_t* sc, size_t j) {
     return {static_cast<float>(scale), static_cast<float>(minimum)};
 }
 
-// Sub-blocks come in pairs c: qs[32c + l] = q of sub-block 2c+1 | q of sub-block 2c; bit j of Q5_K's qh[l] is bit 4 of
-// sub-block j.
+// Sub-blocks come in pairs c; bit j of Q5_K's qh[l] is bit 4 of q of sub-block j.
+//   qs[32c + l] = q of sub-block 2c+1 | q of sub-block 2c
 struct BlockQ4K {  // y = d scale q − dmin minimum
     static constexpr size_t elements = 256;
     uint16_t d, dmin;
@@ -233,8 +231,7 @@ void expand_q5_k(const BlockQ5K& block, float* out) {
     }
 }
 
-// Halves h and planes p as Q2_K; low 4 bits of q in ql, high 2 in qh; y = d scale (q − 32), scale signed, index 8h + 2p
-// + l/16.
+// Halves, planes and scales as Q2_K; low 4 bits of q in ql, high 2 in qh; y = d scale (q − 32), scale signed.
 //   ql[64h + l]      = plane 2 | plane 0        ql[64h + 32 + l] = plane 3 | plane 1
 //   qh[32h + l]      = plane 3 | plane 2 | plane 1 | plane 0
 struct BlockQ6K {
@@ -256,8 +253,8 @@ void expand_q6_k(const BlockQ6K& block, float* out) {
     }
 }
 
-// 8 sub-blocks of 32 in IQ4_NL's order; 6-bit scales: low nibbles in sl (sub-block 2i+1 | 2i), high 2 bits at bit 2i of
-// sh.
+// 8 sub-blocks of 32 in IQ4_NL's order; the scale of sub-block j has 6 bits, the high 2 at bit 2j of sh.
+//   sl[i] = low bits of scale 2i+1 | low bits of scale 2i
 struct BlockIq4Xs {  // y = d (scale − 32) iq4_values[q]
     static constexpr size_t elements = 256;
     uint16_t d, sh;

@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <cinttypes>
+#include <cstring>
+#include <numeric>
+#include <utility>
 
 #include "formats/format_error.h"
 #include "formats/gq_directory.h"
@@ -14,7 +17,7 @@ namespace gq {
 
 namespace {
 
-// Linear: a model has hundreds of tensors, looked up once.
+// Linear: a tensor has a few parts, a file a few sections. A hostile file that has many is asked for five by name.
 template <typename Named>
 const Named* find_named(const std::vector<Named>& all, std::string_view name) {
     const auto found = std::find_if(all.begin(), all.end(), [&](const Named& one) { return one.name == name; });
@@ -27,15 +30,30 @@ const GqPart* GqTensor::find(std::string_view part) const {
     return find_named(parts, part);
 }
 
+bool is_gq_file(const std::filesystem::path& path) {
+    std::error_code ignored;  // what can't be looked at can't be mapped either, and MappedFile says why
+    if (std::filesystem::is_directory(path, ignored)) return false;
+    // Three bytes: a file whose line ends a text-mode copy has changed is still a .gq, for its reader to name the damage.
+    constexpr size_t n = 3;
+    const MappedFile file(path);
+    return file.bytes().size() >= n && std::memcmp(file.bytes().data(), GqHeader::expected_magic.data(), n) == 0;
+}
+
 GqFile::GqFile(const std::filesystem::path& path) : file_(path), path_(path) {
     GqDirectory directory = read_gq_directory(file_.bytes(), path_.string());
     minor_ = directory.minor_version;
     tensors_ = std::move(directory.tensors);
     sections_ = std::move(directory.sections);
+    by_name_.resize(tensors_.size());
+    std::iota(by_name_.begin(), by_name_.end(), size_t{0});
+    std::sort(by_name_.begin(), by_name_.end(),
+              [&](size_t a, size_t b) { return tensors_[a].name < tensors_[b].name; });
 }
 
 const GqTensor* GqFile::find(std::string_view name) const {
-    return find_named(tensors_, name);
+    const auto at = std::lower_bound(by_name_.begin(), by_name_.end(), name,
+                                     [&](size_t i, std::string_view wanted) { return tensors_[i].name < wanted; });
+    return at != by_name_.end() && tensors_[*at].name == name ? &tensors_[*at] : nullptr;
 }
 
 const GqSection* GqFile::section(std::string_view name) const {

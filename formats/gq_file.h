@@ -38,6 +38,9 @@ struct GqSection {
     uint64_t hash = 0;  // as in GqPart
 };
 
+// Whether a file begins as a .gq does, whatever follows; false for a folder. Throws FormatError(io) when it can't be read.
+bool is_gq_file(const std::filesystem::path& path);
+
 class GqFile {
   public:
     // Checks header, directory, every bound, and that all scales are finite; not the data's hashes. Throws FormatError.
@@ -58,6 +61,7 @@ class GqFile {
     std::filesystem::path path_;
     unsigned minor_ = 0;
     std::vector<GqTensor> tensors_;
+    std::vector<size_t> by_name_;  // indices of tensors_, in the order of their names
     std::vector<GqSection> sections_;
 };
 

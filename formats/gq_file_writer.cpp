@@ -12,6 +12,7 @@
 #include <cinttypes>
 #include <set>
 #include <system_error>
+#include <utility>
 
 #include "formats/format_error.h"
 #include "formats/gq_directory.h"
@@ -116,8 +117,8 @@ class PartialFile {
     void sync_folder() const {
         const fs::path folder = folder_of(target_);
         const int folder_fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        const bool synced =
-            folder_fd >= 0 && (::fsync(folder_fd) == 0 || errno == EINVAL);  // EINVAL: no such thing there
+        // EINVAL: this kind of folder has nothing to sync.
+        const bool synced = folder_fd >= 0 && (::fsync(folder_fd) == 0 || errno == EINVAL);
         const int error = errno;
         if (folder_fd >= 0) ::close(folder_fd);
         if (!synced) {

@@ -1,5 +1,6 @@
 // XXH64: the published fast 64-bit hash that .gq files carry for every part, section, directory and header.
 // In: bytes. Out: 64 bits. It finds damage; it is no protection against somebody who alters a file on purpose.
+// Must not know files: what is hashed is said by gq_file.md.
 #pragma once
 
 #include <cstddef>

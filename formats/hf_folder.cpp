@@ -17,6 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 constexpr auto malformed = FormatError::Kind::malformed;
 constexpr const char* index_name = "model.safetensors.index.json";
+constexpr const char* template_name = "chat_template.jinja";
 
 // The JSON files of a folder and the names under which metadata() shows them.
 struct JsonFile {
@@ -61,8 +62,8 @@ JsonValue read_metadata(const fs::path& folder) {
         if (file.required || is_there(folder / file.file)) metadata.set(file.key, read_json_object(folder / file.file));
     }
     JsonValue chat_template;
-    if (is_there(folder / "chat_template.jinja"))
-        chat_template = read_text(folder / "chat_template.jinja");
+    if (is_there(folder / template_name))
+        chat_template = read_text(folder / template_name);
     else if (const JsonValue* config = metadata.find("tokenizer_config"))
         chat_template = find_chat_template(*config);
     if (!chat_template.is_null()) metadata.set("chat_template", std::move(chat_template));
@@ -73,6 +74,8 @@ class HfFolder final : public Checkpoint {
   public:
     HfFolder(const fs::path& folder, const fs::path& weights_file)
         : path_(weights_file.empty() ? folder : weights_file), metadata_(read_metadata(folder)) {
+        for (const JsonFile& file : json_files) add_path(folder / file.file);
+        for (const char* file : {template_name, index_name}) add_path(folder / file);
         if (!weights_file.empty())
             map_weights(weights_file);
         else if (is_there(folder / "model.safetensors"))
@@ -85,6 +88,7 @@ class HfFolder final : public Checkpoint {
 
     Kind kind() const override { return Kind::hugging_face; }
     fs::path path() const override { return path_; }
+    std::vector<fs::path> files() const override { return paths_; }
     const JsonValue& metadata() const override { return metadata_; }
     std::span<const SourceTensor> tensors() const override { return tensors_.all(); }
     const SourceTensor* find(std::string_view name) const override { return tensors_.find(name); }
@@ -93,13 +97,18 @@ class HfFolder final : public Checkpoint {
     }
 
   private:
+    void add_path(const fs::path& file) {
+        if (is_there(file)) paths_.push_back(file);
+    }
     void map_weights(const fs::path& file) {
         files_.emplace_back(file);
+        add_path(file);
         tensors_ = TensorTable(parse_safetensors(files_.back().bytes(), file.filename().string()));
     }
     void map_shards(const fs::path& folder);
 
     fs::path path_;
+    std::vector<fs::path> paths_;
     JsonValue metadata_;
     std::vector<MappedFile> files_;
     TensorTable tensors_;
@@ -117,6 +126,7 @@ void HfFolder::map_shards(const fs::path& folder) {
                         gq::quoted(shard).c_str(), index_name);
         }
         files_.emplace_back(folder / shard);
+        add_path(folder / shard);
         for (SourceTensor& tensor : parse_safetensors(files_.back().bytes(), shard)) {
             found[tensor.name] = shard;
             tensors.push_back(std::move(tensor));

@@ -1,5 +1,6 @@
 // A folder as Hugging Face lays models out: config.json, tokenizer files, and safetensors in one file or in shards with
-// an index. In: a folder. Out: a Checkpoint. Must not know architectures or tokenizers: the JSON is handed on as it is.
+// an index. In: a folder. Out: a Checkpoint.
+// Must not know architectures or tokenizers: the JSON is handed on as it is.
 #pragma once
 
 #include <filesystem>

@@ -1,5 +1,6 @@
 // A tree of values to JSON text.
-// In: JsonValue. Out: UTF-8 that parse_json reads back to the same tree. Must not know any schema.
+// In: JsonValue. Out: UTF-8 that parse_json reads back to the same tree.
+// Must not know any schema.
 #include "formats/json.h"
 
 #include <charconv>

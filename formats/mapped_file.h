@@ -1,5 +1,6 @@
 // A whole file as read-only memory.
-// In: a path. Out: its bytes, mapped and never copied, valid while the object lives. Must not know what they mean.
+// In: a path. Out: its bytes, mapped and never copied, valid while the object lives.
+// Must not know what they mean.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,6 @@
 // The tensors of a checkpoint with a look-up by name: what the readers of safetensors folders and of GGUF files share.
-// In: tensors in the order of the files. Out: the same, found by name in log n. Must not know any layout.
+// In: tensors in the order of the files. Out: the same, found by name in log n.
+// Must not know any layout.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,6 @@
 // Well-formed UTF-8, one sequence at a time.
-// In: bytes of any origin. Out: the length of the sequence they start with, or 0. Must not know what the text is for.
+// In: bytes of any origin. Out: the length of the sequence they start with, or 0.
+// Must not know what the text is for.
 #pragma once
 
 #include <cstddef>

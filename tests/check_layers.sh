@@ -8,10 +8,10 @@ formats:
 core/base:formats/element_type.h
 core/packing:core/base formats/element_type.h
 core/kernels:core/base core/packing formats/element_type.h
-core/linalg:core/base core/kernels core/packing
+core/linalg:core/base core/kernels
 core/text:core/base formats
 core/model:core/base core/packing core/kernels core/text formats
-core/runtime:core/base core/packing core/kernels core/model core/text formats
+core/runtime:core/base core/packing core/kernels core/model core/text
 core/quantize:core/base core/packing core/kernels core/linalg core/model core/text core/runtime formats
 core/api:core formats
 cpu_simd:core/kernels core/packing core/base

@@ -5,12 +5,10 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 
+#include "core/model/loaded_model.h"
 #include "core/quantize/quantize.h"
-#include "core/runtime/loaded_model.h"
 #include "tests/test_paths.h"
 
 // A path that no other test and no other process uses; removed at the end.
@@ -28,11 +26,6 @@ class TemporaryPath {
   private:
     std::filesystem::path path_;
 };
-
-inline std::string file_bytes(const std::filesystem::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
 
 inline void quantize_tiny(const std::string& name, const std::filesystem::path& out, const gq::QuantizeOptions& options,
                           size_t threads = 1, const char* isa = "") {

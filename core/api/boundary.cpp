@@ -1,10 +1,13 @@
 // Errors and buffers at the C boundary. See boundary.h.
+// In: exceptions of formats/ and core/, strings, buffers of the caller. Out: gq_status with a message; filled buffers.
+// Must not know models, and let no exception pass.
 #include "core/api/boundary.h"
 
 #include <algorithm>
 #include <new>
 
 #include "formats/format_error.h"
+#include "formats/utf8.h"
 
 namespace gq {
 namespace {
@@ -15,6 +18,13 @@ thread_local std::string last_error;
 constexpr gq_status numbers[] = {GQ_OK,      GQ_INVALID_ARGUMENT, GQ_BAD_FILE,     GQ_UNSUPPORTED,
                                  GQ_IO,      GQ_OUT_OF_MEMORY,    GQ_CONTEXT_FULL, GQ_CANCELLED,
                                  GQ_NUMERIC, GQ_INTERNAL};
+
+static_assert(std::size(numbers) == static_cast<size_t>(Status::internal) + 1 &&
+              numbers[static_cast<size_t>(Status::bad_file)] == GQ_BAD_FILE &&
+              numbers[static_cast<size_t>(Status::io)] == GQ_IO &&
+              numbers[static_cast<size_t>(Status::context_full)] == GQ_CONTEXT_FULL &&
+              numbers[static_cast<size_t>(Status::cancelled)] == GQ_CANCELLED &&
+              numbers[static_cast<size_t>(Status::internal)] == GQ_INTERNAL);
 
 gq_status number_of(FormatError::Kind kind) {
     switch (kind) {
@@ -52,6 +62,15 @@ gq_status status_of_current_exception() {
         return remember_error(GQ_INTERNAL, error.what());
     } catch (...) {
         return remember_error(GQ_INTERNAL, "unknown exception");
+    }
+}
+
+void require_utf8(std::string_view text, const std::string& name) {
+    for (size_t at = 0, length; at < text.size(); at += length) {
+        length = utf8_sequence_bytes(text.substr(at));
+        if (length == 0)
+            fail(Status::invalid_argument, "%s: expected UTF-8, found byte 0x%02X at offset %zu", name.c_str(),
+                 static_cast<unsigned>(static_cast<unsigned char>(text[at])), at);
     }
 }
 

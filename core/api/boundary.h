@@ -39,6 +39,9 @@ Options options_or_defaults(const Options* options, const Options& defaults, con
     return *options;
 }
 
+// Refuses ill-formed UTF-8 with the offset and value of the first byte that is part of no character.
+void require_utf8(std::string_view text, const std::string& name);
+
 // Buffer rules of gq.h.
 gq_status copy_out(std::string_view text, char* buffer, size_t* size);
 

@@ -10,6 +10,11 @@
 
 static_assert(std::string_view(gq::version_text) == "0.1.0" && GQ_VERSION_MAJOR == 0 && GQ_VERSION_MINOR == 1 &&
               GQ_VERSION_PATCH == 0);
+// Log levels are cast as they are.
+static_assert(static_cast<int>(gq::LogLevel::debug) == GQ_LOG_DEBUG &&
+              static_cast<int>(gq::LogLevel::info) == GQ_LOG_INFO &&
+              static_cast<int>(gq::LogLevel::warning) == GQ_LOG_WARNING &&
+              static_cast<int>(gq::LogLevel::error) == GQ_LOG_ERROR);
 
 namespace gq {
 
@@ -84,7 +89,12 @@ void gq_set_log_callback(gq_log_callback callback, void* user) {
 }
 
 int32_t gq_default_threads(void) {
-    return static_cast<int32_t>(gq::default_thread_count());
+    int32_t n = 1;  // where the machine can't be asked
+    guarded([&] {
+        n = static_cast<int32_t>(gq::default_thread_count());
+        return GQ_OK;
+    });
+    return n;
 }
 
 void gq_model_defaults(gq_model_options* options) {
@@ -132,9 +142,10 @@ gq_status gq_tokenize(const gq_model* model, const char* text, size_t text_bytes
         require(model, "model");
         require(n_tokens, "n_tokens");
         if (text_bytes > 0) require(text, "text");
+        const std::string_view words(text_bytes > 0 ? text : "", text_bytes);
+        gq::require_utf8(words, "text");
         const size_t capacity = tokens ? *n_tokens : 0;
-        const std::vector<int32_t> ids =
-            model->text().encode({text_bytes > 0 ? text : "", text_bytes}, {add_special != 0, parse_special != 0});
+        const std::vector<int32_t> ids = model->text().encode(words, {add_special != 0, parse_special != 0});
         *n_tokens = ids.size();
         if (ids.size() > capacity)
             return gq::remember_error(GQ_BUFFER_TOO_SMALL, "tokens: too small; the count needed was returned");
@@ -161,23 +172,16 @@ gq_status gq_chat_render(const gq_model* model, const gq_chat_message* messages,
     return guarded([&] {
         const gq::LoadedModel& loaded = gq::loaded_of(model);
         if (n_messages > 0) require(messages, "messages");
-        if (!loaded.chat_template) fail(Status::unsupported, "chat: this model has no chat template");
         std::vector<gq::ChatMessage> list;
         for (size_t i = 0; i < n_messages; ++i) {
-            require(messages[i].role, "messages[].role");
-            require(messages[i].content, "messages[].content");
+            const std::string which = "messages[" + std::to_string(i) + "]";
+            require(messages[i].role, (which + ".role").c_str());
+            require(messages[i].content, (which + ".content").c_str());
+            gq::require_utf8(messages[i].role, which + ".role");
+            gq::require_utf8(messages[i].content, which + ".content");
             list.push_back({messages[i].role, messages[i].content});
         }
-        const auto text_of = [&](gq::TokenId id) {
-            return id < 0 ? std::string() : std::string(loaded.tokenizer.token_text(id));
-        };
-        const gq::ChatContext context{.messages = list,
-                                      .add_generation_prompt = add_generation_prompt != 0,
-                                      .bos_token = text_of(loaded.tokenizer.bos()),
-                                      .eos_token = text_of(loaded.tokenizer.eos()),
-                                      .unk_token = {},
-                                      .pad_token = {}};
-        return gq::copy_out(loaded.chat_template->render(context), buffer, size);
+        return gq::copy_out(loaded.render_chat(list, add_generation_prompt != 0), buffer, size);
     });
 }
 
@@ -197,7 +201,8 @@ gq_status gq_memory_needed(const gq_model* model, const gq_session_options* opti
         const gq::LoadedModel& loaded = gq::loaded_of(model);
         require(bytes, "bytes");
         const gq_session_options o = gq::options_or_defaults(options, gq::session_defaults(), "gq_session_options");
-        *bytes = gq::Session::bytes_needed(loaded.model, gq::session_options(o));
+        gq::kernels_of(o.isa);  // refuses what gq_session_create() would refuse
+        *bytes = gq::Session::bytes_needed(loaded.model, gq::session_options(o), gq::threads_of(o.n_threads));
         return GQ_OK;
     });
 }
@@ -222,6 +227,14 @@ const char* gq_session_isa(const gq_session* session) {
 
 int32_t gq_session_threads(const gq_session* session) {
     return session ? static_cast<int32_t>(session->pool.size()) : 0;
+}
+
+gq_status gq_session_set_cancel(gq_session* session, gq_cancel_callback cancel, void* user) {
+    return guarded([&] {
+        require(session, "session");
+        session->session.set_cancel(cancel ? [=] { return cancel(user) != 0; } : std::function<bool()>());
+        return GQ_OK;
+    });
 }
 
 gq_status gq_decode(gq_session* session, const gq_batch_row* rows, size_t n_rows) {

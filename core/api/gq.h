@@ -71,7 +71,9 @@ typedef struct gq_model_options {
 } gq_model_options;
 GQ_API void gq_model_defaults(gq_model_options* options);
 
-/* Maps a .gq. options may be NULL. *model is set on success only, and owned by the caller. */
+/* Maps a .gq. options may be NULL. *model is set on success only, and owned by the caller. GQ_IO: the file can't be read; GQ_BAD_FILE: it is no
+ * .gq, truncated, contradicts itself, or (verify) was altered; GQ_UNSUPPORTED: a version, architecture, codes or grid that this library does not
+ * know. A chat template is not looked into before gq_chat_render(). */
 GQ_API gq_status gq_model_open(const char* path, const gq_model_options* options, gq_model** model);
 /* Every session of the model must have been freed before. */
 GQ_API void gq_model_free(gq_model* model);
@@ -92,7 +94,8 @@ GQ_API gq_status gq_model_get_info(const gq_model* model, gq_model_info* info);
 
 /* ---- text ---------------------------------------------------------------------------------------------------------------------- */
 
-/* parse_special: recognise control tokens in the text. add_special: let the tokenizer add BOS / EOS as it was made to.
+/* Text must be UTF-8: ill-formed bytes give GQ_INVALID_ARGUMENT with the offset and value of the first.
+ * parse_special: recognise control tokens in the text. add_special: let the tokenizer add BOS / EOS as it was made to.
  * *n_tokens: capacity before, count after (also with GQ_BUFFER_TOO_SMALL). */
 GQ_API gq_status gq_tokenize(const gq_model* model, const char* text, size_t text_bytes, int32_t add_special,
                              int32_t parse_special, int32_t* tokens, size_t* n_tokens);
@@ -103,7 +106,8 @@ typedef struct gq_chat_message {
     const char* role;
     const char* content;
 } gq_chat_message;
-/* Renders the model's own chat template, ready for gq_tokenize(parse_special = 1, add_special = 0). GQ_UNSUPPORTED when it has none. */
+/* Renders the model's own chat template, ready for gq_tokenize(parse_special = 1, add_special = 0). GQ_UNSUPPORTED when it has none
+ * or uses what this version can't interpret, GQ_BAD_FILE when it is broken: the message names line and tag. Roles and contents must be UTF-8. */
 GQ_API gq_status gq_chat_render(const gq_model* model, const gq_chat_message* messages, size_t n_messages,
                                 int32_t add_generation_prompt, char* buffer, size_t* size);
 
@@ -126,14 +130,21 @@ typedef struct gq_session_options {
 } gq_session_options;
 GQ_API void gq_session_defaults(gq_session_options* options);
 
-/* Bytes that a session allocates at its full context, beside the mapped file. options may be NULL. */
+/* Bytes at most that a session allocates at its full context, beside the mapped file and the threads' stacks; options may be NULL. Up to 32 rows
+ * that want logits in one gq_decode() are included; each further one adds vocab_size floats. */
 GQ_API gq_status gq_memory_needed(const gq_model* model, const gq_session_options* options, uint64_t* bytes);
-/* options may be NULL. The model must outlive the session. */
+/* options may be NULL. The model must outlive the session. GQ_INVALID_ARGUMENT: an option out of its range; GQ_UNSUPPORTED: an isa that is unknown
+ * or beyond this CPU; GQ_OUT_OF_MEMORY. */
 GQ_API gq_status gq_session_create(const gq_model* model, const gq_session_options* options, gq_session** session);
 GQ_API void gq_session_free(gq_session* session);
 /* The instruction set that serves, e.g. "avx512"; a static string; NULL for NULL. */
 GQ_API const char* gq_session_isa(const gq_session* session);
 GQ_API int32_t gq_session_threads(const gq_session* session);
+
+/* Looked at between the stages of every layer of every pass, in the thread that called: 0 to go on, anything else ends gq_decode() and
+ * gq_generate() with GQ_CANCELLED. NULL looks at nothing, as a new session does. Must not call functions of this session. */
+typedef int32_t (*gq_cancel_callback)(void* user);
+GQ_API gq_status gq_session_set_cancel(gq_session* session, gq_cancel_callback cancel, void* user);
 
 typedef struct gq_batch_row {
     uint32_t sequence;
@@ -141,7 +152,9 @@ typedef struct gq_batch_row {
     int32_t token;
     int32_t want_logits;
 } gq_batch_row;
-/* Runs the rows in order. On an error no sequence has changed. */
+/* Runs the rows in order; a token's logits do not depend on what else is in the batch. GQ_INVALID_ARGUMENT: a token outside the vocabulary or a
+ * position that is not the sequence's next; GQ_CONTEXT_FULL: no page is left; GQ_CANCELLED. On any error every sequence has the length it had, and
+ * there are no logits to read. */
 GQ_API gq_status gq_decode(gq_session* session, const gq_batch_row* rows, size_t n_rows);
 /* Logits (vocab_size) of the index-th row of the last gq_decode() that wanted them; valid until the session's next call. */
 GQ_API gq_status gq_logits(const gq_session* session, size_t index, const float** logits);
@@ -149,19 +162,20 @@ GQ_API gq_status gq_logits(const gq_session* session, size_t index, const float*
 GQ_API size_t gq_sequence_length(const gq_session* session, uint32_t sequence);
 /* Forgets positions from n_positions on; 0 frees the sequence. */
 GQ_API gq_status gq_sequence_truncate(gq_session* session, uint32_t sequence, size_t n_positions);
-/* `to` becomes a copy of `from`; whole pages are shared, not copied. */
+/* `to` becomes a copy of `from`, whatever it held; pages are shared until one of them writes. An unknown or empty `from` leaves `to` empty. */
 GQ_API gq_status gq_sequence_fork(gq_session* session, uint32_t from, uint32_t to);
 
 /* ---- generating ---------------------------------------------------------------------------------------------------------------- */
 
 typedef struct gq_generate_options {
     size_t struct_size;
-    int32_t max_tokens;       /* 0: until a stop token or the context is full */
-    float temperature;        /* 0: greedy */
-    int32_t top_k;            /* 0: all */
-    float top_p, min_p;       /* 1, 0: all */
-    float repetition_penalty; /* 1: none */
-    int32_t repetition_window;
+    int32_t max_tokens; /* 0: until a stop token or the context is full */
+    float temperature;  /* 0: greedy */
+    int32_t top_k;      /* 0: all */
+    float top_p, min_p; /* 1, 0: all */
+    float
+        repetition_penalty; /* 1: none; over tokens of this call's prompt and answer, not what the sequence held before */
+    int32_t repetition_window; /* how many of the last tokens count; 0: none */
     uint64_t seed;
     int32_t ignore_stop; /* non-zero: stop tokens do not end the text */
 } gq_generate_options;
@@ -176,7 +190,8 @@ typedef enum gq_finish_reason {
 } gq_finish_reason;
 
 /* Text that has become final: whole UTF-8 sequences, NUL-terminated, possibly empty; token is the id that was sampled. Return 0 to go on,
- * anything else to stop. Also called with token -1 and empty text while a long prompt is read. */
+ * anything else to stop. token -1 brings no new token: empty text between the chunks of a long prompt, and once at the end the text that was held
+ * back because its last character was not complete (U+FFFD in its place). */
 typedef int32_t (*gq_text_callback)(const char* text, size_t text_bytes, int32_t token, void* user);
 
 typedef struct gq_generate_result {
@@ -186,7 +201,9 @@ typedef struct gq_generate_result {
     double prompt_seconds, generate_seconds;
 } gq_generate_result;
 /* Appends the prompt to a sequence, then samples. The sequence keeps prompt and answer. callback and result may be NULL.
- * A prompt that does not fit gives GQ_CONTEXT_FULL and changes nothing. */
+ * A prompt that does not fit gives GQ_CONTEXT_FULL; that, an option out of its range, an empty prompt (GQ_INVALID_ARGUMENT), and gq_session_set_cancel()
+ * while the prompt is read (GQ_CANCELLED) change nothing. An error after that, a cancelled answer included, leaves the prompt and the tokens decoded so
+ * far in the sequence and *result as it was; GQ_NUMERIC: no logit is finite. */
 GQ_API gq_status gq_generate(gq_session* session, uint32_t sequence, const int32_t* prompt, size_t n_prompt,
                              const gq_generate_options* options, gq_text_callback callback, void* user,
                              gq_generate_result* result);
@@ -200,10 +217,11 @@ typedef struct gq_quantize_options {
     int32_t bits;  /* 2, 3, 4, 8; 16 keeps floats */
     int32_t group; /* 32, 64, 128, …: a multiple of 32; 0: one scale a row */
     gq_method method;
-    int32_t symmetric;                               /* non-zero: no zero points */
-    int32_t act_order;                               /* non-zero: columns by descending Hessian diagonal */
-    int32_t embed_bits;                              /* embedding and head: 2, 3, 4, 8, 16 */
-    const char* calibration_path;                    /* UTF-8 text; NULL: the built-in text */
+    int32_t symmetric;            /* non-zero: no zero points */
+    int32_t act_order;            /* non-zero: columns by descending Hessian diagonal */
+    int32_t clip;                 /* non-zero: GPTQ cuts a group's range where that rounds with less loss */
+    int32_t embed_bits;           /* embedding and head: 2, 3, 4, 8, 16 */
+    const char* calibration_path; /* UTF-8 text; NULL: the built-in text */
     int32_t calibration_windows, calibration_window; /* 32 windows of 512 tokens */
     int32_t n_threads;
     const char* isa;         /* as in gq_session_options */
@@ -222,13 +240,17 @@ typedef struct gq_quantize_progress {
 /* Return 0 to go on, anything else to cancel. */
 typedef int32_t (*gq_quantize_callback)(const gq_quantize_progress* progress, void* user);
 
-/* source: a safetensors folder or a GGUF file. output: appears under its name only when all is well. options and callback may be NULL. */
+/* source: a safetensors folder or a GGUF file. output: appears under its name only when all is well; what stood there before stays until then, and
+ * stays after any error. options and callback may be NULL. GQ_INVALID_ARGUMENT: an option out of its range or a calibration text that is too short;
+ * GQ_IO: a file that can't be read or written; GQ_BAD_FILE, GQ_UNSUPPORTED: the source, as gq_model_open(); GQ_NUMERIC: weights or activations that are
+ * not finite; GQ_CANCELLED: by the callback. */
 GQ_API gq_status gq_quantize(const char* source, const char* output, const gq_quantize_options* options,
                              gq_quantize_callback callback, void* user);
 
 /* ---- experimental: for bench and inspect; may change in any version -------------------------------------------------------------- */
 
-/* What a .gq, a GGUF or a checkpoint folder holds: as JSON, or as lines for people. verify: compare a .gq's hashes first. Buffer rules as above. */
+/* What a .gq, a GGUF or a checkpoint folder holds: as JSON, or as lines for people. verify: compare a .gq's hashes first; GQ_INVALID_ARGUMENT for the
+ * other kinds, which hold none. Buffer rules as above. */
 typedef enum gq_describe_format { GQ_DESCRIBE_TEXT = 0, GQ_DESCRIBE_JSON = 1 } gq_describe_format;
 GQ_API gq_status gq_describe(const char* path, gq_describe_format format, int32_t verify, char* buffer, size_t* size);
 /* A tokenizer alone, from the same kinds of path; text functions as above. */

@@ -20,12 +20,6 @@ std::string_view text_of(const GqSection& section) {
     return {reinterpret_cast<const char*>(section.bytes.data()), section.bytes.size()};
 }
 
-bool is_gq(const std::filesystem::path& path) {
-    const MappedFile file = std::filesystem::is_directory(path) ? MappedFile{} : MappedFile(path);
-    return file.bytes().size() >= 4 &&
-           std::memcmp(file.bytes().data(), "\x89GQ\r", 4) == 0;  // the first bytes of gq_file.md
-}
-
 JsonValue describe_tensor(const GqTensor& tensor) {
     JsonValue json, parts;
     json.set("name", text_value(tensor.name));
@@ -84,6 +78,14 @@ JsonValue describe_checkpoint(const std::filesystem::path& path) {
     return json;
 }
 
+JsonValue describe(const std::filesystem::path& path, bool verify) {
+    if (is_gq_file(path)) return describe_gq(path, verify);
+    if (verify)
+        fail(Status::invalid_argument,
+             "%s: verifying expects a .gq, which holds hashes, found another kind of checkpoint", path.c_str());
+    return describe_checkpoint(path);
+}
+
 // One line a member; tensors as a table.
 void print_member(std::string& out, const std::string& key, const JsonValue& value) {
     if (!value.is_object()) {
@@ -122,7 +124,7 @@ extern "C" {
 gq_status gq_describe(const char* path, gq_describe_format format, int32_t verify, char* buffer, size_t* size) {
     return gq::guarded([&] {
         gq::require(path, "path");
-        const gq::JsonValue json = gq::is_gq(path) ? gq::describe_gq(path, verify != 0) : gq::describe_checkpoint(path);
+        const gq::JsonValue json = gq::describe(path, verify != 0);
         return gq::copy_out(format == GQ_DESCRIBE_JSON ? json.dump(1) + "\n" : gq::lines_of(json), buffer, size);
     });
 }
@@ -132,7 +134,7 @@ gq_status gq_tokenizer_open(const char* path, gq_model** model) {
         gq::require(path, "path");
         gq::require(model, "model");
         auto opened = std::make_unique<gq_model>();
-        if (gq::is_gq(path)) {
+        if (gq::is_gq_file(path)) {
             opened->loaded = gq::LoadedModel::open(path, false);
         } else {
             opened->tokenizer = gq::Tokenizer::from_checkpoint(*gq::open_checkpoint(path));

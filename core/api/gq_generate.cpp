@@ -1,10 +1,19 @@
 // Generating text through gq.h.
+// In: handles and options of the caller, checked here. Out: text through the caller's callback, counts, gq_status.
+// Must not know how tokens are computed: core/runtime does.
 #include "core/api/boundary.h"
 #include "core/api/handles.h"
 #include "core/runtime/generate.h"
 
 namespace gq {
 namespace {
+
+// Cast as they are.
+constexpr bool same(FinishReason reason, gq_finish_reason number) {
+    return static_cast<int>(reason) == static_cast<int>(number);
+}
+static_assert(same(FinishReason::stop, GQ_FINISH_STOP) && same(FinishReason::length, GQ_FINISH_LENGTH) &&
+              same(FinishReason::context, GQ_FINISH_CONTEXT) && same(FinishReason::callback, GQ_FINISH_CALLBACK));
 
 gq_generate_options to_c(const SamplerOptions& s) {
     return {.struct_size = sizeof(gq_generate_options),

@@ -1,4 +1,6 @@
 // Quantizing through gq.h.
+// In: paths and options of the caller, checked here. Out: a .gq file, progress through the callback, gq_status.
+// Must not know how weights are rounded: core/quantize does.
 #include "core/api/boundary.h"
 #include "core/api/handles.h"
 #include "core/quantize/quantize.h"
@@ -20,6 +22,7 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
     to.method = o.method == GQ_METHOD_RTN ? Method::rtn : Method::gptq;
     to.symmetric = o.symmetric != 0;
     to.act_order = o.act_order != 0;
+    to.clip = o.clip != 0;
     to.embed_bits = static_cast<unsigned>(at_least("embed_bits", o.embed_bits, 0));
     if (o.calibration_path) to.calibration = o.calibration_path;
     to.windows = at_least("calibration_windows", o.calibration_windows, 1);
@@ -62,6 +65,7 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .method = GQ_METHOD_GPTQ,
                 .symmetric = d.symmetric,
                 .act_order = d.act_order,
+                .clip = d.clip,
                 .embed_bits = static_cast<int32_t>(d.embed_bits),
                 .calibration_path = nullptr,
                 .calibration_windows = static_cast<int32_t>(d.windows),

@@ -1,4 +1,6 @@
 // What the opaque handles of gq.h hold. Included by core/api only.
+// In: objects of core/; numbers and names that callers pass. Out: structs whose names gq.h declares, checked values.
+// Must not know what the functions of gq.h do with them.
 #pragma once
 
 #include <memory>
@@ -6,7 +8,7 @@
 
 #include "core/api/gq.h"
 #include "core/base/threads.h"
-#include "core/runtime/loaded_model.h"
+#include "core/model/loaded_model.h"
 #include "core/runtime/session.h"
 
 struct gq_model {

@@ -1,5 +1,6 @@
 // Counts the physical cores that the affinity mask and the cgroup's CPU quota leave to this process. See cpu_count.h.
 // In: sched_getaffinity, /sys and /proc. Out: a count of at least 1. A file that is missing or odd limits nothing.
+// Must not know what the count is used for.
 #include "core/base/cpu_count.h"
 
 #include <sched.h>
@@ -7,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <set>

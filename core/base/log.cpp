@@ -1,4 +1,6 @@
 // Hands formatted messages to the sink. See log.h.
+// In: a format and its arguments, and the sink that was set last. Out: one call of it a message, or none.
+// Must not know who listens, and never write by itself.
 #include "core/base/log.h"
 
 #include <cstdarg>

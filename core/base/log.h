@@ -1,5 +1,6 @@
 // Where the library's messages go: nowhere, unless somebody set a sink.
-// In: a level and a formatted line. Out: a call of the sink. Must not know stderr or files.
+// In: a level and a formatted line. Out: a call of the sink.
+// Must not know stderr or files.
 #pragma once
 
 namespace gq {

@@ -1,4 +1,6 @@
 // Formats the message of an Error. See status.h.
+// In: a Status, a format and its arguments. Out: an exception, its message of any length.
+// Must not know who catches it, nor the error of formats/.
 #include "core/base/status.h"
 
 #include <cstdarg>

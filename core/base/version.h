@@ -1,4 +1,6 @@
-// The version of this tree, as text for provenance. One fact with gq.h's GQ_VERSION_*: api checks that they agree.
+// The version of this tree, as text for provenance.
+// In: nothing. Out: "major.minor.patch", one fact with gq.h's GQ_VERSION_*: core/api checks that they agree.
+// Must not know who prints it.
 #pragma once
 
 namespace gq {

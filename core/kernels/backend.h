@@ -1,12 +1,14 @@
 // What a forward pass asks of a machine: one function per kind of step, on buffers that the machine owns.
-// In: shapes, weights, and buffers from allocate(). Out: other buffers. cpu_backend.cpp performs it with a KernelTable and threads; a GPU is another one.
-// Must not know models or sessions: shapes of a call are complete, and no operation reaches memory that it was not given.
+// In: shapes, weights, and buffers from allocate(). Out: other buffers. cpu_backend.cpp performs it with a KernelTable
+// and threads; a GPU is another one. Must not know models or sessions: shapes of a call are complete, and no operation
+// reaches memory that it was not given.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include "core/kernels/kernels.h"
 
@@ -44,7 +46,9 @@ struct KvGeometry {
 
     size_t element_bytes() const { return type == KvType::f16 ? 2 : 4; }
     size_t k_head_elements() const { return kv_page_positions * head_dim; }
-    size_t v_head_elements() const { return kv_page_positions * ((head_dim + 15) / 16 * 16); }
+    size_t v_head_elements() const {
+        return kv_page_positions * ((head_dim + panel_cols - 1) / panel_cols * panel_cols);
+    }
     size_t layer_elements() const { return n_kv_heads * (k_head_elements() + v_head_elements()); }
     size_t page_bytes() const { return n_layers * layer_elements() * element_bytes(); }
     size_t k_offset(size_t layer, size_t head) const {
@@ -59,8 +63,8 @@ struct KvGeometry {
 struct Segment {
     size_t first_row = 0, n_rows = 0;
     size_t first_position = 0;
-    std::byte* const* pages =
-        nullptr;  // pages[i] holds positions 64 i … 64 i + 63; complete up to the segment's last position
+    // pages[i] holds positions 64 i … 64 i + 63; complete up to the segment's last position.
+    std::byte* const* pages = nullptr;
 };
 
 struct AttentionShape {
@@ -90,7 +94,8 @@ class Backend {
     // Rotates pairs (i, i + head_dim / 2) of each head by position * inv_freq[i] (half-split order).
     virtual void rope(const Activations& x, std::span<const int32_t> positions, size_t n_heads, size_t head_dim,
                       const float* inv_freq) = 0;
-    // Writes k and v (rows, kv_heads * head_dim) into the pages, then reads everything back from there: out (rows, heads * head_dim).
+    // Writes k and v (rows, kv_heads * head_dim) into the pages, then reads everything back from there:
+    // out (rows, heads * head_dim).
     virtual void attention(const Activations& q, const Activations& k, const Activations& v,
                            std::span<const Segment> segments, const KvGeometry& geometry, size_t layer,
                            const AttentionShape& shape, const Activations& out) = 0;
@@ -99,6 +104,15 @@ class Backend {
     virtual void gather_rows(const Activations& x, std::span<const size_t> rows, const Activations& out) = 0;
     virtual void add(const Activations& x, const Activations& y, size_t n_rows, const Activations& out) = 0;
 };
+
+// The largest calls that a network makes of a backend.
+struct WorkSize {
+    size_t n_rows = 0, n_threads = 0;
+    size_t linear_in = 0;  // inputs of the widest linear
+    AttentionShape attention;
+};
+// Bytes at most that a CPU backend keeps for itself between such calls, beside what allocate() gave.
+size_t cpu_backend_bytes(const WorkSize& work);
 
 struct Compute;  // compute.h: a thread pool and a kernel table
 // Keeps references to both of `compute`'s members.

@@ -1,7 +1,8 @@
 // Attention on the CPU over paged keys and values, block by block of 64 positions.
 // In: q, k, v (rows, heads * head_dim), page tables. Out: (rows, heads * head_dim). K and V are written to the pages first and always read back.
 // Contract (design: bits do not depend on batch, threads or prefill chunks): a block of 64 absolute positions gives (max, sum, out) from zero by
-// gemm_f32, softmax_block, gemm_f32; blocks merge in ascending order; a block in which a row sees no key leaves that row untouched.
+// gemm_f32, softmax_block, gemm_f32 over the keys that the row sees; blocks merge in ascending order; a block in which a row sees no key leaves
+// that row untouched.
 #include <algorithm>
 #include <limits>
 
@@ -20,6 +21,10 @@ void store_element(std::byte* base, size_t index, KvType type, float value) {
     } else {
         reinterpret_cast<float*>(base)[index] = value;
     }
+}
+
+size_t tokens_per_task(const AttentionShape& shape) {
+    return std::max<size_t>(1, query_rows / (shape.n_heads / shape.n_kv_heads));
 }
 
 // Some tokens of one segment under one kv head. Its rows are (token, query head of this kv head).
@@ -77,14 +82,14 @@ void CpuBackend::store_kv(const Activations& k, const Activations& v, const Segm
 void CpuBackend::attention(const Activations& q, const Activations& k, const Activations& v,
                            std::span<const Segment> segments, const KvGeometry& geometry, size_t layer,
                            const AttentionShape& shape, const Activations& out) {
-    const size_t tokens_per_task = std::max<size_t>(1, query_rows / (shape.n_heads / shape.n_kv_heads));
+    const size_t tokens = tokens_per_task(shape);
     for (const Segment& segment : segments) {
         store_kv(k, v, segment, geometry, layer);
-        const size_t chunks = div_up(segment.n_rows, tokens_per_task);
+        const size_t chunks = div_up(segment.n_rows, tokens);
         compute_.pool.for_each(chunks * shape.n_kv_heads, [&](size_t i, size_t thread) {
-            const size_t begin = i / shape.n_kv_heads * tokens_per_task;
+            const size_t begin = i / shape.n_kv_heads * tokens;
             attend({{q, out, segment, geometry, shape, layer, i % shape.n_kv_heads, begin,
-                     std::min(begin + tokens_per_task, segment.n_rows)}},
+                     std::min(begin + tokens, segment.n_rows)}},
                    thread);
         });
     }
@@ -103,9 +108,15 @@ struct RowState {
     float *k, *v;                // one block of keys and values, widened
 };
 
+// Floats that `rows` rows of a task take.
+size_t state_floats(size_t rows, size_t head_dim) {
+    const size_t dim = round_up(head_dim, 16), n = round_up(rows, 16);
+    return n * (3 * dim + kv_page_positions + 4) + 2 * kv_page_positions * dim;
+}
+
 RowState carve(AlignedBuffer<float>& scratch, size_t rows, const KvGeometry& geometry) {
     const size_t dim = round_up(geometry.head_dim, 16), n = round_up(rows, 16);
-    scratch.reserve_discard(n * (3 * dim + kv_page_positions + 4) + 2 * kv_page_positions * dim);
+    scratch.reserve_discard(state_floats(rows, geometry.head_dim));
     float* at = scratch.data();
     const auto take = [&](size_t size) { return std::exchange(at, at + size); };
     return {take(n * dim),
@@ -138,6 +149,25 @@ const float* block_floats(const std::byte* block, size_t n, KvType type, WidenF1
     return wide;
 }
 
+using Range = std::pair<size_t, size_t>;  // [first, second)
+
+// probabilities · values → part, for rows that see the same keys of a block; then merged into these rows. The product
+// runs over those keys and no others: behind them a page holds what is later in this pass, or was another sequence's, and
+// a probability of 0 does not silence an infinity there. (An fma with 0 · finite changes nothing, so rows that see the
+// whole block and rows that see a part of it have the bits of one product over all 64.)
+void add_values(const KernelTable& kernels, const float* v, const RowState& s, size_t dim, Range rows, Range keys) {
+    kernels.gemm_f32({.a = s.scores + rows.first * kv_page_positions + keys.first,
+                      .a_stride = kv_page_positions,
+                      .panels = v + keys.first * panel_cols,
+                      .panel_stride = kv_page_positions * panel_cols,
+                      .c = s.part + rows.first * dim,
+                      .c_stride = dim,
+                      .m = rows.second - rows.first,
+                      .n_cols = dim,
+                      .k = keys.second - keys.first});
+    for (size_t r = rows.first; r < rows.second; ++r) merge_row(s, r, dim);
+}
+
 // scores → probabilities → part, for the block that starts at position `start`; then merged into the rows that see it.
 void attend_block(const KernelTable& kernels, const HeadTask& task, const RowState& s, size_t start) {
     const KvGeometry& geometry = task.geometry;
@@ -163,22 +193,19 @@ void attend_block(const KernelTable& kernels, const HeadTask& task, const RowSta
         s.part_max[r] = part.max;
         s.part_sum[r] = part.sum;
     }
-    kernels.gemm_f32({.a = s.scores,
-                      .a_stride = kv_page_positions,
-                      .panels = v,
-                      .panel_stride = kv_page_positions * 16,
-                      .c = s.part,
-                      .c_stride = dim,
-                      .m = rows,
-                      .n_cols = dim,
-                      .k = kv_page_positions});
-    for (size_t r = 0; r < rows; ++r) {
-        const auto [first, last] = task.visible(r, start);
-        if (first < last) merge_row(s, r, dim);
+    for (size_t begin = 0, end = 0; begin < rows; begin = end) {
+        const auto range = task.visible(begin, start);
+        for (end = begin + task.heads(); end < rows && task.visible(end, start) == range;) end += task.heads();
+        if (range.first < range.second) add_values(kernels, v, s, dim, {begin, end}, range);
     }
 }
 
 }  // namespace
+
+size_t CpuBackend::attention_scratch_bytes(const AttentionShape& shape) {
+    const size_t rows = tokens_per_task(shape) * (shape.n_heads / shape.n_kv_heads);
+    return state_floats(rows, shape.head_dim) * sizeof(float);
+}
 
 void CpuBackend::attend(const AttentionTask& task, size_t thread) {
     const size_t dim = task.geometry.head_dim, rows = task.n_rows();

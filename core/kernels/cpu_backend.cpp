@@ -1,6 +1,9 @@
 // The simple operations of the CPU backend; linear and attention have their own files. See cpu_backend.h.
+// In: rows of activations. Out: rows, each computed by one thread through the KernelTable.
+// Must not know instruction sets or what a step is for.
 #include "core/kernels/cpu_backend.h"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -87,6 +90,15 @@ void CpuBackend::add(const Activations& x, const Activations& y, size_t n_rows, 
             for (size_t i = 0; i < x.width; ++i) sum[i] = a[i] + b[i];
         }
     });
+}
+
+size_t cpu_backend_bytes(const WorkSize& work) {
+    const size_t row = CpuBackend::q8_row_bytes(work.linear_in) + work.attention.head_dim * sizeof(float);  // sin, cos
+    const size_t scratch =
+        std::max(CpuBackend::linear_scratch_bytes(work.linear_in), CpuBackend::attention_scratch_bytes(work.attention));
+    constexpr size_t buffers = 4;  // each rounded up to cache lines: q8 values, scales, sums; sines
+    return checked_mul(work.n_rows, row, "backend") + buffers * cache_line +
+           checked_mul(work.n_threads, round_up(scratch, cache_line), "backend");
 }
 
 std::unique_ptr<Backend> make_cpu_backend(const Compute& compute) {

@@ -1,6 +1,6 @@
 // The Backend of this machine's CPU: a kernel table spread over a thread pool.
-// In: the calls of backend.h. Out: the same bits at any thread count, since threads split rows, tokens and heads, never a sum.
-// Must not know models, sessions or instruction sets.
+// In: the calls of backend.h. Out: the same bits at any thread count, since threads split rows, tokens and heads, never
+// a sum. Must not know models, sessions or instruction sets.
 #pragma once
 
 #include <vector>
@@ -31,6 +31,11 @@ class CpuBackend final : public Backend {
     void silu_mul(const Activations& gate, const Activations& up, size_t n_rows, const Activations& out) override;
     void gather_rows(const Activations& x, std::span<const size_t> rows, const Activations& out) override;
     void add(const Activations& x, const Activations& y, size_t n_rows, const Activations& out) override;
+
+    // What cpu_backend_bytes() adds up: of one row in 8 bits, and of one thread's scratch memory.
+    static size_t q8_row_bytes(size_t width);
+    static size_t linear_scratch_bytes(size_t width);
+    static size_t attention_scratch_bytes(const AttentionShape& shape);
 
   private:
     struct PanelRange;     // cpu_linear.cpp

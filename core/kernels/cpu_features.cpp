@@ -1,5 +1,6 @@
 // Asks the CPU, and the operating system behind it, for the instruction sets of cpu_features.h.
-// In: CPUID and XCR0, or the auxiliary vector. Out: names. Must not know kernels.
+// In: CPUID and XCR0, or the auxiliary vector. Out: names.
+// Must not know kernels.
 #include "core/kernels/cpu_features.h"
 
 #include <cstdint>
@@ -30,10 +31,8 @@ constexpr bool bit(uint32_t word, int n) {
 }
 
 struct Cpuid {
-    uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
-    explicit Cpuid(uint32_t leaf) {
-        __get_cpuid_count(leaf, 0, &eax, &ebx, &ecx, &edx);
-    }  // stays 0 where the leaf is missing
+    uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;  // stay 0 where the leaf is missing
+    explicit Cpuid(uint32_t leaf) { __get_cpuid_count(leaf, 0, &eax, &ebx, &ecx, &edx); }
 };
 
 // Which register files the operating system saves (XCR0); 0 where it does not use XSAVE.
@@ -64,15 +63,13 @@ constexpr const char* names[] = {isas[0].name, isas[1].name, isas[2].name};
 
 #elif defined(__aarch64__)
 
+bool neon_usable() {
 #if defined(__linux__)
-bool neon_usable() {
     return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
-}
 #else
-bool neon_usable() {
-    return true;
-}  // Apple's 64-bit machines all have the dot product
+    return true;  // Apple's 64-bit machines all have the dot product
 #endif
+}
 
 constexpr Isa isas[] = {{"scalar", always}, {"neon", neon_usable}};
 constexpr const char* names[] = {isas[0].name, isas[1].name};

@@ -1,5 +1,6 @@
 // Which instruction sets this process may use: CPUID and XGETBV on x86 (the OS must save the registers), HWCAP on ARM.
-// In: nothing. Out: names, best last. Must not know kernels.
+// In: nothing. Out: names, best last.
+// Must not know kernels.
 #pragma once
 
 #include <span>
@@ -9,7 +10,7 @@ namespace gq {
 
 // avx2: AVX2, FMA, F16C. avx512: F, BW, VL, DQ and VNNI on top of avx2. neon: AdvSIMD with dot product.
 bool cpu_can_run(std::string_view isa);  // "scalar" is always true; unknown names are false
-std::span<const char* const>
-known_isas();  // "scalar", "avx2", "avx512" | "scalar", "neon": in ascending preference for this architecture
+// The names for this architecture, in ascending preference: "scalar", "avx2", "avx512", or "scalar", "neon".
+std::span<const char* const> known_isas();
 
 }  // namespace gq

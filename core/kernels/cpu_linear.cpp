@@ -57,6 +57,15 @@ void CpuBackend::linear(const Activations& x, size_t n_rows, std::span<const Lin
     });
 }
 
+size_t CpuBackend::q8_row_bytes(size_t width) {
+    return div_up(width, q8_block) * (q8_block * sizeof(int8_t) + sizeof(float) + 2 * sizeof(int16_t));
+}
+
+// A pair of panels as floats, which is more than one panel in bytes.
+size_t CpuBackend::linear_scratch_bytes(size_t width) {
+    return panel_pair * round_up(width, tile_cols) * panel_rows * sizeof(float);
+}
+
 Q8Rows CpuBackend::prepare_q8(const Activations& x, size_t n_rows) {
     const size_t n_blocks = div_up(x.width, q8_block);
     q8_values_.reserve_discard(n_rows * n_blocks * q8_block);

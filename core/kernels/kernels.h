@@ -16,7 +16,8 @@
 
 namespace gq {
 
-inline constexpr size_t q8_block = tile_cols;  // inputs per activation scale
+inline constexpr size_t q8_block = tile_cols;     // inputs per activation scale
+inline constexpr size_t panel_cols = panel_rows;  // columns of a panel of gemm_f32: rows of weights are columns of y
 inline constexpr size_t kv_page_positions = 64;
 
 // Activations in 8 bits, tokens one after another: x[t][c] ~ scales[t][c / 32] * values[t][c], values in [-127, 127].
@@ -64,7 +65,7 @@ using UnpackFn = void (*)(const std::byte* panel_codes, size_t n_tiles, uint8_t*
 // codes->bits bounds the codes: variants may use int16 sums where 2^bits allows.
 using GemmU8S8Fn = void (*)(const LinearArgs& args, const uint8_t* panel_u8);
 
-// gemm_f32 — C[t][j] over one or more column panels: panels[p][k][lane] is column 16 p + lane. Contract: c = 0, or the
+// gemm_f32 — C[t][j] over one or more panels of panel_cols = 16 columns: panels[p][k][lane] is column 16 p + lane. Contract: c = 0, or the
 // old C when accumulate; for ascending k: c = fma(panel, a, c). Only n_cols columns are written.
 struct GemmF32Args {
     const float* a = nullptr;  // (m, k), row stride a_stride

@@ -15,12 +15,9 @@ namespace gq {
 namespace {
 
 constexpr size_t lanes = panel_rows;
+static_assert(lanes == panel_cols);
 
-// --- activations
-// -------------------------------------------------------------------------------------------------------------------
-
-constexpr float q8_smallest = 1e-30f;  // below, 127 / m would leave the floats
-constexpr float q8_not_a_number = std::bit_cast<float>(0x7fc00000u);
+// --- activations -----------------------------------------------------------------------------------------------------
 
 // The largest magnitude, compared as integers: that orders all floats, infinity and NaN above the finite ones.
 float largest_magnitude(const float* x) {
@@ -32,8 +29,8 @@ float largest_magnitude(const float* x) {
 void quantize_block(const float* x, int8_t* values, float& scale, int16_t* sums) {
     constexpr float rounder = 0x1.8p+23f;  // v + rounder holds round(v), ties to even, in its low bits
     const float m = largest_magnitude(x);
-    const bool finite = m <= std::numeric_limits<float>::max(), zero = m < q8_smallest;
-    scale = !finite ? q8_not_a_number : zero ? 0.0f : m / 127.0f;
+    const bool finite = m <= std::numeric_limits<float>::max(), zero = m < q8_steps::smallest;
+    scale = !finite ? q8_steps::not_a_number : zero ? 0.0f : m / 127.0f;
     if (!finite || zero) {
         std::fill_n(values, q8_block, int8_t{0});
         std::fill_n(sums, 2, int16_t{0});
@@ -63,8 +60,7 @@ void quantize_q8_scalar(const float* x, size_t x_stride, size_t n_tokens, size_t
     }
 }
 
-// --- linear, integer codes
-// ---------------------------------------------------------------------------------------------------------
+// --- linear, integer codes -------------------------------------------------------------------------------------------
 
 constexpr size_t token_chunk = 8;  // tokens that share one decoded tile
 
@@ -158,8 +154,7 @@ void unpack_scalar(const std::byte* panel_codes, size_t n_tiles, uint8_t* out) {
     }
 }
 
-// --- linear, float codes, and matrices
-// ---------------------------------------------------------------------------------------------
+// --- linear, float codes, and matrices -------------------------------------------------------------------------------
 
 // y[lane] = fma(panel[k][lane], x[k], y[lane]) for ascending k.
 void multiply_lanes(const float* panel, const float* x, size_t n, float* y) {
@@ -184,19 +179,19 @@ void gemv_float_scalar(const LinearArgs& args) {
 
 void gemm_f32_scalar(const GemmF32Args& args) {
     for (size_t t = 0; t < args.m; ++t) {
-        for (size_t col = 0; col < args.n_cols; col += lanes) {
+        for (size_t col = 0; col < args.n_cols; col += panel_cols) {
             float* c = args.c + t * args.c_stride + col;
-            const size_t n = std::min(lanes, args.n_cols - col);
+            const size_t n = std::min(panel_cols, args.n_cols - col);
             float sums[lanes] = {};
             if (args.accumulate) std::copy_n(c, n, sums);
-            multiply_lanes(args.panels + col / lanes * args.panel_stride, args.a + t * args.a_stride, args.k, sums);
+            multiply_lanes(args.panels + col / panel_cols * args.panel_stride, args.a + t * args.a_stride, args.k,
+                           sums);
             std::copy_n(sums, n, c);
         }
     }
 }
 
-// --- elementwise
-// -------------------------------------------------------------------------------------------------------------------
+// --- elementwise -----------------------------------------------------------------------------------------------------
 
 void widen_f16_scalar(const uint16_t* halves, size_t n, float* out) {
     traits(ElementType::f16).to_f32(reinterpret_cast<const std::byte*>(halves), n, out);
@@ -236,8 +231,7 @@ void rms_norm_scalar(const float* x, const float* weight, float eps, size_t n, f
     for (size_t i = 0; i < n; ++i) out[i] = x[i] * inverse * weight[i];
 }
 
-// --- the table
-// ---------------------------------------------------------------------------------------------------------------------
+// --- the table -------------------------------------------------------------------------------------------------------
 
 template <size_t... index>
 KernelTable make_scalar_table(std::index_sequence<index...>) {

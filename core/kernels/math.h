@@ -1,5 +1,6 @@
 // exp, sin and cos of our own: the same bits with every libm, compiler and ISA, by products and sums only (no fma).
-// In: a number. Out: a number. No branches: SIMD twins repeat the steps lane by lane. Must not know who asks.
+// In: a number. Out: a number. No branches: SIMD twins repeat the steps lane by lane.
+// Must not know who asks.
 #pragma once
 
 #include <bit>
@@ -35,6 +36,14 @@ inline float exp_f32(float x) {
     const float power_2 = std::bit_cast<float>(static_cast<uint32_t>(n_int - half + 127) << 23);
     return exp_r * power_1 * power_2;
 }
+
+// quantize_q8: where the largest magnitude m of a block is usable, as a number and as its bits.
+namespace q8_steps {
+inline constexpr float smallest = 1e-30f;  // below, 127 / m would leave the floats
+inline constexpr int smallest_bits = std::bit_cast<int>(smallest);
+inline constexpr int infinity_bits = 0x7f800000;                          // from here on, m is infinite or NaN
+inline constexpr float not_a_number = std::bit_cast<float>(0x7fc00000u);  // the scale then
+}  // namespace q8_steps
 
 struct SinCos {
     double sin, cos;

@@ -1,11 +1,13 @@
-// Reads zeroed memory in several ways and keeps the best time. A way is a number of streams (places that one thread reads at in
-// turn, which keeps more of the memory's channels and of the prefetcher busy) and a distance of prefetching. See read_bandwidth.h.
+// Reads zeroed memory in several ways and keeps the best time. A way is a number of streams (places that one thread
+// reads at in turn, which keeps more of the memory's channels and of the prefetcher busy) and a distance of
+// prefetching. See read_bandwidth.h.
 #include "core/kernels/read_bandwidth.h"
 
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <vector>
 
 #include "core/base/memory.h"
@@ -44,8 +46,8 @@ class ProbedMemory {
     explicit ProbedMemory(bool huge_pages)
         : data_(mmap(nullptr, probed_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
         if (data_ == MAP_FAILED) fail(Status::out_of_memory, "bandwidth probe: no memory for %zu bytes", probed_bytes);
-        madvise(data_, probed_bytes,
-                huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);  // a wish: where refused, both runs are alike
+        // A wish: where it is refused, both runs are alike.
+        madvise(data_, probed_bytes, huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
     }
     ~ProbedMemory() { munmap(data_, probed_bytes); }
     ProbedMemory(const ProbedMemory&) = delete;

@@ -24,7 +24,7 @@ namespace gq {
 namespace {
 
 constexpr size_t strip_cols = 128;
-constexpr size_t max_steps = strip_cols / small_triangle;
+constexpr size_t max_steps = strip_cols / panel_cols;
 constexpr size_t padding = 16;  // neighbouring rows of a copied strip fall into different cache sets
 constexpr size_t stride = strip_cols + padding;
 constexpr size_t solve_rows = 48;  // rows of S that one thread solves at a time
@@ -32,9 +32,9 @@ constexpr size_t solve_rows = 48;  // rows of S that one thread solves at a time
 // What eliminates columns [col, col + width) of a strip, as panels of gemm_f32: found on the diagonal, applied to the
 // rows above it.
 struct Step {
-    size_t col, width, right;                        // right: columns of the strip to the right of the step's
-    float update[strip_cols * small_triangle];       // (right, 16): -R(col + lane, col + width + k)
-    float inverse[small_triangle * small_triangle];  // (width, 16): R_step⁻¹(lane, k)
+    size_t col, width, right;                // right: columns of the strip to the right of the step's
+    float update[strip_cols * panel_cols];   // (right, 16): -R(col + lane, col + width + k)
+    float inverse[panel_cols * panel_cols];  // (width, 16): R_step⁻¹(lane, k)
 };
 
 struct Strip {
@@ -58,13 +58,13 @@ void subtract_right(const KernelTable& kernels, const Step& step, float* rows, s
 }
 
 void apply_inverse(const KernelTable& kernels, const Step& step, float* rows, size_t n_rows) {
-    float numerators[solve_rows * small_triangle];
+    float numerators[solve_rows * panel_cols];
     for (size_t begin = 0; begin < n_rows; begin += solve_rows) {
         const size_t n = std::min(solve_rows, n_rows - begin);
         float* c = rows + begin * stride + step.col;
-        for (size_t i = 0; i < n; ++i) std::copy_n(c + i * stride, step.width, numerators + i * small_triangle);
+        for (size_t i = 0; i < n; ++i) std::copy_n(c + i * stride, step.width, numerators + i * panel_cols);
         kernels.gemm_f32({.a = numerators,
-                          .a_stride = small_triangle,
+                          .a_stride = panel_cols,
                           .panels = step.inverse,
                           .c = c,
                           .c_stride = stride,
@@ -76,10 +76,10 @@ void apply_inverse(const KernelTable& kernels, const Step& step, float* rows, si
 
 // Reads the rows of R that belong to the step out of the copied diagonal block.
 void pack_update(const float* block, Step& step) {
-    std::fill_n(step.update, step.right * small_triangle, 0.0f);
+    std::fill_n(step.update, step.right * panel_cols, 0.0f);
     for (size_t lane = 0; lane < step.width; ++lane) {
         const float* row = block + (step.col + lane) * stride + step.col + step.width;
-        for (size_t k = 0; k < step.right; ++k) step.update[k * small_triangle + lane] = -row[k];
+        for (size_t k = 0; k < step.right; ++k) step.update[k * panel_cols + lane] = -row[k];
     }
 }
 
@@ -90,10 +90,10 @@ Pivot factor_step(float* block, Step& step) {
     if (!pivot.ok) return pivot;
     SmallTriangle inverse;
     const Pivot inverted = invert_small(triangle, inverse);
-    std::fill_n(step.inverse, small_triangle * small_triangle, 0.0f);
+    std::fill_n(step.inverse, panel_cols * panel_cols, 0.0f);
     for (size_t lane = 0; lane < step.width; ++lane) {
         for (size_t k = lane; k < step.width; ++k)
-            step.inverse[k * small_triangle + lane] = static_cast<float>(inverse[lane][k]);
+            step.inverse[k * panel_cols + lane] = static_cast<float>(inverse[lane][k]);
     }
     return inverted;
 }
@@ -108,11 +108,11 @@ Pivot factor_diagonal(const KernelTable& kernels, const MatrixView& h, Strip& st
     const MatrixView copy{block, strip.cols, strip.cols, stride},
         diagonal = h.block(strip.begin, strip.begin, strip.cols, strip.cols);
     copy_upper(diagonal, copy);
-    strip.n_steps = div_up(strip.cols, small_triangle);
+    strip.n_steps = div_up(strip.cols, panel_cols);
     for (size_t s = 0; s < strip.n_steps; ++s) {
         Step& step = strip.steps[s];
-        step.col = (strip.n_steps - 1 - s) * small_triangle;
-        step.width = std::min(small_triangle, strip.cols - step.col);
+        step.col = (strip.n_steps - 1 - s) * panel_cols;
+        step.width = std::min(panel_cols, strip.cols - step.col);
         step.right = strip.cols - step.col - step.width;
         pack_update(block, step);
         subtract_right(kernels, step, block, step.col + step.width);

@@ -3,7 +3,7 @@
 //
 //   for each chunk of 4096 rows of A, for each block of up to 384 of k:
 //     pack     A: rows one after another, padded so that neighbours fall into different cache sets; sign and
-//     transposition are settled here
+//                 transposition are settled here
 //              B: panels of 16 columns, (k, 16) each, the last one filled up with zeros
 //     multiply tiles of C, 144 x 384: 230 KB of A and 590 KB of B stay in a core's L2 cache
 #include "core/linalg/gemm.h"
@@ -16,8 +16,7 @@ namespace gq {
 
 namespace {
 
-constexpr size_t panel_cols = 16;  // columns of a panel of gemm_f32
-constexpr size_t depth = 384;      // of k per pass: one pass reads all of A and B first
+constexpr size_t depth = 384;  // of k per pass: one pass reads all of A and B first
 constexpr size_t a_padding = 16;
 constexpr size_t chunk_rows = 4096;
 constexpr size_t tile_m = 144, tile_n = 384;  // multiples of triangle_block

@@ -1,5 +1,6 @@
 // How a factorization or an inverse ended.
-// In: nothing. Out: a result value that says which pivot failed; never NaN in a matrix. Must not know the algorithm.
+// In: nothing. Out: a result value that says which pivot failed; never NaN in a matrix.
+// Must not know the algorithm.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,6 @@
-// Factor and inverse of triangles of up to 16 x 16. See small_triangle.h.
+// Factor and inverse of triangles of up to 16 x 16, by the textbook's loops in double. See small_triangle.h.
+// In: the upper triangle of a view. Out: R or R⁻¹, or the pivot that can't be divided by.
+// Must not know blocks, kernels or threads.
 #include "core/linalg/small_triangle.h"
 
 #include <cmath>

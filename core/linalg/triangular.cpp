@@ -1,4 +1,4 @@
-// U = R⁻¹ in rows of blocks of 192, from the last to the first. See triangular.h.
+// U = R⁻¹ in rows of blocks of 256, from the last to the first. See triangular.h.
 //
 //   0. every square on the diagonal: U_b = R_b⁻¹. Squares are independent: one thread each, in steps of 16 columns.
 //   ┌──────────┬───┬─────────┐   From R U = I: U_b,later = U_b (-Σ R_b,l U_l,later). The sums stand where they are
@@ -24,24 +24,24 @@ namespace {
 
 constexpr size_t block = 256;
 constexpr size_t stride = block + 16;  // of a copied square: neighbouring rows fall into different cache sets
-constexpr size_t product_rows =
-    48;  // rows of U₁₁ taken together inside a square; columns left of them are zero and skipped
+// Rows of U₁₁ taken together inside a square; columns left of them are zero and skipped.
+constexpr size_t product_rows = 48;
 
 // Columns [col, col + width) above the step's own triangle: C = U₁₁ (R₁₂ (-inverse)). `negated`: (width, 16).
 void finish_step(const KernelTable& kernels, const MatrixView& square, size_t col, size_t width, const float* negated) {
-    float panel[block * small_triangle] = {};
+    float panel[block * panel_cols] = {};
     kernels.gemm_f32({.a = square.data + col,
                       .a_stride = stride,
                       .panels = negated,
                       .c = panel,
-                      .c_stride = small_triangle,
+                      .c_stride = panel_cols,
                       .m = col,
                       .n_cols = width,
                       .k = width});
     for (size_t row = 0; row < col; row += product_rows) {
         kernels.gemm_f32({.a = &square(row, row),
                           .a_stride = stride,
-                          .panels = panel + row * small_triangle,
+                          .panels = panel + row * panel_cols,
                           .c = &square(row, col),
                           .c_stride = stride,
                           .m = std::min(product_rows, col - row),
@@ -52,17 +52,17 @@ void finish_step(const KernelTable& kernels, const MatrixView& square, size_t co
 
 // A copied square, zero below its diagonal, inverted in place. A failed index counts within the square.
 Pivot invert_square(const KernelTable& kernels, const MatrixView& square) {
-    for (size_t col = 0; col < square.cols; col += small_triangle) {
-        const size_t width = std::min(small_triangle, square.cols - col);
+    for (size_t col = 0; col < square.cols; col += panel_cols) {
+        const size_t width = std::min(panel_cols, square.cols - col);
         const MatrixView triangle = square.block(col, col, width, width);
         SmallTriangle inverse;
         const Pivot pivot = invert_small(triangle, inverse);
         if (!pivot.ok) return {false, col + pivot.index, pivot.value};
-        float negated[small_triangle * small_triangle] = {};
+        float negated[panel_cols * panel_cols] = {};
         for (size_t i = 0; i < width; ++i) {
             for (size_t j = i; j < width; ++j) {
                 triangle(i, j) = static_cast<float>(inverse[i][j]);
-                negated[i * small_triangle + j] = -triangle(i, j);
+                negated[i * panel_cols + j] = -triangle(i, j);
             }
         }
         finish_step(kernels, square, col, width, negated);
@@ -88,8 +88,7 @@ MatrixView diagonal_block(const MatrixView& r, size_t begin) {
 
 Pivot invert_diagonal(const Compute& compute, const MatrixView& r) {
     std::vector<Pivot> pivots(div_up(r.rows, block));
-    AlignedBuffer<float> squares(compute.pool.size() * block *
-                                 stride);  // one a thread; never written below the diagonal
+    AlignedBuffer<float> squares(compute.pool.size() * block * stride);  // one a thread; 0 below the diagonal
     compute.pool.for_each(pivots.size(), [&](size_t i, size_t thread) {
         const MatrixView in_place = diagonal_block(r, i * block);
         const MatrixView square{squares.data() + thread * block * stride, in_place.rows, in_place.cols, stride};

@@ -11,7 +11,7 @@ namespace gq {
 // R (n, n) → U in place. Only the upper triangle with the diagonal is read and written. Not ok: the first diagonal
 // element that is zero, not finite, or too small to be inverted; or, where R was not finite elsewhere or U does not fit
 // floats, the first row of the result that is not finite, with the number that stands there. Extra memory: the
-// workspace and a square of 192 per thread. Error(invalid_argument) where R is not square.
+// workspace and a square of 256 per thread. Error(invalid_argument) where R is not square.
 Pivot invert_upper(const Compute& compute, GemmWorkspace& workspace, const MatrixView& r);
 
 }  // namespace gq

@@ -39,6 +39,9 @@ struct Arch {
     HyperParams (*read_gguf)(const Checkpoint& checkpoint);
     std::span<const WeightRow> block_weights;  // RoleId is the position here
     WeightRow embedding, final_norm, head;
+    // Tensors of either format that may be there and are no weights ("{}" stands for the layer); any other tensor that no row claims is
+    // refused, for a network without it would be another one.
+    std::span<const char* const> spare_tensors;
     Network (*build)(const HyperParams& params);
 };
 

@@ -55,6 +55,9 @@ constexpr WeightRow block_weights[] = {
 
 constexpr const char* hugging_face_classes[] = {"LlamaForCausalLM", "MistralForCausalLM"};
 constexpr const char* gguf_names[] = {"llama"};
+// What older converters store of the rotary positions, which follow from the hyper-parameters; rope_freqs.weight is read with them.
+constexpr const char* spare_tensors[] = {"model.layers.{}.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq",
+                                         "rope_freqs.weight", "blk.{}.attn_rot_embd.weight"};
 
 std::vector<float> plain_frequencies(double theta, size_t head_dim) {
     std::vector<float> freq(head_dim / 2);
@@ -79,10 +82,14 @@ void stretch_llama3(std::vector<float>& freq, const ConfigReader& scaling) {
     }
 }
 
-void scale_linear(std::vector<float>& freq, const ConfigReader& scaling) {
-    const double factor = scaling.number("factor");
-    if (!(factor >= 1)) fail(Status::bad_file, "%s: factor %g, expected at least 1", scaling.where().c_str(), factor);
+void divide_all(std::vector<float>& freq, const ConfigReader& config, const char* key) {
+    const double factor = config.number(key);
+    if (!(factor >= 1)) fail(Status::bad_file, "%s: %s %g, expected at least 1", config.where().c_str(), key, factor);
     for (float& f : freq) f = static_cast<float>(f / factor);
+}
+
+void scale_linear(std::vector<float>& freq, const ConfigReader& scaling) {
+    divide_all(freq, scaling, "factor");
 }
 
 void keep(std::vector<float>&, const ConfigReader&) {}
@@ -105,6 +112,9 @@ void apply_rope_scaling(std::vector<float>& freq, const ConfigReader& scaling, c
 std::vector<float> rope_from_config(const ConfigReader& config, size_t head_dim) {
     const ConfigReader parameters = config.child(config.has("rope_parameters") ? "rope_parameters" : "rope_scaling");
     const double theta = parameters.number("rope_theta", config.number("rope_theta", 10000.0));
+    const double rotated = parameters.number("partial_rotary_factor", config.number("partial_rotary_factor", 1));
+    if (rotated != 1)
+        fail(Status::unsupported, "config.json: partial_rotary_factor %g, expected 1: whole heads are turned", rotated);
     std::vector<float> freq = plain_frequencies(theta, head_dim);
     const std::string type = parameters.text("rope_type", parameters.text("type", "default").c_str());
     apply_rope_scaling(freq, parameters, type);
@@ -149,8 +159,7 @@ std::vector<float> rope_from_gguf(const ConfigReader& config, const Checkpoint& 
     }
     const std::string type = config.text("llama.rope.scaling.type", "none");
     if (type == "linear") {
-        const double factor = config.number("llama.rope.scaling.factor");
-        for (float& f : freq) f = static_cast<float>(f / factor);
+        divide_all(freq, config, "llama.rope.scaling.factor");
     } else if (type != "none") {
         fail(Status::unsupported, "llama.rope.scaling.type '%s' is not supported; known: none, linear", type.c_str());
     }
@@ -170,6 +179,10 @@ HyperParams read_gguf(const Checkpoint& checkpoint) {
     p.sliding_window = config.size("llama.attention.sliding_window", 0);
     p.norm_eps = config.number("llama.attention.layer_norm_rms_epsilon");
     p.tied_head = checkpoint.find("output.weight") == nullptr;
+    const size_t rotated = config.size("llama.rope.dimension_count", p.head_dim);
+    if (rotated != p.head_dim)
+        fail(Status::unsupported, "GGUF metadata: llama.rope.dimension_count %zu, expected %zu: whole heads are turned",
+             rotated, p.head_dim);
     if (config.size("llama.expert_count", 0) > 0)
         fail(Status::unsupported, "GGUF metadata: llama.expert_count: mixtures of experts are not supported");
     const SourceTensor* embedding = checkpoint.find("token_embd.weight");
@@ -238,6 +251,7 @@ extern const Arch arch_llama{
     .final_norm = {"final_norm", "model.norm.weight", "output_norm.weight", WeightKind::vector, RowOrder::same, one,
                    hidden},
     .head = {"head", "lm_head.weight", "output.weight", WeightKind::linear, RowOrder::same, vocab, hidden},
+    .spare_tensors = spare_tensors,
     .build = build,
 };
 

@@ -1,4 +1,6 @@
-// Interprets steps on a Backend. See forward.h.
+// Interprets steps on a Backend: the only place that says which operation each kind of step is. See forward.h.
+// In: a range of steps, a batch's slots, bound weights. Out: the slots that the steps write; pages of the kv cache.
+// Must not know architectures, tokens or machines behind the Backend.
 #include "core/model/forward.h"
 
 #include "core/base/status.h"
@@ -15,7 +17,8 @@ SlotMemory::SlotMemory(Backend& backend, const Network& network, size_t max_rows
 
 size_t SlotMemory::bytes_needed(const Network& network, size_t max_rows) {
     size_t total = 0;
-    for (const SlotSpec& spec : network.slots) total += round_up(spec.width, tile_cols) * max_rows * sizeof(float);
+    for (const SlotSpec& spec : network.slots)
+        total += checked_mul(max_rows, round_up(spec.width, tile_cols) * sizeof(float), spec.name);
     return total;
 }
 

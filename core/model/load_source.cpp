@@ -1,8 +1,10 @@
 // Reads a float checkpoint for the quantizer: names, shapes and row orders are resolved here. See model.h.
 #include <cmath>
+#include <set>
 
 #include "core/base/status.h"
 #include "core/model/model.h"
+#include "formats/tensor_table.h"
 
 namespace gq {
 namespace {
@@ -12,12 +14,6 @@ std::string with_layer(const char* pattern, size_t layer) {
     const size_t at = name.find("{}");
     if (at != std::string::npos) name.replace(at, 2, std::to_string(layer));
     return name;
-}
-
-std::string shape_text(const std::vector<size_t>& shape) {
-    std::string text = "(";
-    for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
-    return text + ")";
 }
 
 void check_finite(const float* values, size_t rows, size_t cols, size_t first_row, const SourceTensor& tensor) {
@@ -58,11 +54,32 @@ SourceModel::SourceModel(const Checkpoint& checkpoint) : checkpoint_(checkpoint)
     if (!params_.tied_head) check_weight(arch_->head, 0);
     for (size_t layer = 0; layer < params_.n_layers; ++layer)
         for (const WeightRow& row : arch_->block_weights) check_weight(row, layer);
+    refuse_unclaimed();
+}
+
+const char* SourceModel::name_pattern(const WeightRow& row) const {
+    return checkpoint_.kind() == Checkpoint::Kind::gguf ? row.gguf : row.hugging_face;
+}
+
+// A head beside a tied embedding is claimed too: Hugging Face's own loader leaves it alone.
+void SourceModel::refuse_unclaimed() const {
+    std::vector<const char*> patterns(arch_->spare_tensors.begin(), arch_->spare_tensors.end());
+    for (const WeightRow* row : {&arch_->embedding, &arch_->final_norm, &arch_->head})
+        patterns.push_back(name_pattern(*row));
+    for (const WeightRow& row : arch_->block_weights) patterns.push_back(name_pattern(row));
+    std::set<std::string, std::less<>> claimed;
+    for (const char* pattern : patterns)
+        for (size_t layer = 0; layer < params_.n_layers; ++layer) claimed.insert(with_layer(pattern, layer));
+    for (const SourceTensor& found : checkpoint_.tensors())
+        if (!claimed.contains(found.name))
+            fail(Status::unsupported,
+                 "%s: tensor '%s' at %s has no place in a %s network of %zu layers: without it this would be another "
+                 "model",
+                 checkpoint_.path().c_str(), found.name.c_str(), found.where.c_str(), arch_->name, params_.n_layers);
 }
 
 const SourceTensor& SourceModel::tensor(const WeightRow& row, size_t layer) const {
-    const char* pattern = checkpoint_.kind() == Checkpoint::Kind::gguf ? row.gguf : row.hugging_face;
-    const std::string name = with_layer(pattern, layer);
+    const std::string name = with_layer(name_pattern(row), layer);
     const SourceTensor* tensor = checkpoint_.find(name);
     if (!tensor)
         fail(Status::bad_file, "%s: tensor '%s' expected, not found", checkpoint_.path().c_str(), name.c_str());

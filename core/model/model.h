@@ -46,7 +46,8 @@ PackedMatrix packed_view(const GqTensor& tensor);
 // A float checkpoint as the quantizer reads it: each weight in our order, as floats, when asked for.
 class SourceModel {
   public:
-    // Reads hyper-parameters and checks that every weight exists with its shape; throws Error | FormatError. `checkpoint` must outlive this.
+    // Reads hyper-parameters and checks that every weight exists with its shape, and that the checkpoint holds no tensor that the
+    // architecture doesn't use; throws Error | FormatError. `checkpoint` must outlive this.
     explicit SourceModel(const Checkpoint& checkpoint);
 
     const HyperParams& params() const { return params_; }
@@ -62,7 +63,9 @@ class SourceModel {
     void read_rows(const WeightRow& row, size_t layer, size_t row_begin, size_t row_end, float* out) const;
 
   private:
+    const char* name_pattern(const WeightRow& row) const;
     void check_weight(const WeightRow& row, size_t layer) const;
+    void refuse_unclaimed() const;
 
     const Checkpoint& checkpoint_;
     const Arch* arch_ = nullptr;

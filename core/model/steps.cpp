@@ -1,4 +1,6 @@
 // Cuts step lists into stages and finds what is alive at a cut. See steps.h.
+// In: a list of steps. Out: ranges of it that end where linears with one input end; slots that later steps read.
+// Must not know architectures, weights or how a step is computed.
 #include "core/model/steps.h"
 
 #include <algorithm>

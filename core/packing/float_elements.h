@@ -1,5 +1,6 @@
 // Float codes: elements one after another, each a float in a file's element type.
-// In: floats. Out: elements rounded to nearest even, and back exactly. Must not know tiles or matrices.
+// In: floats. Out: elements rounded to nearest even, and back exactly.
+// Must not know tiles or matrices.
 #pragma once
 
 #include <cstddef>

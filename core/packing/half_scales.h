@@ -1,5 +1,6 @@
 // The "scales" part that both integer grids share: 16 IEEE halves per panel and group, row 0 first, 32 bytes.
-// In: floats that are halves already. Out: bytes, and back exactly. Must not know zero points.
+// In: floats that are halves already. Out: bytes, and back exactly.
+// Must not know zero points.
 #pragma once
 
 #include <cstring>

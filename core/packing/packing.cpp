@@ -31,8 +31,7 @@ GroupParams unpack_group(const PackedMatrix& matrix, size_t panel, size_t group)
     return params;
 }
 
-// --- integer codes
-// -----------------------------------------------------------------------------------------------------------------
+// --- integer codes ---------------------------------------------------------------------------------------------------
 
 // Stores one group of one panel and returns what a reader will find there: on padding rows scale 0 and the zero point
 // that the grid implies.
@@ -63,45 +62,46 @@ void gather_codes(const LogicalWeights& weights, const GroupParams& params, size
     }
 }
 
-void unpack_integer_rows(const PackedMatrix& matrix, size_t panel, size_t lane_begin, size_t lane_end, float* out,
-                         size_t stride) {
+// use(tile, codes, params) for each tile of a panel in ascending order; codes: (16, 32).
+template <typename Use>
+void for_each_tile(const PackedMatrix& matrix, size_t panel, const Use& use) {
     uint8_t codes[tile_values];
     for (size_t group = 0; group < matrix.n_groups(); ++group) {
         const GroupParams params = unpack_group(matrix, panel, group);
         const TileRange tiles = tiles_of_group(matrix, group);
         for (size_t tile = tiles.begin; tile < tiles.end; ++tile) {
             matrix.codes->unpack_codes(matrix.panel_codes(panel) + tile * matrix.codes->tile_bytes, codes);
-            const size_t n_cols = std::min(tile_cols, matrix.cols - tile * tile_cols);
-            for (size_t lane = lane_begin; lane < lane_end; ++lane) {
-                float* row = out + (lane - lane_begin) * stride + tile * tile_cols;
-                for (size_t k = 0; k < n_cols; ++k) {
-                    row[k] =
-                        params.scale[lane] * static_cast<float>(codes[lane * tile_cols + k] - params.zero_point[lane]);
-                }
-            }
+            use(tile, codes, params);
         }
     }
+}
+
+float value_of(const GroupParams& params, size_t lane, uint8_t code) {
+    return params.scale[lane] * static_cast<float>(code - params.zero_point[lane]);
+}
+
+void unpack_integer_rows(const PackedMatrix& matrix, size_t panel, size_t lane_begin, size_t lane_end, float* out,
+                         size_t stride) {
+    for_each_tile(matrix, panel, [&](size_t tile, const uint8_t* codes, const GroupParams& params) {
+        const size_t n_cols = std::min(tile_cols, matrix.cols - tile * tile_cols);
+        for (size_t lane = lane_begin; lane < lane_end; ++lane) {
+            float* row = out + (lane - lane_begin) * stride + tile * tile_cols;
+            for (size_t k = 0; k < n_cols; ++k) row[k] = value_of(params, lane, codes[lane * tile_cols + k]);
+        }
+    });
 }
 
 void unpack_integer_panel(const PackedMatrix& matrix, size_t panel, float* out) {
-    uint8_t codes[tile_values];
-    for (size_t group = 0; group < matrix.n_groups(); ++group) {
-        const GroupParams params = unpack_group(matrix, panel, group);
-        const TileRange tiles = tiles_of_group(matrix, group);
-        for (size_t tile = tiles.begin; tile < tiles.end; ++tile) {
-            matrix.codes->unpack_codes(matrix.panel_codes(panel) + tile * matrix.codes->tile_bytes, codes);
-            for (size_t k = 0; k < tile_cols; ++k, out += panel_rows) {
-                for (size_t lane = 0; lane < panel_rows; ++lane) {
-                    out[lane] =
-                        params.scale[lane] * static_cast<float>(codes[lane * tile_cols + k] - params.zero_point[lane]);
-                }
-            }
+    for_each_tile(matrix, panel, [&](size_t tile, const uint8_t* codes, const GroupParams& params) {
+        float* tile_out = out + tile * tile_values;
+        for (size_t k = 0; k < tile_cols; ++k) {
+            for (size_t lane = 0; lane < panel_rows; ++lane)
+                tile_out[k * panel_rows + lane] = value_of(params, lane, codes[lane * tile_cols + k]);
         }
-    }
+    });
 }
 
-// --- float codes
-// -------------------------------------------------------------------------------------------------------------------
+// --- float codes -----------------------------------------------------------------------------------------------------
 
 size_t element_bytes(const Codes& codes) {
     return codes.bits / 8;

@@ -52,6 +52,8 @@ struct Grid {
 // nullptr when the name is unknown. all_* list every registered one, in the order of their file names.
 const Codes* find_codes(std::string_view name);
 const Grid* find_grid(std::string_view name);
+// The integer codes of that width; nullptr when there are none.
+const Codes* find_integer_codes(unsigned bits);
 std::span<const Codes* const> all_codes();
 std::span<const Grid* const> all_grids();
 

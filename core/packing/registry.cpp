@@ -45,6 +45,12 @@ std::span<const Grid* const> all_grids() {
 const Codes* find_codes(std::string_view name) {
     return find_named(all_codes(), name);
 }
+const Codes* find_integer_codes(unsigned bits) {
+    for (const Codes* codes : all_codes()) {
+        if (!codes->is_float && codes->bits == bits) return codes;
+    }
+    return nullptr;
+}
 const Grid* find_grid(std::string_view name) {
     return find_named(all_grids(), name);
 }

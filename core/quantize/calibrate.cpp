@@ -5,16 +5,45 @@
 #include <numeric>
 
 #include "core/base/status.h"
+#include "formats/mapped_file.h"
+#include "formats/utf8.h"
 
 namespace gq {
+namespace {
+
+void check_ids(std::span<const int32_t> tokens, size_t vocab) {
+    for (size_t i = 0; i < tokens.size(); ++i) {
+        if (tokens[i] >= 0 && static_cast<size_t>(tokens[i]) < vocab) continue;
+        fail(Status::bad_file,
+             "calibration text: token %zu: the tokenizer gave id %d, expected 0 … %zu: the model's vocabulary has %zu "
+             "tokens",
+             i, tokens[i], vocab - 1, vocab);
+    }
+}
+
+}  // namespace
+
+std::string read_calibration_text(const std::filesystem::path& path) {
+    const MappedFile file(path);
+    const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+    for (size_t at = 0; at < text.size();) {
+        const size_t length = utf8_sequence_bytes(text.substr(at));
+        if (length == 0)
+            fail(Status::bad_file, "%s: UTF-8 text expected, found a byte 0x%02x that is none at byte %zu",
+                 path.c_str(), static_cast<unsigned>(static_cast<uint8_t>(text[at])), at);
+        at += length;
+    }
+    return std::string(text);
+}
 
 std::vector<std::vector<int32_t>> cut_windows(const Tokenizer& tokenizer, std::string_view text, size_t windows,
-                                              size_t window) {
+                                              size_t window, size_t vocab) {
     const std::vector<int32_t> tokens = tokenizer.encode(text);
     if (tokens.size() < window + windows)
         fail(Status::invalid_argument,
              "calibration text: at least %zu tokens expected for %zu windows of %zu, found %zu", window + windows,
              windows, window, tokens.size());
+    check_ids(tokens, vocab);
     const size_t stride = (tokens.size() - window) / windows;
     std::vector<std::vector<int32_t>> result;
     for (size_t i = 0; i < windows; ++i) {

@@ -1,9 +1,9 @@
 // GPTQ's loop over columns, in three sizes. In: W, a PreparedHessian, options. Out: codes, scales, zero points, a
 // report. See gptq.h.
 //
-//   block   128 columns: when it is done, its errors go to all columns after it, by one matrix product that all threads
-//   share step     16 columns: before they are rounded they take the errors of the block's steps before them, by the
-//   gemm_f32 kernel column   of 32 rows in lanes: it is rounded, and its error goes to the step's columns after it
+//   block   128 columns: when it is done, its errors go to all columns after it, by one product that all threads share
+//   step     16 columns: before they are rounded they take the errors of the block's earlier steps, by gemm_f32
+//   column   of 32 rows in lanes: it is rounded, and its error goes to the step's columns after it
 //
 // So nearly all arithmetic is matrix products. Rows never meet: threads share them, and their number changes no bit.
 // Must not know models, files or calibration.
@@ -19,11 +19,11 @@ namespace gq {
 
 namespace {
 
-constexpr size_t lanes =
-    32;  // rows side by side in the inner loops, padded to a multiple; loops of 16 GCC unrolls before it vectorises
-constexpr size_t step_cols = 16;  // a panel of gemm_f32; divides every block and group
-constexpr size_t chunk_rows =
-    64;  // rows that go through a block together: their block of W and of errors stays in the L2 cache
+// Rows side by side in the inner loops, padded to a multiple; loops of 16 GCC unrolls before it vectorises.
+constexpr size_t lanes = 32;
+static_assert(tile_cols % panel_cols == 0);  // a step is one panel of gemm_f32, and divides every block and group
+// Rows that go through a block together: their block of W and of errors stays in the L2 cache.
+constexpr size_t chunk_rows = 64;
 constexpr size_t max_sample = 32;  // rows that the report measures
 
 // What gptq_solve is given.
@@ -52,7 +52,7 @@ struct GridTable {
 };
 
 // A step of 32 rows: columns outside, rows inside.
-using Tile = float[step_cols][lanes];
+using Tile = float[panel_cols][lanes];
 
 template <size_t rows, size_t cols>
 void transpose(const float* __restrict in, size_t in_stride, float* __restrict out, size_t out_stride) {
@@ -91,10 +91,12 @@ class Solver {
           block_cols_(std::min(options_.block, round_up(cols_, tile_cols))),
           out_(rows_, cols_, options_.grid),
           grids_(options_.grid.n_groups(cols_), padded_rows_),
-          weights_(padded_rows_, round_up(cols_, step_cols)),
+          weights_(padded_rows_, round_up(cols_, panel_cols)),
           errors_(padded_rows_, block_cols_),
           panels_(checked_mul(block_cols_, block_cols_, "block")),
-          row_loss_(padded_rows_) {
+          row_loss_(padded_rows_),
+          importance_(cols_) {
+        for (size_t c = 0; c < cols_; ++c) importance_[c] = problem.h(c, c);
         load(problem.w);
     }
 
@@ -104,6 +106,7 @@ class Solver {
 
   private:
     void load(const float* w);
+    GroupGrid grid_of(const float* weights, size_t n, size_t row, size_t col) const;
     size_t block_end(size_t begin) const;
     void pack_block(const Block& block);
     void solve_chunk(const Block& block, size_t row_begin, size_t row_end);
@@ -119,8 +122,9 @@ class Solver {
     GridTable grids_;
     Matrix weights_;  // (padded rows, padded cols): not yet rounded; the errors of finished blocks are in them
     Matrix errors_;   // (padded rows, block): −(w − q) / U_jj of the block's columns
-    AlignedBuffer<float> panels_;     // the block's U in gemm_f32's order: (block / 16, block, 16)
-    AlignedBuffer<double> row_loss_;  // (padded rows)
+    AlignedBuffer<float> panels_;      // the block's U in gemm_f32's order: (block / 16, block, 16)
+    AlignedBuffer<double> row_loss_;   // (padded rows)
+    AlignedBuffer<float> importance_;  // (cols): the Hessian's diagonal
 };
 
 // W in the solve's order, dead columns 0; with act_order also the grids, of the original groups.
@@ -131,12 +135,18 @@ void Solver::load(const float* w) {
             for (size_t c = 0; c < cols_; ++c) row[c] = prepared_.dead[c] ? 0.0f : w[r * cols_ + c];
             for (size_t c = 0; c < cols_ && options_.act_order; c = options_.grid.group_end(c, cols_)) {
                 const size_t n = options_.grid.group_end(c, cols_) - c;
-                grids_.set(options_.grid.group_of(c), r, fit_grid(&row[c], n, options_.grid, r, c));
+                grids_.set(options_.grid.group_of(c), r, grid_of(&row[c], n, r, c));
             }
             float* to = weights_.row(r);
             for (size_t c = 0; c < cols_; ++c) to[c] = row[prepared_.order[c]];
         }
     });
+}
+
+// Of n weights from (row, col) on; groups are of the original columns in either order.
+GroupGrid Solver::grid_of(const float* weights, size_t n, size_t row, size_t col) const {
+    return options_.clip ? clip_grid(weights, &importance_[col], n, options_.grid, row, col)
+                         : fit_grid(weights, n, options_.grid, row, col);
 }
 
 // A block never ends inside a group that starts inside it: then the group's columns have all errors when its grid is
@@ -169,17 +179,17 @@ void Solver::solve() {
 }
 
 void Solver::pack_block(const Block& block) {
-    for (size_t col = block.begin; col < block.end; col += step_cols) {
-        const size_t n = std::min(step_cols, block.end - col);
+    for (size_t col = block.begin; col < block.end; col += panel_cols) {
+        const size_t n = std::min(panel_cols, block.end - col);
         float* panel = panels_.data() + (col - block.begin) * block_cols_;
-        for (size_t k = block.begin; k < col; ++k, panel += step_cols) std::copy_n(prepared_.u.row(k) + col, n, panel);
+        for (size_t k = block.begin; k < col; ++k, panel += panel_cols) std::copy_n(prepared_.u.row(k) + col, n, panel);
     }
 }
 
 void Solver::solve_chunk(const Block& block, size_t row_begin, size_t row_end) {
     size_t taken = block.begin;  // the block's errors before this column are in the step's columns already
-    for (size_t col = block.begin; col < block.end; col += step_cols) {
-        const size_t step_end = std::min(col + step_cols, block.end);
+    for (size_t col = block.begin; col < block.end; col += panel_cols) {
+        const size_t step_end = std::min(col + panel_cols, block.end);
         if (!options_.act_order && options_.grid.starts_group(col)) {
             if (options_.stale_grids) fit_grids(row_begin, row_end, col);
             take_errors(block, row_begin, row_end, block.begin, col,
@@ -197,11 +207,11 @@ void Solver::solve_chunk(const Block& block, size_t row_begin, size_t row_end) {
 void Solver::take_errors(const Block& block, size_t row_begin, size_t row_end, size_t from, size_t col,
                          size_t col_end) {
     if (from == col) return;
-    const float* u = panels_.data() + (col - block.begin) * block_cols_ + (from - block.begin) * step_cols;
+    const float* u = panels_.data() + (col - block.begin) * block_cols_ + (from - block.begin) * panel_cols;
     compute_.kernels.gemm_f32({.a = errors_.row(row_begin) + (from - block.begin),
                                .a_stride = errors_.cols(),
                                .panels = u,
-                               .panel_stride = block_cols_ * step_cols,
+                               .panel_stride = block_cols_ * panel_cols,
                                .c = weights_.row(row_begin) + col,
                                .c_stride = weights_.cols(),
                                .m = row_end - row_begin,
@@ -213,16 +223,16 @@ void Solver::take_errors(const Block& block, size_t row_begin, size_t row_end, s
 void Solver::fit_grids(size_t row_begin, size_t row_end, size_t col) {
     const size_t n = options_.grid.group_end(col, cols_) - col;
     for (size_t row = row_begin; row < std::min(row_end, rows_); ++row) {
-        grids_.set(options_.grid.group_of(col), row, fit_grid(weights_.row(row) + col, n, options_.grid, row, col));
+        grids_.set(options_.grid.group_of(col), row, grid_of(weights_.row(row) + col, n, row, col));
     }
 }
 
 // Rounds columns col … col + n of 32 rows, each with the errors of those before it.
 void Solver::solve_step(const Block& block, size_t row, size_t col, size_t n) {
     Tile w, error = {};
-    uint8_t codes[step_cols][lanes];
+    uint8_t codes[panel_cols][lanes];
     float loss[lanes] = {};
-    transpose<lanes, step_cols>(weights_.row(row) + col, weights_.cols(), w[0], lanes);
+    transpose<lanes, panel_cols>(weights_.row(row) + col, weights_.cols(), w[0], lanes);
     for (size_t j = 0; j < n; ++j) {
         const size_t grid = options_.grid.group_of(prepared_.order[col + j]) * padded_rows_ + row;
         const float* u = prepared_.u.row(col + j) + col;
@@ -232,7 +242,7 @@ void Solver::solve_step(const Block& block, size_t row, size_t col, size_t n) {
             for (size_t lane = 0; lane < lanes; ++lane) w[k][lane] += error[j][lane] * u[k];
         }
     }
-    transpose<step_cols, lanes>(error[0], lanes, errors_.row(row) + (col - block.begin), errors_.cols());
+    transpose<panel_cols, lanes>(error[0], lanes, errors_.row(row) + (col - block.begin), errors_.cols());
     for (size_t lane = 0; lane < std::min(lanes, rows_ - row); ++lane) {
         uint8_t* out = out_.codes.data() + (row + lane) * cols_;
         for (size_t j = 0; j < n; ++j) out[prepared_.order[col + j]] = codes[j][lane];

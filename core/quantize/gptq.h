@@ -16,6 +16,7 @@ namespace gq {
 
 struct GptqOptions {
     GridOptions grid;
+    bool clip = false;      // grids by clip_grid, weighted with the Hessian's diagonal
     bool act_order = true;  // columns by descending Hessian diagonal, grids from the original weights (static groups)
     double damping = 0.01;  // of the mean diagonal, added to it; 0 … 1
     size_t block = 128;     // columns per lazy update, a multiple of 32; changes rounding errors only

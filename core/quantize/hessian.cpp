@@ -1,5 +1,6 @@
 // The Hessian's side of GPTQ: order of columns, dead inputs, damping, factor; and what errors cost. In: H of a layer's
-// inputs. Out: a PreparedHessian that all solves with these inputs share. Must not know weights or grids. See gptq.h.
+// inputs. Out: a PreparedHessian that all solves with these inputs share.
+// Must not know weights or grids. See gptq.h.
 #include <algorithm>
 #include <cmath>
 #include <numeric>

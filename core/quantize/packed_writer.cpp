@@ -9,11 +9,10 @@
 namespace gq {
 namespace {
 
-// "int4" for 4 bits: codes are found by their traits, so that a new width needs no edit here.
 const Codes& integer_codes(unsigned bits) {
-    for (const Codes* codes : all_codes())
-        if (!codes->is_float && codes->bits == bits) return *codes;
-    fail(Status::unsupported, "no codes of %u bits are known", bits);
+    const Codes* codes = find_integer_codes(bits);
+    if (!codes) fail(Status::unsupported, "no codes of %u bits are known", bits);
+    return *codes;
 }
 
 std::span<const std::byte> bytes_of(const AlignedBuffer<std::byte>& buffer) {
@@ -68,6 +67,29 @@ void pack_float_strip(const Compute& compute, const float* values, size_t rows, 
     compute.pool.for_ranges(div_up(rows, panel_rows), 1, [&](size_t begin, size_t end, size_t) {
         pack_float_panels(values, whole.cols, rows, whole.cols, *whole.codes, begin, end, codes);
     });
+}
+
+void RoundingError::add_strip(const Compute& compute, const float* values, size_t rows, size_t first_row,
+                              const PackedTensor& tensor) {
+    const size_t cols = tensor.matrix.cols;
+    std::vector<RoundingError> panels(div_up(rows, panel_rows));
+    compute.pool.for_ranges(panels.size(), 1, [&](size_t begin, size_t end, size_t) {
+        AlignedBuffer<float> rounded(panel_rows * cols);
+        for (size_t panel = begin; panel < end; ++panel) {
+            const size_t row = panel * panel_rows, n = std::min(panel_rows, rows - row) * cols;
+            unpack_rows(tensor.matrix, first_row + row, first_row + row + n / cols, rounded.data(), cols);
+            const float* original = values + row * cols;
+            for (size_t i = 0; i < n; ++i) {
+                const double w = original[i], e = rounded[i] - w;
+                panels[panel].error += e * e;
+                panels[panel].weight += w * w;
+            }
+        }
+    });
+    for (const RoundingError& panel : panels) {
+        error += panel.error;
+        weight += panel.weight;
+    }
 }
 
 bool fits_f16(const float* values, size_t n) {

@@ -24,6 +24,17 @@ PackedTensor room_for_floats(size_t rows, size_t cols, const char* codes);
 void pack_strip(const Compute& compute, const QuantizedMatrix& strip, size_t first_row, PackedTensor& tensor);
 void pack_float_strip(const Compute& compute, const float* values, size_t rows, size_t first_row, PackedTensor& tensor);
 
+// What rounding did to a matrix, whatever its inputs are: |Q - W|² and |W|² (squared Frobenius norms), strip by strip.
+struct RoundingError {
+    double error = 0, weight = 0;
+
+    // values: (rows, cols) contiguous, the originals of rows [first_row, first_row + rows) of a tensor that holds them packed; first_row is
+    // a multiple of 16. Rows are summed in their order, whatever the number of threads.
+    void add_strip(const Compute& compute, const float* values, size_t rows, size_t first_row,
+                   const PackedTensor& tensor);
+    double relative() const { return weight > 0 ? error / weight : 0; }
+};
+
 // Whether all values are in the range of f16; where they are not, bf16 keeps them.
 bool fits_f16(const float* values, size_t n);
 

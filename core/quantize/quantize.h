@@ -15,12 +15,15 @@ namespace gq {
 enum class Method { gptq, rtn };
 
 struct QuantizeOptions {
-    unsigned bits = 4;   // 2, 3, 4, 8; 16: floats are kept
+    // Any width that integer codes exist for: 2, 3, 4, 8. 16: no rounding to integers; f16 and bf16 are kept as they are, f32 (and what GGUF
+    // stores in blocks) is narrowed to f16, or to bf16 where f16 would overflow.
+    unsigned bits = 4;
     size_t group = 128;  // 0: one scale a row
     Method method = Method::gptq;
     bool symmetric = false;
     bool act_order = true;
-    unsigned embed_bits = 8;                 // embedding and head; 16: floats are kept
+    bool clip = true;                        // GptqOptions::clip; without GPTQ nothing
+    unsigned embed_bits = 8;                 // embedding and head; widths as of bits
     std::filesystem::path calibration = {};  // UTF-8 text; empty: the built-in text
     size_t windows = 32, window = 512;       // spread evenly over the text, stride (tokens - window) / windows
     std::filesystem::path report = {};       // JSON; empty: none

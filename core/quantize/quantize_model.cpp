@@ -11,9 +11,8 @@
 #include "core/quantize/packed_writer.h"
 #include "core/quantize/quantize.h"
 #include "core/quantize/report.h"
-#include "core/runtime/loaded_model.h"
+#include "core/quantize/sections.h"
 #include "formats/hash.h"
-#include "formats/mapped_file.h"
 
 namespace gq {
 namespace {
@@ -21,12 +20,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t strip_rows = 4096;      // of a vocabulary's matrix, read and packed at a time; a multiple of 16
+constexpr unsigned float_bits = 16;      // no integers: floats are kept
 constexpr size_t embedding_group = 128;  // at most: one scale for a whole row costs the embedding too much
-
-std::string read_text(const std::filesystem::path& path) {
-    const MappedFile file(path);
-    return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
-}
 
 // One run over one model.
 class Walk {
@@ -36,6 +31,7 @@ class Walk {
         : checkpoint_(checkpoint),
           source_(checkpoint),
           tokenizer_(Tokenizer::from_checkpoint(checkpoint)),
+          sections_(make_sections(checkpoint, source_.params(), tokenizer_)),
           options_(options),
           compute_(compute),
           writer_(writer),
@@ -51,7 +47,7 @@ class Walk {
         std::vector<AlignedBuffer<float>> vectors;
     };
 
-    bool calibrated() const { return options_.method == Method::gptq && options_.bits < 16; }
+    bool calibrated() const { return options_.method == Method::gptq && options_.bits != float_bits; }
     void plan();
     void prepare_calibration();
     void write_outer();
@@ -64,10 +60,11 @@ class Walk {
     void write_linear(Block& block, size_t layer, RoleId role, const Matrix* hessian, const PreparedHessian* prepared);
     QuantizedMatrix quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const Matrix* hessian,
                                     const PreparedHessian* prepared, SolveReport& report) const;
-    void write_sections();
 
     void note_source(const WeightRow& row, size_t layer);
-    void done(const WeightRow& row, size_t layer, const char* codes, const SolveReport* solve, double cost);
+    void note_chat_error();
+    TensorReport report_of(const WeightRow& row, size_t layer, const char* codes) const;
+    void done(TensorReport tensor, double cost);
     void tell(const QuantizeProgress& progress) const;
     double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
     double solve_cost(const WeightRow& row) const;
@@ -77,6 +74,7 @@ class Walk {
     const Checkpoint& checkpoint_;
     SourceModel source_;
     Tokenizer tokenizer_;
+    const Sections sections_;
     const QuantizeOptions& options_;
     const Compute compute_;
     GqWriter& writer_;
@@ -92,12 +90,13 @@ class Walk {
 
 void Walk::run() {
     plan();
+    note_chat_error();
     if (calibrated()) prepare_calibration();
     write_outer();
     for (size_t layer = 0; layer < source_.params().n_layers; ++layer) write_block(layer);
-    write_sections();
     if (n_done_ != n_total_)
         fail(Status::internal, "quantize: %zu tensors were planned, %zu written", n_total_, n_done_);
+    write_sections(writer_, sections_, provenance_json(options_, run_));
     writer_.finish();
     report_file_.finish(report_json(options_, run_, elapsed()));
 }
@@ -106,6 +105,7 @@ GptqOptions Walk::gptq_options() const {
     GptqOptions o;
     o.grid = {options_.bits, options_.group, options_.symmetric};
     o.act_order = options_.act_order;
+    o.clip = options_.clip;
     return o;
 }
 
@@ -143,11 +143,12 @@ void Walk::plan() {
 
 void Walk::prepare_calibration() {
     const bool built_in = options_.calibration.empty();
-    const std::string text = built_in ? std::string(builtin_calibration_text()) : read_text(options_.calibration);
+    const std::string text =
+        built_in ? std::string(builtin_calibration_text()) : read_calibration_text(options_.calibration);
     run_.calibration_name = built_in ? "built-in" : options_.calibration.filename().string();
     run_.calibration_hash = xxh64(std::as_bytes(std::span(text)));
-    windows_ = cut_windows(tokenizer_, text, options_.windows, options_.window);
     const HyperParams& p = source_.params();
+    windows_ = cut_windows(tokenizer_, text, options_.windows, options_.window, p.vocab);
     const KvGeometry one_layer{1, p.n_kv_heads, p.head_dim, KvType::f32};
     stream_ = std::make_unique<Stream>(source_.network(), one_layer, compute_, options_.windows, options_.window);
 }
@@ -157,28 +158,39 @@ void Walk::note_source(const WeightRow& row, size_t layer) {
     run_.source_hash = xxh64(std::as_bytes(std::span(parts)));
 }
 
+void Walk::note_chat_error() {
+    if (sections_.chat_error.empty()) return;
+    run_.note = "chats can't be rendered with this model's template: " + sections_.chat_error;
+    log_message(LogLevel::warning, "%s", run_.note.c_str());
+    tell({.n_total = n_total_, .seconds = elapsed(), .note = run_.note});
+}
+
 void Walk::tell(const QuantizeProgress& progress) const {
     if (progress_ && progress_(progress))
         fail(Status::cancelled, "quantizing was cancelled after %zu of %zu tensors", n_done_, n_total_);
 }
 
-void Walk::done(const WeightRow& row, size_t layer, const char* codes, const SolveReport* solve, double cost) {
-    TensorReport tensor{.name = packed_name(row, layer),
-                        .codes = codes,
-                        .note = solve ? note_of(*solve) : "",
-                        .rows = row.rows(source_.params()),
-                        .cols = row.cols(source_.params()),
-                        .solved = solve != nullptr,
-                        .solve = solve ? *solve : SolveReport{}};
+TensorReport Walk::report_of(const WeightRow& row, size_t layer, const char* codes) const {
+    TensorReport tensor;
+    tensor.name = packed_name(row, layer);
+    tensor.codes = codes;
+    tensor.rows = row.rows(source_.params());
+    tensor.cols = row.cols(source_.params());
+    return tensor;
+}
+
+void Walk::done(TensorReport tensor, double cost) {
+    if (tensor.solved) tensor.note = note_of(tensor.solve);
     ++n_done_;
     cost_done_ += cost;
     const double left = cost_done_ > 0 ? elapsed() / cost_done_ * std::max(0.0, cost_total_ - cost_done_) : -1;
     run_.tensors.push_back(std::move(tensor));
     const TensorReport& t = run_.tensors.back();
+    if (!t.note.empty()) log_message(LogLevel::warning, "%s: %s", t.name.c_str(), t.note.c_str());
     tell({.tensor = t.name,
           .n_done = n_done_,
           .n_total = n_total_,
-          .report = solve,
+          .report = t.solved ? &t.solve : nullptr,
           .rows = t.rows,
           .seconds = elapsed(),
           .seconds_left = left,
@@ -193,7 +205,7 @@ void Walk::write_outer() {
     note_source(arch.final_norm, 0);
     const AlignedBuffer<float> norm = source_.read(arch.final_norm, 0);
     write_vector(writer_, packed_name(arch.final_norm, 0), {norm.data(), norm.size()});
-    done(arch.final_norm, 0, "f32", nullptr, 0);
+    done(report_of(arch.final_norm, 0, "f32"), 0);
     if (stream_) stream_->embed({.matrix = embedding.matrix}, windows_);
 }
 
@@ -226,16 +238,20 @@ PackedTensor Walk::write_rounded(const WeightRow& row, unsigned bits) {
     const size_t group = options_.group == 0 ? embedding_group : std::min(options_.group, embedding_group);
     const GridOptions grid{bits, group, options_.symmetric};
     PackedTensor packed =
-        bits == 16 ? room_for_floats(rows, cols, float_codes_for(row, 0)) : room_for_codes(rows, cols, grid);
+        bits == float_bits ? room_for_floats(rows, cols, float_codes_for(row, 0)) : room_for_codes(rows, cols, grid);
+    RoundingError error;
     for_strips(row, 0, [&](size_t first, size_t n, const float* values) {
-        if (bits == 16) {
+        if (bits == float_bits) {
             pack_float_strip(compute_, values, n, first, packed);
         } else {
             pack_strip(compute_, round_to_nearest(compute_, values, n, cols, grid), first, packed);
         }
+        error.add_strip(compute_, values, n, first, packed);
     });
     write_packed(writer_, packed_name(row, 0), packed);
-    done(row, 0, packed.matrix.codes->name, nullptr, 0);
+    TensorReport report = report_of(row, 0, packed.matrix.codes->name);
+    report.error = error.relative();
+    done(std::move(report), 0);
     return packed;
 }
 
@@ -258,7 +274,7 @@ void Walk::load_vectors(Block& block, size_t layer) {
         block.vectors[role] = source_.read(row, layer);
         block.weights.roles[role].vector = block.vectors[role].data();
         write_vector(writer_, packed_name(row, layer), {block.vectors[role].data(), block.vectors[role].size()});
-        done(row, layer, "f32", nullptr, 0);
+        done(report_of(row, layer, "f32"), 0);
     }
 }
 
@@ -290,7 +306,7 @@ void Walk::write_linear(Block& block, size_t layer, RoleId role, const Matrix* h
     const AlignedBuffer<float> w = source_.read(row, layer);
     SolveReport solve;
     PackedTensor& packed = block.packed[role];
-    if (options_.bits == 16) {
+    if (options_.bits == float_bits) {
         packed = room_for_floats(rows, cols, float_codes_for(row, layer));
         pack_float_strip(compute_, w.data(), rows, 0, packed);
     } else {
@@ -299,7 +315,13 @@ void Walk::write_linear(Block& block, size_t layer, RoleId role, const Matrix* h
     }
     block.weights.roles[role].matrix = packed.matrix;
     write_packed(writer_, packed_name(row, layer), packed);
-    done(row, layer, packed.matrix.codes->name, hessian ? &solve : nullptr, solve_cost(row));
+    RoundingError error;
+    error.add_strip(compute_, w.data(), rows, 0, packed);
+    TensorReport report = report_of(row, layer, packed.matrix.codes->name);
+    report.error = error.relative();
+    report.solved = hessian != nullptr;
+    report.solve = std::move(solve);
+    done(std::move(report), solve_cost(row));
 }
 
 QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const Matrix* hessian,
@@ -310,26 +332,33 @@ QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, const Weigh
     return gptq_solve(compute_, w.data(), rows, cols, *hessian, *prepared, o, report);
 }
 
-void Walk::write_sections() {
-    const auto add = [&](const char* name, const std::string& text) {
-        writer_.add_section(name, std::as_bytes(std::span(text)));
-    };
-    add("model", source_.params().to_json());
-    writer_.add_section("tokenizer", tokenizer_.to_bytes());
-    const JsonValue* chat = checkpoint_.metadata().find(
-        checkpoint_.kind() == Checkpoint::Kind::gguf ? "tokenizer.chat_template" : "chat_template");
-    if (chat && chat->is_string()) add("chat_template", chat->as_string("chat_template"));
-    add("generation", GenerationSettings::from_checkpoint(checkpoint_, tokenizer_).to_json());
-    add("provenance", provenance_json(options_, run_));
+// Integers as wide as some codes are, and floats.
+void check_width(const char* option, unsigned bits) {
+    if (bits == float_bits || find_integer_codes(bits)) return;
+    std::string known;
+    for (unsigned width = 1; width < float_bits; ++width)
+        if (find_integer_codes(width)) known += (known.empty() ? "" : ", ") + std::to_string(width);
+    fail(Status::invalid_argument, "%s: expected %s or %u, found %u", option, known.c_str(), float_bits, bits);
+}
+
+// A file that is read while the output is written, or was read to make it, is no place for a result.
+void refuse_replacing(const char* what, const std::filesystem::path& target, const Checkpoint& checkpoint,
+                      const QuantizeOptions& options) {
+    std::vector<std::filesystem::path> inputs = checkpoint.files();
+    if (!options.calibration.empty()) inputs.push_back(options.calibration);
+    for (const std::filesystem::path& input : inputs) {
+        std::error_code ignored;  // a target that does not exist yet is none of them
+        if (std::filesystem::equivalent(target, input, ignored))
+            fail(Status::invalid_argument, "%s %s: expected another file than the source's own %s", what,
+                 target.c_str(), input.c_str());
+    }
 }
 
 }  // namespace
 
 void check_options(const QuantizeOptions& o) {
-    const auto is_width = [](unsigned bits) { return bits == 2 || bits == 3 || bits == 4 || bits == 8 || bits == 16; };
-    if (!is_width(o.bits)) fail(Status::invalid_argument, "bits: expected 2, 3, 4, 8 or 16, found %u", o.bits);
-    if (!is_width(o.embed_bits))
-        fail(Status::invalid_argument, "embed bits: expected 2, 3, 4, 8 or 16, found %u", o.embed_bits);
+    check_width("bits", o.bits);
+    check_width("embed bits", o.embed_bits);
     if (o.group % tile_cols != 0)
         fail(Status::invalid_argument, "group: expected a multiple of %zu, or row, found %zu", tile_cols, o.group);
     if (o.windows == 0 || o.window < 2)
@@ -341,6 +370,8 @@ void quantize_model(const std::filesystem::path& source, const std::filesystem::
                     const QuantizeOptions& options, const Compute& compute, const QuantizeCallback& progress) {
     check_options(options);
     const std::unique_ptr<Checkpoint> checkpoint = open_checkpoint(source);
+    refuse_replacing("output", output, *checkpoint, options);
+    refuse_replacing("report", options.report, *checkpoint, options);
     GqWriter writer(output);
     Walk(*checkpoint, options, compute, writer, progress).run();
 }

@@ -29,6 +29,7 @@ JsonValue options_json(const QuantizeOptions& o) {
     size("group", o.group);
     json.set("symmetric", JsonValue::of_bool(o.symmetric));
     json.set("act_order", JsonValue::of_bool(o.act_order));
+    json.set("clip", JsonValue::of_bool(o.clip));
     size("embed_bits", o.embed_bits);
     size("windows", o.windows);
     size("window", o.window);
@@ -42,6 +43,7 @@ JsonValue tensor_json(const TensorReport& t) {
     json.set("codes", JsonValue::of_string(t.codes));
     json.set("shape", JsonValue::of_array({JsonValue::of_integer(static_cast<int64_t>(t.rows)),
                                            JsonValue::of_integer(static_cast<int64_t>(t.cols))}));
+    if (t.error) json.set("error", JsonValue::of_number(*t.error));
     if (!t.solved) return json;
     const double rows = static_cast<double>(t.rows);
     json.set("loss", JsonValue::of_number(t.solve.true_loss / rows));
@@ -69,6 +71,7 @@ JsonValue provenance(const QuantizeOptions& options, const RunReport& run) {
         calibration.set("xxh64", JsonValue::of_string(hex(run.calibration_hash)));
         json.set("calibration", std::move(calibration));
     }
+    if (!run.note.empty()) json.set("note", JsonValue::of_string(run.note));
     JsonValue::Array tensors;
     for (const TensorReport& t : run.tensors) tensors.push_back(tensor_json(t));
     json.set("tensors", JsonValue::of_array(std::move(tensors)));

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,9 +13,16 @@
 
 namespace gq {
 
+// JSON of each tensor: `name`, `codes`, `shape` [rows, cols], and
+//   error        |Q - W|² / |W|² of every matrix that was rounded, whatever the method; absent where values were kept in f32
+//   of those that GPTQ solved, per calibration token and output (the mean squared error that rounding adds to the layer's outputs):
+//   loss         tr(E H Eᵀ)/2 per row, E = Q - W; rtn_loss the same of plain rounding
+//   check_error  what the self-check of the loss is off by, relative
+//   damping      that was used, of the mean diagonal; dead_inputs how many inputs were always zero, where any; note, where any
 struct TensorReport {
     std::string name, codes, note;
     size_t rows = 0, cols = 0;
+    std::optional<double> error;  // of rounding, relative to the squared weights
     bool solved = false;
     SolveReport solve;
 };
@@ -24,6 +32,7 @@ struct RunReport {
     uint64_t source_hash = 0;       // XXH64 over the hashes of the source's tensors, in the order of use
     std::string calibration_name;   // "built-in", or the file's name; empty without calibration
     uint64_t calibration_hash = 0;  // XXH64 of the text
+    std::string note;               // on the model as a whole, "" when there is none
     std::vector<TensorReport> tensors;
 };
 

@@ -1,4 +1,6 @@
 // Prefill, sample, decode. See generate.h.
+// In: token ids of a prompt, options, a session. Out: pieces of text through the callback, and what it took.
+// Must not know kernels, files or the C interface.
 #include "core/runtime/generate.h"
 
 #include <algorithm>

@@ -6,7 +6,8 @@
 #include <span>
 #include <string_view>
 
-#include "core/runtime/loaded_model.h"
+#include "core/model/loaded_model.h"
+#include "core/runtime/sampler.h"
 #include "core/runtime/session.h"
 
 namespace gq {

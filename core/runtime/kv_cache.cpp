@@ -1,4 +1,6 @@
 // Page tables and reference counts. See kv_cache.h.
+// In: sequences, positions to make room for. Out: pages, shared by sequences with a common beginning until written.
+// Must not know what a page holds, nor models.
 #include "core/runtime/kv_cache.h"
 
 #include <algorithm>

@@ -1,4 +1,6 @@
 // Penalty, filters, draw. See sampler.h.
+// In: one row of logits, the tokens seen, options and a seed's state. Out: a token id, the same on every machine.
+// Must not know text or models.
 #include "core/runtime/sampler.h"
 
 #include <algorithm>
@@ -17,17 +19,7 @@ bool likelier(float a_logit, int32_t a, float b_logit, int32_t b) {
 }  // namespace
 
 Sampler::Sampler(const SamplerOptions& options) : options_(options), state_(options.seed) {
-    const auto check = [](bool holds, const char* name, double value, const char* range) {
-        if (!holds) fail(Status::invalid_argument, "%s: expected %s, found %g", name, range, value);
-    };
-    const auto d = [](float value) { return static_cast<double>(value); };
-    check(options.temperature >= 0 && options.temperature <= 100, "temperature", d(options.temperature), "0 … 100");
-    check(options.top_k >= 0, "top-k", options.top_k, "0 or more");
-    check(options.top_p > 0 && options.top_p <= 1, "top-p", d(options.top_p), "above 0, at most 1");
-    check(options.min_p >= 0 && options.min_p <= 1, "min-p", d(options.min_p), "0 … 1");
-    check(options.repetition_penalty > 0 && options.repetition_penalty <= 100, "repetition penalty",
-          d(options.repetition_penalty), "above 0, at most 100");
-    check(options.repetition_window >= 0, "repetition window", options.repetition_window, "0 or more");
+    options_.check();
 }
 
 int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> history) {

@@ -7,18 +7,9 @@
 #include <span>
 #include <vector>
 
-namespace gq {
+#include "core/model/generation_settings.h"
 
-struct SamplerOptions {
-    float temperature = 0.8f;  // 0: always the most likely token (lowest id on ties)
-    int top_k = 40;            // 0: all
-    float top_p = 0.95f;       // 1: all
-    float min_p = 0.05f;       // 0: all
-    float repetition_penalty =
-        1.0f;                    // 1: none; logits of seen tokens are divided (positive) or multiplied (negative) by it
-    int repetition_window = 64;  // how many of the last tokens count as seen; 0: none
-    uint64_t seed = 0;
-};
+namespace gq {
 
 class Sampler {
   public:

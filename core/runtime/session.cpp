@@ -1,4 +1,6 @@
 // Batches of rows → passes through the network. See session.h.
+// In: (sequence, position, token, want_logits). Out: logits of the rows that want them; the kv cache grown by the rows.
+// Must not know sampling or text.
 #include "core/runtime/session.h"
 
 #include <algorithm>
@@ -14,6 +16,10 @@ size_t context_of(const Model& model, const SessionOptions& options) {
     return options.context == 0 ? model.params.context : options.context;
 }
 
+size_t rows_of(size_t context, const SessionOptions& options) {
+    return std::clamp<size_t>(options.max_rows, 1, context);
+}
+
 KvGeometry geometry_of(const Model& model, KvType type) {
     return {model.params.n_layers, model.params.n_kv_heads, model.params.head_dim, type};
 }
@@ -25,14 +31,33 @@ Session::Session(const Model& model, const Compute& compute, const SessionOption
       context_(context_of(model, options)),
       backend_(make_cpu_backend(compute)),
       forward_(model.network, *backend_, options.precision),
-      slots_(*backend_, model.network, std::clamp<size_t>(options.max_rows, 1, context_)),
+      slots_(*backend_, model.network, rows_of(context_, options)),
       cache_(*backend_, geometry_of(model, options.kv_type), div_up(context_, kv_page_positions)) {}
 
-size_t Session::bytes_needed(const Model& model, const SessionOptions& options) {
-    const size_t context = context_of(model, options);
-    const size_t pages = div_up(context, kv_page_positions) * geometry_of(model, options.kv_type).page_bytes();
-    return pages + SlotMemory::bytes_needed(model.network, std::clamp<size_t>(options.max_rows, 1, context)) +
-           model.params.vocab * sizeof(float);
+size_t Session::bytes_needed(const Model& model, const SessionOptions& options, size_t n_threads) {
+    const size_t context = context_of(model, options), rows = rows_of(context, options);
+    const size_t kv = checked_mul(div_up(context, kv_page_positions),
+                                  round_up(geometry_of(model, options.kv_type).page_bytes(), cache_line), "kv cache");
+    // The head computes logits_rows rows at a time in the backend's memory, and they are copied out.
+    const size_t logits =
+        2 * checked_mul(std::min(rows, logits_rows), round_up(model.params.vocab, tile_cols) * sizeof(float), "logits");
+    WorkSize work{
+        .n_rows = rows,
+        .n_threads = n_threads,
+        .linear_in = model.params.hidden,
+        .attention = {
+            .n_heads = model.params.n_heads, .n_kv_heads = model.params.n_kv_heads, .head_dim = model.params.head_dim}};
+    for (const BlockWeights& block : model.blocks)
+        for (const Weight& weight : block.roles)
+            if (!weight.vector) work.linear_in = std::max(work.linear_in, weight.matrix.cols);
+    // What the heap keeps beside: a page's place in tables, a row's token, position and indices.
+    constexpr size_t page_record = 192, row_record = 64;
+    const size_t records = div_up(context, kv_page_positions) * page_record + rows * row_record;
+    size_t total = records;
+    for (const size_t part : {kv, logits, SlotMemory::bytes_needed(model.network, rows), cpu_backend_bytes(work)})
+        if (__builtin_add_overflow(total, part, &total))
+            fail(Status::invalid_argument, "session: a context of %zu needs more bytes than a size holds", context);
+    return total;
 }
 
 bool Session::has_room(SequenceId sequence, size_t n) const {

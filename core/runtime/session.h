@@ -50,8 +50,10 @@ class Session {
     // Looked at between stages of every block; true makes decode() end with Error(cancelled).
     void set_cancel(std::function<bool()> cancelled) { cancelled_ = std::move(cancelled); }
 
-    // Bytes that a session with these options allocates (kv cache at full context, slots, logits of one row).
-    static size_t bytes_needed(const Model& model, const SessionOptions& options);
+    // Bytes at most that a session with these options allocates on n_threads: the kv cache at full context, slots, the
+    // backend's own, and logits of as many rows as one pass of the head gives (32); each further row that wants logits in
+    // one decode() adds vocab floats. Throws Error(invalid_argument) where that is more than fits a size.
+    static size_t bytes_needed(const Model& model, const SessionOptions& options, size_t n_threads);
 
   private:
     void check(std::span<const BatchRow> batch) const;

@@ -1,5 +1,6 @@
 // The merge loop with a heap, and the two ways to rank a merge. See bpe.h.
-// In: words. Out: ids. Must not know where words come from.
+// In: words. Out: ids.
+// Must not know where words come from.
 #include "core/text/bpe.h"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // Sets of code points as sorted ranges, with a bitmap for ASCII. See char_set.h.
-// In: ranges. Out: ranges. Must not know the syntax of classes.
+// In: ranges. Out: ranges.
+// Must not know the syntax of classes.
 #include "core/text/char_set.h"
 
 #include <algorithm>

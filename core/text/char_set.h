@@ -1,5 +1,6 @@
 // A set of code points, with the operations that a regular expression's classes need.
-// In: ranges, categories, other sets. Out: membership. Must not know the syntax of classes.
+// In: ranges, categories, other sets. Out: membership.
+// Must not know the syntax of classes.
 #pragma once
 
 #include <array>

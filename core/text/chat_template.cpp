@@ -1,5 +1,6 @@
-// Chats → prompts: the variables that Hugging Face's apply_chat_template gives a template, and the present time. See
-// chat_template.h. In: template text; messages and special tokens. Out: the prompt. The language itself is in jinja_*.
+// Chats → prompts: the variables that Hugging Face's apply_chat_template gives a template, and the present time.
+// In: template text; messages and special tokens. Out: the prompt. See chat_template.h.
+// Must not know the language itself: that is in jinja_*.
 #include "core/text/chat_template.h"
 
 #include <ctime>

@@ -1,7 +1,8 @@
 // A parser and interpreter of the Jinja that real chat templates use. Templates are parsed, never recognised.
-// In: template text; messages and special tokens. Out: the prompt, or Error naming line and construct: an unknown tag, filter, test, function
-// or undefined name in a place that needs a value is an error, never a silent fallback. raise_exception(...) becomes an Error with its message.
-// Must not know tokenizers or models. A parsed template is immutable and may be rendered by many threads.
+// In: template text; messages and special tokens. Out: the prompt, or Error naming line and construct: an unknown tag,
+// filter, test, function or undefined name in a place that needs a value is an error, never a silent fallback.
+// raise_exception(...) becomes an Error with its message. Must not know tokenizers or models. A parsed template is
+// immutable and may be rendered by many threads.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,6 @@
 // Decoders: they turn the texts of tokens into the text that was encoded. Each works on the list of strings that the
-// one before it left. In: JSON, then strings. Out: strings to be joined. Must not know ids.
+// one before it left. In: JSON, then strings. Out: strings to be joined.
+// Must not know ids.
 #include <cstdio>
 
 #include "core/text/pipeline.h"

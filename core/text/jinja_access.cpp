@@ -1,4 +1,6 @@
 // Attributes, items, slices, iteration. See jinja_access.h.
+// In: a value and a name, a key or bounds. Out: the value found there, undefined, or Error as in Python.
+// Must not know syntax or scopes.
 #include "core/text/jinja_access.h"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // Looking into values: attributes, items, slices, length, iteration. As Jinja's sandbox and Python define them.
-// In: values. Out: values; what is absent is undefined, what cannot be is an Error. Must not know syntax or scopes.
+// In: values. Out: values; what is absent is undefined, what cannot be is an Error.
+// Must not know syntax or scopes.
 #pragma once
 
 #include <string>

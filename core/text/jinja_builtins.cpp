@@ -1,4 +1,6 @@
 // Binding of arguments to the parameters of a table's row. See jinja_builtins.h.
+// In: a row's parameters; positional and named arguments of a call. Out: one value a parameter, or Error naming it.
+// Must not know what a filter, test, function or method does.
 #include "core/text/jinja_builtins.h"
 
 #include <algorithm>

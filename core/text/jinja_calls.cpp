@@ -1,5 +1,8 @@
-// Calls of filters, functions, methods and macros. See jinja_interpreter.h.
+// Calls of filters, functions, methods and macros: the interpreter's part that evaluates and spreads arguments.
+// In: call expressions and the scopes around them. Out: the value of the call, or Error. See jinja_interpreter.h.
+// Must not know what any one filter or function does: the tables of jinja_builtins.h do.
 #include <algorithm>
+#include <iterator>
 
 #include "core/text/jinja_access.h"
 #include "core/text/jinja_interpreter.h"

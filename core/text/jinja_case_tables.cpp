@@ -1,5 +1,6 @@
-// Written by make_jinja_case_tables.py from Unicode 14.0.0; do not edit. jinja_case_tables.h says what each array
-// holds.
+// Written by make_jinja_case_tables.py from Unicode 14.0.0; do not edit.
+// In: nothing. Out: arrays; jinja_case_tables.h says what each of them holds.
+// Must not know what text is.
 #include "core/text/jinja_case_tables.h"
 
 #include <iterator>

@@ -1,5 +1,6 @@
 // The arrays of jinja_case_tables.cpp, which make_jinja_case_tables.py writes. Only jinja_text.cpp reads them.
-// In: nothing. Out: arrays sorted by code point; each has a `_count` beside it. Must not know what text is.
+// In: nothing. Out: arrays sorted by code point; each has a `_count` beside it.
+// Must not know what text is.
 #pragma once
 
 #include <cstddef>

@@ -130,9 +130,10 @@ ExprPtr Parser::parse_sum() {
 ExprPtr Parser::parse_product() {
     return parse_binary(Level::product, &Parser::parse_power);
 }
+// From the left, as in Jinja; in Python ** goes from the right.
 ExprPtr Parser::parse_power() {
     return parse_binary(Level::power, &Parser::parse_operand);
-}  // from the left, as Jinja
+}
 
 ExprPtr Parser::parse_concat() {
     const int line = current().line;

@@ -1,6 +1,7 @@
 // Filters whose value is a text or a number: one row each. Jinja 3.1's, with Hugging Face's tojson.
 // In: the value and the filter's arguments. Out: the filtered value, or Error. Must not know syntax or scopes.
 // Any value is turned into text first, except where Jinja insists on a string.
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>

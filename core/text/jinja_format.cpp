@@ -1,4 +1,6 @@
-// str(), repr() and json.dumps() of values. See jinja_format.h.
+// str(), repr() and json.dumps() of values, floats with the shortest digits as Python has them. See jinja_format.h.
+// In: values, json.dumps' options. Out: text, counted by the Runtime while it grows; Error for what has no text.
+// Must not know templates or filters.
 #include "core/text/jinja_format.h"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // The functions that every template sees: one row each. Jinja's that Hugging Face's environment keeps, and its own two.
-// In: arguments. Out: values, or Error. Must not know where the time comes from: the Runtime holds it.
+// In: arguments. Out: values, or Error.
+// Must not know where the time comes from: the Runtime holds it.
 #include <locale.h>
 
 #include <limits>

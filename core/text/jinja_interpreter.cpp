@@ -1,4 +1,6 @@
 // Scopes, statements and expressions at work. See jinja_interpreter.h.
+// In: the nodes of jinja_ast.h. Out: the prompt's text, values of expressions, or Error with the line of the node.
+// Must not know how nodes were parsed, nor what filters, tests and methods do.
 #include "core/text/jinja_interpreter.h"
 
 #include <algorithm>

@@ -305,9 +305,10 @@ Value count_items(Runtime& runtime, Bound& arguments) {
         items.begin(), items.end(), [&](const Value& item) { return equal(runtime, item, arguments[1]); })));
 }
 
+// copy() of what never changes.
 Value itself(Runtime&, Bound& arguments) {
     return arguments[0];
-}  // what never changes needs no copy
+}
 
 Value refuse_change(Runtime& runtime, Bound& arguments) {
     runtime.fail("a template may not change a %s: methods that do are refused (use namespace() and set)",

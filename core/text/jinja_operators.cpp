@@ -1,4 +1,6 @@
 // Python's arithmetic, comparison and hashing. See jinja_operators.h.
+// In: two values and an operator's row. Out: a value, or Error naming the types, also where 64 bits overflow.
+// Must not know syntax or scopes.
 #include "core/text/jinja_operators.h"
 
 #include <algorithm>

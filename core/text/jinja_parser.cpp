@@ -1,4 +1,6 @@
 // Statements: the tags, their bodies and assignment targets; the door to the token stream. See jinja_parser.h.
+// In: tokens. Out: statement nodes of jinja_ast.h, or Error naming line, what was expected and what was found.
+// Must not know what any statement does; expressions have jinja_expressions.cpp.
 #include "core/text/jinja_parser.h"
 
 #include <algorithm>

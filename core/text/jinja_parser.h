@@ -3,6 +3,7 @@
 // that is not supported, Status::bad_file for text that is no template. Must not know how anything is computed.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>

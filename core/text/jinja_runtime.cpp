@@ -1,4 +1,6 @@
 // Counting of steps, bytes and depth, and the makers of values. See jinja_runtime.h.
+// In: limits; sizes of what is about to be made. Out: values within the limits, or Error when one is passed.
+// Must not know which operation asks.
 #include "core/text/jinja_runtime.h"
 
 #include <algorithm>

@@ -1,4 +1,6 @@
 // Python's str operations over core/text/unicode.h. See jinja_text.h.
+// In: text, well-formed or not. Out: text, positions in bytes, numbers of code points.
+// Must not know values or templates.
 #include "core/text/jinja_text.h"
 
 #include <algorithm>

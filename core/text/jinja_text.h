@@ -37,8 +37,8 @@ bool is_upper(char32_t c);
 bool is_title(char32_t c);
 bool is_space(char32_t c);
 bool is_printable(char32_t c);
-size_t space_length(std::string_view text,
-                    size_t at);  // bytes of the white space at text[at]; 0 when it is something else
+// Bytes of the white space at text[at]; 0 when it is something else.
+size_t space_length(std::string_view text, size_t at);
 
 // Strips white space, or the code points of `chars`.
 enum class Side { left = 1, right = 2, both = 3 };

@@ -1,4 +1,6 @@
 // Truth, identity, type names and depth of values; the walk of `loop`. See jinja_value.h.
+// In: values. Out: facts about them, by Python's rules; the next item of a loop.
+// Must not know operators, syntax or scopes.
 #include "core/text/jinja_value.h"
 
 #include <algorithm>

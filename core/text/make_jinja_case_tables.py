@@ -36,8 +36,9 @@ def main():
     upper = {c: chr(c).upper() for c in EVERY if chr(c).upper() != chr(c)}
     title = {c: chr(c).title() for c in EVERY if chr(c).title() != chr(c).upper()}
     simple = {c: ord(to) for c, to in upper.items() if len(to) == 1}
-    out = [f"// Written by make_jinja_case_tables.py from Unicode {unicodedata.unidata_version}; do not edit. "
-           "jinja_case_tables.h says what each array holds.",
+    out = [f"// Written by make_jinja_case_tables.py from Unicode {unicodedata.unidata_version}; do not edit.",
+           "// In: nothing. Out: arrays; jinja_case_tables.h says what each of them holds.",
+           "// Must not know what text is.",
            '#include "core/text/jinja_case_tables.h"', "", "#include <iterator>", "",
            "namespace gq::jinja::case_tables {", "", "// clang-format off"]
     out += array("Range", "upper_ranges", [f"{{0x{a:X}, 0x{b:X}, {s}, {d}}}" for a, b, s, d in case_ranges(simple)])

@@ -88,7 +88,9 @@ def compositions():
 def main():
     lower = {c: simple_lower(c) for c in EVERY if simple_lower(c) != c}
     fold = {c: simple_fold(c) for c in EVERY if simple_fold(c) != simple_lower(c)}
-    out = [f"// Written by make_unicode_tables.py from Unicode {u.unidata_version}; do not edit. unicode_tables.h says what each array holds.",
+    out = [f"// Written by make_unicode_tables.py from Unicode {u.unidata_version}; do not edit.",
+           "// In: nothing. Out: arrays; unicode_tables.h says what each of them holds.",
+           "// Must not know what text is.",
            '#include "core/text/unicode_tables.h"', "", "#include <iterator>", "", "namespace gq::unicode_tables {", "",
            "// clang-format off"]
     out += array("uint32_t", "category_ranges",

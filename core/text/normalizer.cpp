@@ -1,5 +1,6 @@
 // Normalizers: they change a text before it is cut. Each is one row of the table at the end and one function from its
-// JSON to a closure. In: JSON, then text. Out: text. Must not know pre-tokenizers or tokens.
+// JSON to a closure. In: JSON, then text. Out: text.
+// Must not know pre-tokenizers or tokens.
 #include "core/text/pipeline.h"
 #include "core/text/unicode.h"
 

@@ -1,5 +1,6 @@
 // What the parsers of the pipeline's parts share. See pipeline.h.
-// In: JSON, bytes. Out: patterns, characters. Must not know the parts.
+// In: JSON, bytes. Out: patterns, characters.
+// Must not know the parts.
 #include "core/text/pipeline.h"
 
 #include <array>

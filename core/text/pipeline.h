@@ -38,8 +38,7 @@ struct Pieces {
 
 using Normalizer = std::function<void(NormalizedText&)>;
 using PreTokenizer = std::function<void(Pieces&)>;
-using Decoder =
-    std::function<void(std::vector<std::string>& tokens)>;  // what is left is joined without anything between
+using Decoder = std::function<void(std::vector<std::string>& tokens)>;  // what is left is joined, nothing between
 
 // Null is a part that does nothing; for the decoder, one that puts a space between tokens.
 Normalizer parse_normalizer(const JsonValue& json);
@@ -57,8 +56,7 @@ bool has_template(const JsonValue& post_processor);
 // Throws Error(unsupported) when the text has outgrown its limit.
 void check_growth(const NormalizedText& text);
 
-// --- what the four parsers share
-// ---------------------------------------------------------------------------------------------------
+// --- what the four parsers share -------------------------------------------------------------------------------------
 
 template <typename Part>
 struct PartType {

@@ -1,5 +1,6 @@
 // Post-processors: which special tokens stand before and behind the ids of a text.
-// In: JSON. Out: two lists of ids. Must not know texts.
+// In: JSON. Out: two lists of ids.
+// Must not know texts.
 #include "core/text/pipeline.h"
 
 namespace gq {
@@ -48,9 +49,10 @@ PostProcessor template_processing(const JsonValue& json) {
     return out;
 }
 
+// ByteLevel changes offsets, which nobody asks for here.
 PostProcessor byte_level(const JsonValue&) {
     return {};
-}  // changes offsets only
+}
 
 PostProcessor sequence(const JsonValue& json) {
     PostProcessor out;

@@ -1,5 +1,6 @@
 // Pre-tokenizers: they cut a text into the words that BPE works on, and some rewrite it on the way. Most are a regular
-// expression and a behavior. In: JSON, then pieces. Out: smaller pieces. Must not know normalizers or tokens.
+// expression and a behavior. In: JSON, then pieces. Out: smaller pieces.
+// Must not know normalizers or tokens.
 #include "core/text/pipeline.h"
 #include "core/text/unicode.h"
 

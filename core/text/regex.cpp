@@ -1,5 +1,6 @@
 // The backtracking matcher. Repeats of one class run in a loop and take one frame, so that no text can exhaust the
-// stack; the frames lie in a vector. In: a RegexProgram and text. Out: matches. Must not know the syntax of patterns.
+// stack; the frames lie in a vector. In: a RegexProgram and text. Out: matches.
+// Must not know the syntax of patterns.
 #include "core/text/regex.h"
 
 #include <limits>

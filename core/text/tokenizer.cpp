@@ -39,8 +39,7 @@ struct Tokenizer::Impl {
     const Bpe bpe;
     struct Added {
         const AddedToken* token;
-        std::string
-            decoded;  // what the decoder is given: the content as it stands in normalized text, as the reference has it
+        std::string decoded;  // what the decoder is given: the content as it stands in normalized text
     };
     std::unordered_map<TokenId, Added> added;
     std::unordered_map<std::string_view, TokenId> added_ids;

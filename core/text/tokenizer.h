@@ -19,9 +19,8 @@ namespace gq {
 using TokenId = int32_t;
 
 struct EncodeOptions {
-    bool add_special = true;  // let the post-processor add BOS / EOS as the tokenizer asks
-    bool parse_special =
-        true;  // recognise control tokens such as <|im_start|> inside the text; other added tokens always are
+    bool add_special = true;    // let the post-processor add BOS / EOS as the tokenizer asks
+    bool parse_special = true;  // find control tokens (<|im_start|>) in the text; other added tokens always are found
 };
 
 class Tokenizer {

@@ -10,6 +10,7 @@
 //
 // In: bytes ↔ TokenizerSpec. Every count is held against the bytes that are left before it is used. Must not know what
 // a spec means.
+#include <algorithm>
 #include <bit>
 #include <cstring>
 

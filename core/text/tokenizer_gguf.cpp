@@ -2,6 +2,8 @@
 // way of cutting words, "llama" is SentencePiece BPE with scores. In: Checkpoint::metadata() of a GGUF file. Out:
 // TokenizerSpec. Must not know what the parts of the pipeline do. Source of the keys: the GGUF specification (ggml
 // docs/gguf.md); of the patterns: the tokenizer.json of the families named.
+#include <algorithm>
+
 #include "core/text/pipeline.h"
 #include "core/text/tokenizer_spec.h"
 #include "core/text/unicode.h"

@@ -1,5 +1,6 @@
 // The spec of a Hugging Face folder's tokenizer: tokenizer.json, with BOS and EOS from the files beside it.
-// In: Checkpoint::metadata() of a folder. Out: TokenizerSpec. Must not know what the parts of the pipeline do.
+// In: Checkpoint::metadata() of a folder. Out: TokenizerSpec.
+// Must not know what the parts of the pipeline do.
 #include "core/text/pipeline.h"
 #include "core/text/tokenizer_spec.h"
 #include "formats/format_error.h"

@@ -1,5 +1,6 @@
 // The part of a TokenizerSpec that tokenizer.json and the compact form write alike: options of the model, added tokens,
-// pipeline. In: JSON ↔ TokenizerSpec. Must not know vocabularies' forms, nor what the parts of the pipeline mean.
+// pipeline. In: JSON ↔ TokenizerSpec.
+// Must not know vocabularies' forms, nor what the parts of the pipeline mean.
 #include <algorithm>
 
 #include "core/text/tokenizer_spec.h"

@@ -1,5 +1,6 @@
 // Look-ups in the generated tables, and UAX 15 normalization. See unicode.h for the contracts.
-// In: code points. Out: properties, text. Must not know tokenizers.
+// In: code points. Out: properties, text.
+// Must not know tokenizers.
 #include "core/text/unicode.h"
 
 #include <algorithm>

@@ -1,4 +1,6 @@
-// Written by make_unicode_tables.py from Unicode 14.0.0; do not edit. unicode_tables.h says what each array holds.
+// Written by make_unicode_tables.py from Unicode 14.0.0; do not edit.
+// In: nothing. Out: arrays; unicode_tables.h says what each of them holds.
+// Must not know what text is.
 #include "core/text/unicode_tables.h"
 
 #include <iterator>

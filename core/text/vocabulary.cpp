@@ -1,5 +1,6 @@
 // Id ↔ text by an array of ends and a hash table of ids. See vocabulary.h.
-// In: texts. Out: ids, texts. Must not know how tokens are found in a text.
+// In: texts. Out: ids, texts.
+// Must not know how tokens are found in a text.
 #include "core/text/vocabulary.h"
 
 #include <bit>

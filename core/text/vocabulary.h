@@ -1,5 +1,6 @@
 // The tokens of a model: id ↔ text, all texts in one block.
-// In: tokens in the order of their ids. Out: look-ups both ways. Must not know how tokens are found in a text.
+// In: tokens in the order of their ids. Out: look-ups both ways.
+// Must not know how tokens are found in a text.
 #pragma once
 
 #include <cstddef>

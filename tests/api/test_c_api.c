@@ -22,6 +22,29 @@ static int32_t count_progress(const gq_quantize_progress* progress, void* user) 
     return 0;
 }
 
+typedef struct Log {
+    int messages;
+    gq_log_level level;
+} Log;
+
+static void keep_log(gq_log_level level, const char* message, void* user) {
+    Log* log = user;
+    log->messages += message[0] != '\0';
+    log->level = level;
+}
+
+/* A sound model gives no reason for a warning; what a model with one says is held by test_tools.sh. */
+static void test_log(const char* source, const char* output) {
+    gq_quantize_options options;
+    Log log = {0, GQ_LOG_DEBUG};
+    gq_quantize_defaults(&options);
+    options.method = GQ_METHOD_RTN;
+    gq_set_log_callback(keep_log, &log);
+    EXPECT(gq_quantize(source, output, &options, NULL, NULL) == GQ_OK);
+    EXPECT(log.messages == 0 || log.level <= GQ_LOG_INFO);
+    gq_set_log_callback(NULL, NULL);
+}
+
 static int32_t cancel_at_once(const gq_quantize_progress* progress, void* user) {
     (void)progress;
     (void)user;
@@ -61,7 +84,7 @@ static void test_text(const gq_model* model) {
     int32_t tokens[64];
     size_t n = 64, size;
     char buffer[128];
-    const gq_chat_message message = {"user", "hi"};
+    const gq_chat_message message = {"user", "hi"}, headless = {NULL, "hi"}, broken = {"user", "a\xff"};
     EXPECT(gq_tokenize(model, "hello", 5, 1, 1, tokens, &n) == GQ_OK);
     EXPECT(n == 5 && tokens[0] == 'h'); /* the tiny tokenizer's ids are bytes */
     n = 2;
@@ -77,6 +100,64 @@ static void test_text(const gq_model* model) {
     size = sizeof buffer;
     EXPECT(gq_chat_render(model, &message, 1, 1, buffer, &size) == GQ_OK);
     EXPECT(strcmp(buffer, "<s>user: hi</s><s>assistant: ") == 0);
+    size = 3;
+    EXPECT(gq_chat_render(model, &message, 1, 1, buffer, &size) == GQ_BUFFER_TOO_SMALL && size == 29);
+    EXPECT(gq_chat_render(model, NULL, 1, 1, buffer, &size) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_chat_render(NULL, &message, 1, 1, buffer, &size) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_chat_render(model, &message, 1, 1, buffer, NULL) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_chat_render(model, &headless, 1, 1, buffer, &size) == GQ_INVALID_ARGUMENT);
+    EXPECT(strstr(gq_last_error(), "messages[0].role") != NULL);
+    EXPECT(gq_chat_render(model, &broken, 1, 1, buffer, &size) == GQ_INVALID_ARGUMENT);
+    EXPECT(strstr(gq_last_error(), "messages[0].content: expected UTF-8, found byte 0xFF at offset 1") != NULL);
+    n = 64;
+    EXPECT(gq_tokenize(model, "ok\xe2\x82", 4, 1, 1, tokens, &n) == GQ_INVALID_ARGUMENT);
+    EXPECT(strstr(gq_last_error(), "expected UTF-8, found byte 0xE2 at offset 2") != NULL);
+    EXPECT(gq_tokenize(model, "\xe2\x82\xac", 3, 1, 1, tokens, &n) == GQ_OK && n > 0);
+    tokens[0] = 0xe2; /* ids are bytes: half a character is fine on its way out */
+    size = sizeof buffer;
+    EXPECT(gq_detokenize(model, tokens, 1, 1, buffer, &size) == GQ_OK);
+}
+
+static void test_defaults(const gq_model* model) {
+    gq_model_options mo;
+    gq_model_info info;
+    gq_generate_options go;
+    gq_model* none = NULL;
+    gq_model_defaults(&mo);
+    EXPECT(mo.struct_size == sizeof mo && mo.verify == 0);
+    gq_model_defaults(NULL);
+    gq_session_defaults(NULL);
+    gq_quantize_defaults(NULL);
+    gq_generate_defaults(model, NULL);
+    gq_generate_defaults(NULL, &go);
+    EXPECT(go.struct_size == sizeof go && go.top_k == 40);
+    mo.struct_size = 1;
+    EXPECT(gq_model_open("x", &mo, &none) == GQ_INVALID_ARGUMENT && none == NULL);
+    EXPECT(gq_model_open(NULL, NULL, &none) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_model_open("x", NULL, NULL) == GQ_INVALID_ARGUMENT);
+    info.struct_size = 1;
+    EXPECT(gq_model_get_info(model, &info) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_model_get_info(model, NULL) == GQ_INVALID_ARGUMENT);
+    EXPECT(strcmp(gq_status_name((gq_status)99), "unknown status") == 0);
+}
+
+static int32_t count_down(void* user) {
+    return --*(int*)user < 0;
+}
+
+static void test_cancel(gq_session* session) {
+    gq_batch_row row = {7, 0, 65, 1};
+    const float* logits = NULL;
+    int stages = 2;
+    EXPECT(gq_session_set_cancel(session, count_down, &stages) == GQ_OK);
+    EXPECT(gq_decode(session, &row, 1) == GQ_CANCELLED && gq_sequence_length(session, 7) == 0);
+    EXPECT(gq_logits(session, 0, &logits) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_generate(session, 7, &row.token, 1, NULL, NULL, NULL, NULL) == GQ_CANCELLED);
+    EXPECT(gq_sequence_length(session, 7) == 0);
+    EXPECT(gq_session_set_cancel(session, NULL, NULL) == GQ_OK);
+    EXPECT(gq_decode(session, &row, 1) == GQ_OK && gq_sequence_length(session, 7) == 1);
+    EXPECT(gq_sequence_truncate(session, 7, 0) == GQ_OK && gq_sequence_length(session, 7) == 0);
+    EXPECT(gq_session_set_cancel(NULL, NULL, NULL) == GQ_INVALID_ARGUMENT);
 }
 
 static void test_decode(const gq_model* model) {
@@ -103,8 +184,20 @@ static void test_decode(const gq_model* model) {
     rows[0].token = 100000;
     EXPECT(gq_decode(session, rows, 1) == GQ_INVALID_ARGUMENT);
     EXPECT(gq_decode(session, NULL, 1) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_logits(NULL, 0, &a) == GQ_INVALID_ARGUMENT && gq_logits(session, 0, NULL) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_sequence_fork(session, 99, 3) == GQ_OK && gq_sequence_length(session, 3) == 0);
+    EXPECT(gq_sequence_fork(NULL, 1, 2) == GQ_INVALID_ARGUMENT &&
+           gq_sequence_truncate(NULL, 1, 0) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_sequence_length(NULL, 1) == 0 && gq_session_isa(NULL) == NULL && gq_session_threads(NULL) == 0);
+    test_cancel(session);
     gq_session_free(session);
+    EXPECT(gq_memory_needed(model, NULL, NULL) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_memory_needed(NULL, NULL, &bytes) == GQ_INVALID_ARGUMENT);
+    options.max_rows = -1;
+    EXPECT(gq_memory_needed(model, &options, &bytes) == GQ_INVALID_ARGUMENT);
+    options.max_rows = 0;
     options.isa = "no such";
+    EXPECT(gq_memory_needed(model, &options, &bytes) == GQ_UNSUPPORTED);
     EXPECT(gq_session_create(model, &options, &session) == GQ_UNSUPPORTED);
     gq_session_free(NULL);
 }
@@ -170,7 +263,15 @@ static void test_describe(const char* source, const char* packed) {
     EXPECT(gq_tokenizer_open(source, &tokenizer) == GQ_OK);
     EXPECT(gq_session_create(tokenizer, NULL, NULL) == GQ_INVALID_ARGUMENT);
     gq_model_free(tokenizer);
+    tokenizer = NULL;
+    EXPECT(gq_tokenizer_open("/nowhere", &tokenizer) == GQ_IO && tokenizer == NULL);
+    EXPECT(gq_describe(source, GQ_DESCRIBE_TEXT, 1, NULL, &size) == GQ_INVALID_ARGUMENT); /* no hashes to compare */
+    EXPECT(gq_describe("/nowhere", GQ_DESCRIBE_TEXT, 0, NULL, &size) == GQ_IO);
+    EXPECT(gq_describe(NULL, GQ_DESCRIBE_TEXT, 0, NULL, &size) == GQ_INVALID_ARGUMENT);
     EXPECT(gq_probe_bandwidth(1, 0, &rate) == GQ_OK && rate > 0);
+    EXPECT(gq_probe_bandwidth(-1, 0, &rate) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_probe_bandwidth(1, -1, &rate) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_probe_bandwidth(1, 0, NULL) == GQ_INVALID_ARGUMENT);
 }
 
 int main(int argc, char** argv) {
@@ -182,6 +283,7 @@ int main(int argc, char** argv) {
     }
     EXPECT(strcmp(gq_version(), "0.1.0") == 0 && strcmp(gq_status_name(GQ_BAD_FILE), "GQ_BAD_FILE") == 0 &&
            gq_default_threads() >= 1);
+    test_log(argv[1], argv[2]);
     test_quantize(argv[1], argv[2]);
     EXPECT(gq_model_open("/nowhere.gq", NULL, &model) == GQ_IO && model == NULL);
     EXPECT(gq_model_open(argv[2], NULL, &model) == GQ_OK);
@@ -189,6 +291,7 @@ int main(int argc, char** argv) {
     EXPECT(gq_model_get_info(model, &info) == GQ_OK && strcmp(info.architecture, "llama") == 0 &&
            info.vocab_size == 288 && info.n_layers == 2);
     test_text(model);
+    test_defaults(model);
     test_decode(model);
     test_generate(model);
     test_describe(argv[1], argv[2]);

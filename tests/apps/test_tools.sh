@@ -29,6 +29,11 @@ bad() {
     if [ "$status" -eq 1 ] && grep -qE -- "$words" "$work/err" && [ ! -s "$work/out" ]; then passed=$((passed + 1)); else fail "$name (exit $status)"; fi
 }
 
+# told NAME WORDS: WORDS in stderr of the last command
+told() {
+    if grep -qE -- "$2" "$work/err"; then passed=$((passed + 1)); else fail "$1"; fi
+}
+
 no_file() {
     if [ -e "$1" ] || [ -e "$1.partial" ]; then fail "$1 must not exist"; else passed=$((passed + 1)); fi
 }
@@ -41,23 +46,60 @@ ok "run, raw, greedy" "." ./run "$work/tiny.gq" "hello" --raw --temp 0 -n 5 --ig
 ok "run, chat" "" ./run -m "$work/tiny.gq" -p "hello" --temp 0 -n 5
 printf 'from a pipe' >"$work/prompt"
 ok "run, -f" "." ./run "$work/tiny.gq" -f "$work/prompt" --raw -n 3 --ignore-eos --seed 4
-ok "run, any bytes" "" ./run "$work/tiny.gq" "$(printf '\377\376 bad utf-8 \300')" --raw -n 3
+ok "run, prompt from stdin" "." sh -c "printf 'from stdin' | ./run $work/tiny.gq --raw -n 3 --ignore-eos"
+ok "run, scalar kernels by option" "." ./run "$work/tiny.gq" "hello" --raw --temp 0 -n 5 --ignore-eos --isa scalar
+told "start line names them" "kernels scalar"
+cp "$work/out" "$work/scalar_out"
+ok "run, scalar kernels by GQ_ISA" "." env GQ_ISA=scalar ./run "$work/tiny.gq" "hello" --raw --temp 0 -n 5 --ignore-eos
+told "start line names them" "kernels scalar"
+ok "run, the best kernels" "." ./run "$work/tiny.gq" "hello" --raw --temp 0 -n 5 --ignore-eos
+cp "$work/out" "$work/best_out"
+ok "the same text by all kernels" "" cmp "$work/best_out" "$work/scalar_out"
 yes "some words to predict" | head -c 4000 >"$work/text"
 ok "perplexity" "^ppl [0-9.]+ [+]- [0-9.]+$" ./perplexity "$work/tiny.gq" -f "$work/text" --ctx 64 --chunks 3
 ok "perplexity, full window, exact" "^ppl [0-9.]+ [+]- [0-9.]+$" ./perplexity "$work/tiny.gq" -f "$work/text" --ctx 64 --chunks 3 --protocol full-window --exact
+yes "half or all of a window" | head -c 4000 >"$work/long"
+ok "perplexity, half of a window of 512" "^ppl" ./perplexity "$work/tiny.gq" -f "$work/long" --ctx 512 --chunks 2
+told "positions of half windows" "\[510 positions scored\]"
+ok "perplexity, a whole window of 512" "^ppl" ./perplexity "$work/tiny.gq" -f "$work/long" --ctx 512 --chunks 2 --protocol full-window
+told "positions of whole windows" "\[1022 positions scored\]"
 ok "inspect" "blocks.1.ffn_down" ./inspect "$work/tiny.gq" --verify
+ok "inspect, verify and tokenize" "^102$" ./inspect "$work/tiny.gq" --verify --tokenize "$work/prompt"
+told "verified" "every hash is as written"
 ok "inspect a folder" "model.embed_tokens.weight" ./inspect $tiny
 ok "inspect, JSON" '"provenance"' ./inspect "$work/tiny.gq" --json
 ok "tokenize" "^102$" ./inspect $tiny --tokenize "$work/prompt"
 ./inspect "$work/tiny.gq" --tokenize "$work/prompt" >"$work/ids"
 ok "detokenize" "^from a pipe$" ./inspect "$work/tiny.gq" --detokenize "$work/ids"
 ok "bench" "decode tok/s" ./bench "$work/tiny.gq" -p 16 -n 4 -r 1 -t 1,2
-ok "bench, JSON" "decode_tokens_per_second" ./bench "$work/tiny.gq" -p 16 -n 4 -r 1 --json
+ok "bench, JSON" "percent_of_read" ./bench "$work/tiny.gq" -p 16 -n 4 -r 1 --json
+cp "$work/out" "$work/bench.json"
+ok "bench's JSON is JSON" "decode_spread" python3 -c "import json,sys; print(json.load(open(sys.argv[1]))['results'][0])" "$work/bench.json"
+ok "bench, a short prompt" "decode tok/s" ./bench "$work/tiny.gq" -p 4 -n 2 -r 1 -t 1
 ok "help" "usage: run" ./run --help
 ok "second reader agrees" "" python3 tests/gq_read.py "$work/tiny.gq" --verify
 
 for threads in 1 2; do ./quantize $tiny -o "$work/t$threads.gq" $few -t $threads 2>/dev/null; done
 ok "same bytes at 1 and 2 threads" "" cmp "$work/t1.gq" "$work/t2.gq"
+
+# A chat template beyond this version: told while quantizing, and in the way of nothing but the chat.
+mkdir "$work/untold" && cp $tiny/* "$work/untold"
+sed 's/{% for m in messages %}/{% include m %}/' $tiny/tokenizer_config.json >"$work/untold/tokenizer_config.json"
+ok "quantize, a template that doesn't parse" "" ./quantize "$work/untold" -o "$work/untold.gq" $few
+told "the log's warning is on stderr" "^warning: .*include"
+ok "run, raw, a template that doesn't parse" "." ./run "$work/untold.gq" "hello" --raw -n 3 --ignore-eos
+ok "bench, a template that doesn't parse" "decode tok/s" ./bench "$work/untold.gq" -p 16 -n 4 -r 1 -t 1
+bad "chat, a template that doesn't parse" "line 1.*include.*--raw" ./run "$work/untold.gq" "hello" -n 3
+
+# Ctrl-C: exit 130 and no file. Enough windows that the first tensor comes before the last.
+./quantize $tiny -o "$work/x.gq" --calib-windows 200 --calib-window 128 -t 1 >"$work/out" 2>"$work/err" &
+process=$!
+sleep 0.3
+kill -INT $process
+wait $process
+status=$?
+if [ $status -eq 130 ]; then passed=$((passed + 1)); else fail "interrupted quantize (exit $status)"; fi
+no_file "$work/x.gq"
 
 bad "no source" "source expected" ./quantize -o "$work/x.gq"
 bad "no output" "'-o' expected" ./quantize $tiny
@@ -71,6 +113,17 @@ bad "calibration is missing" "/no/text" ./quantize $tiny -o "$work/x.gq" --calib
 bad "calibration is a folder" "found a folder" ./quantize $tiny -o "$work/x.gq" --calib "$work"
 bad "report can't be created" "no_such_folder/r.json: can't be created" ./quantize $tiny -o "$work/x.gq" --report "$work/no_such_folder/r.json"
 bad "prompt is a folder" "can't be read" ./run "$work/tiny.gq" -f "$work"
+for bytes in '\377\376 bad' 'half \342\202'; do
+    printf "$bytes" >"$work/bytes"
+    bad "run, ill-formed UTF-8" "prompt: .*expected UTF-8, found byte 0x(FF at offset 0|E2 at offset 5)" ./run "$work/tiny.gq" -f "$work/bytes" --raw -n 3
+    bad "chat, ill-formed UTF-8" "content: expected UTF-8, found byte 0x(FF at offset 0|E2 at offset 5)" ./run "$work/tiny.gq" -f "$work/bytes" -n 3
+    bad "tokenize, ill-formed UTF-8" "bytes: .*expected UTF-8, found byte 0x(FF at offset 0|E2 at offset 5)" ./inspect $tiny --tokenize "$work/bytes"
+    bad "perplexity, ill-formed UTF-8" "bytes: .*expected UTF-8, found byte 0x(FF at offset 0|E2 at offset 5)" ./perplexity "$work/tiny.gq" -f "$work/bytes"
+done
+bad "verify a folder" "expects a .gq" ./inspect $tiny --verify
+bad "verify a folder, tokenize" "expects a .gq" ./inspect $tiny --verify --tokenize "$work/prompt"
+mkdir "$work/folder"
+bad "output is a folder" "folder" ./quantize $tiny -o "$work/folder" $few
 bad "output folder is missing" "no_such_folder" ./quantize $tiny -o "$work/no_such_folder/x.gq"
 no_file "$work/x.gq"
 head -c 3000 "$work/tiny.gq" >"$work/cut.gq"

@@ -1,4 +1,6 @@
 // core/base/cpu_count.h on copies of /sys and /proc as machines and containers show them.
+// In: trees of such files, written into a folder of the test's own. Out: checks of counts.
+// Must not depend on the machine that runs it.
 #include "core/base/cpu_count.h"
 
 #include <doctest/doctest.h>
@@ -49,8 +51,8 @@ TEST_SUITE("base") {
         for (size_t i = 4; i < 8; ++i) root.cpu(i, std::to_string(i - 4) + "," + std::to_string(i));
         CHECK(physical_cores(std::vector<size_t>{0, 1, 2, 3, 4, 5, 6, 7}, root.path()) == 4);
         CHECK(physical_cores(std::vector<size_t>{0, 4}, root.path()) == 1);
-        CHECK(physical_cores(std::vector<size_t>{4, 5, 6}, root.path()) ==
-              3);  // the mask may hold only one thread of each core
+        // The mask may hold only one thread of each core.
+        CHECK(physical_cores(std::vector<size_t>{4, 5, 6}, root.path()) == 3);
     }
 
     TEST_CASE("physical cores: a cpu without topology is a core of its own") {

@@ -1,4 +1,6 @@
 // core/base/memory.h: alignment, zeroes, ownership, and sizes that do not fit.
+// In: sizes, up to those that no machine has. Out: checks of buffers and of the errors' words.
+// Must not know who uses buffers.
 #include "core/base/memory.h"
 
 #include <doctest/doctest.h>

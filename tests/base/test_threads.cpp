@@ -1,5 +1,6 @@
 // core/base/threads.h: every thread runs once, ranges and items are covered once, exceptions arrive, pools live side by
 // side.
+// In: pools of 1 to many threads. Out: checks that hold for every interleaving. Must not count on free cores.
 #include "core/base/threads.h"
 
 #include <doctest/doctest.h>

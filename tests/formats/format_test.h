@@ -1,5 +1,6 @@
-// What the tests of formats/ share: files built byte by byte, a folder that goes away, and the message of a
-// FormatError.
+// What the tests of formats/ share: files built byte by byte, and a folder that goes away.
+// In: values to lay out. Out: bytes, paths.
+// Must not know which format is tested.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -12,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-#include "formats/format_error.h"
+#include "tests/error_of.h"
 
 namespace gq::test {
 
@@ -31,22 +32,6 @@ struct Bytes {
     }
     std::span<const std::byte> span() const { return std::as_bytes(std::span(data)); }
 };
-
-// "malformed: …", "unsupported: …" or "io: …" of the FormatError that the call throws; "no error" when it throws none.
-template <typename Call>
-std::string error_of(Call call) {
-    try {
-        call();
-    } catch (const FormatError& error) {
-        const char* const kinds[] = {"malformed: ", "unsupported: ", "io: "};
-        return std::string(kinds[static_cast<size_t>(error.kind())]) + error.what();
-    }
-    return "no error";
-}
-
-inline void check_contains(const std::string& text, std::string_view part) {
-    CHECK_MESSAGE(text.find(part) != std::string::npos, "expected \"", std::string(part), "\" in \"", text, "\"");
-}
 
 class TemporaryFolder {
   public:

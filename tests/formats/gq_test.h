@@ -1,4 +1,6 @@
 // What the tests of .gq files share: the example file, and the shape of a message.
+// In: nothing; or a message. Out: the same file that tests/golden/make_gq_file.py writes; whether a message fits.
+// Must not know which rule is tested.
 #pragma once
 
 #include <initializer_list>
@@ -7,6 +9,7 @@
 #include "formats/gq_directory.h"
 #include "formats/gq_file.h"
 #include "tests/formats/format_test.h"
+#include "tests/test_paths.h"
 
 namespace gq::test {
 
@@ -22,8 +25,7 @@ void check_fails(Call call, const char* kind, std::initializer_list<std::string_
 }
 
 inline ByteVector read_file(const fs::path& path) {
-    std::ifstream stream(path, std::ios::binary);
-    const std::string text((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+    const std::string text = file_bytes(path);
     const auto bytes = std::as_bytes(std::span(text));
     return {bytes.begin(), bytes.end()};
 }

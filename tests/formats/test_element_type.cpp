@@ -1,5 +1,6 @@
 // Conversions of single values: all 65536 halves, and floats around every boundary of rounding, against slow references
 // in double.
+// In: bits. Out: checks of bits, NaNs included. Must not use the conversions as their own reference.
 #include "formats/element_type.h"
 
 #include <doctest/doctest.h>

@@ -1,4 +1,6 @@
 // Messages of FormatError: names out of files made printable, messages of any length.
+// In: hostile bytes and long texts. Out: checks of the message.
+// Must not know the formats that throw.
 #include "formats/format_error.h"
 
 #include <doctest/doctest.h>

@@ -1,4 +1,6 @@
 // One GGUF file: what is read, and one damaged file for each rule.
+// In: files built byte by byte. Out: checks of values and tensors; of each refusal, what was expected, found and where.
+// Must not use a writer of gq: there is none.
 #include "formats/gguf.h"
 
 #include <doctest/doctest.h>

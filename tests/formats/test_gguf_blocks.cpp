@@ -1,4 +1,6 @@
 // GGUF's block types against the Python package gguf, bit for bit (tests/golden/make_gguf_blocks.py).
+// In: golden blocks and the floats that the package made of them. Out: checks by memcmp.
+// Must not compute a reference itself.
 #include "formats/gguf_blocks.h"
 
 #include <doctest/doctest.h>

@@ -1,5 +1,6 @@
 // Hostile and newer .gq directories, built here byte by byte with right hashes, so that only the rule under test
 // refuses them.
+// In: bytes with one fault each. Out: checks of the message. Must not use the writer, which refuses to write them.
 #include <doctest/doctest.h>
 
 #include "formats/hash.h"

@@ -1,4 +1,6 @@
 // .gq files read: what was written comes back in place, and damage to a file is found and named.
+// In: files of the writer, then with bytes altered or cut. Out: checks of parts, sections and messages.
+// Must not know what the parts mean to core/.
 #include <doctest/doctest.h>
 
 #include "formats/hash.h"

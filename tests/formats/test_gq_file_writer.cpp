@@ -1,4 +1,6 @@
 // .gq files written: the final name appears only when all is well, whatever refuses, dies, competes or fills up.
+// In: tensors and sections, folders that refuse, processes that end in the middle. Out: checks of what lies on disk.
+// Must not leave files behind.
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>

@@ -1,5 +1,6 @@
 // XXH64 against the values that the xxHash project publishes, and against its reference implementation at every kind of
 // length.
+// In: bytes. Out: checks of published numbers. Must not compute a reference itself.
 #include <doctest/doctest.h>
 
 #include <cstring>

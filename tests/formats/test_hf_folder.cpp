@@ -1,5 +1,6 @@
 // Folders of Hugging Face and the door to checkpoints: which files are read, shards, chat templates, rows, and what is
 // refused.
+// In: folders built here. Out: checks of tensors, metadata and messages. Must not need a model from elsewhere.
 #include "formats/hf_folder.h"
 
 #include <doctest/doctest.h>

@@ -1,4 +1,6 @@
 // Mapped files: content, moves, forgotten pages, and what can't be mapped.
+// In: files written here. Out: checks of bytes and messages.
+// Must not know what the bytes mean.
 #include "formats/mapped_file.h"
 
 #include <doctest/doctest.h>

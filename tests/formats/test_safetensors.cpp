@@ -1,4 +1,6 @@
 // One safetensors file: what is read, and one damaged file for each rule.
+// In: files built byte by byte. Out: checks of tensors; of each refusal, what was expected, what was found and where.
+// Must not use a writer of gq: there is none.
 #include "formats/safetensors.h"
 
 #include <doctest/doctest.h>

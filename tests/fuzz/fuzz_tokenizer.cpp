@@ -7,24 +7,13 @@
 #include "core/text/tokenizer.h"
 #include "core/text/tokenizer_spec.h"
 #include "formats/format_error.h"
+#include "tests/metadata_only.h"
 
 namespace {
 
 using namespace gq;
 
-class MetadataOnly : public Checkpoint {
-  public:
-    MetadataOnly(Kind kind, JsonValue metadata) : kind_(kind), metadata_(std::move(metadata)) {}
-    Kind kind() const override { return kind_; }
-    std::filesystem::path path() const override { return {}; }
-    const JsonValue& metadata() const override { return metadata_; }
-    std::span<const SourceTensor> tensors() const override { return {}; }
-    void forget(const SourceTensor&) const override {}
-
-  private:
-    Kind kind_;
-    JsonValue metadata_;
-};
+using test::MetadataOnly;
 
 Tokenizer load(uint8_t kind, std::string_view bytes) {
     if (kind % 3 == 0) return Tokenizer::from_bytes(std::as_bytes(std::span(bytes)));

@@ -37,8 +37,7 @@ class Random {
     uint64_t state_;
 };
 
-// --- packed matrices
-// ---------------------------------------------------------------------------------------------------------------
+// --- packed matrices -------------------------------------------------------------------------------------------------
 
 enum class Fill {
     random,
@@ -135,8 +134,7 @@ inline std::string describe(const PackedMatrix& m) {
            std::to_string(m.cols) + " group " + std::to_string(m.group);
 }
 
-// --- activations
-// -------------------------------------------------------------------------------------------------------------------
+// --- activations -----------------------------------------------------------------------------------------------------
 
 // Values at which kernels go wrong: zeros, subnormals, the borders of ranges, ties, infinities, NaN.
 inline std::vector<float> special_floats() {
@@ -229,8 +227,7 @@ inline Q8Case q8_case(size_t n_tokens, size_t cols, Random& random, Q8Fill fill 
     return c;
 }
 
-// --- comparison
-// --------------------------------------------------------------------------------------------------------------------
+// --- comparison ------------------------------------------------------------------------------------------------------
 
 inline bool same_bits(float a, float b) {
     return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b) || (std::isnan(a) && std::isnan(b));

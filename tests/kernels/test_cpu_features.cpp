@@ -1,4 +1,6 @@
 // What this CPU can run, by name.
+// In: the CPU that runs it. Out: checks that hold on every CPU.
+// Must not ask CPUID itself.
 #include <doctest/doctest.h>
 
 #include <string>

@@ -1,4 +1,6 @@
 // Which kernel serves: tables per instruction set, the variable GQ_ISA, and what is refused.
+// In: names of instruction sets. Out: checks of tables and messages.
+// Must not compute with a kernel.
 #include <doctest/doctest.h>
 
 #include <cstdlib>

@@ -1,4 +1,6 @@
 // The truth itself: every scalar operation against its contract, written out in the plainest way from logical weights.
+// In: random cases of kernel_cases.h. Out: checks by bits.
+// Must not use another variant as reference.
 #include <doctest/doctest.h>
 
 #include <algorithm>

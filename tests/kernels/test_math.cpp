@@ -1,4 +1,6 @@
 // exp, sin and cos against the C library in double, at their borders, and as the same bits everywhere.
+// In: numbers, dense around the borders. Out: checks of errors in ulp, and of one hash of all results.
+// Must not know kernels.
 #include <doctest/doctest.h>
 
 #include <algorithm>

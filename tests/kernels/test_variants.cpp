@@ -49,8 +49,7 @@ void must_match(const Results& results) {
     must_be(at == n);
 }
 
-// --- linear
-// ------------------------------------------------------------------------------------------------------------------------
+// --- linear ----------------------------------------------------------------------------------------------------------
 
 using RunLinear = void (*)(const KernelTable& table, LinearArgs args);
 
@@ -195,8 +194,7 @@ void compare_unpack(const KernelTable& table, const Codes& codes) {
     }
 }
 
-// --- matrices
-// ----------------------------------------------------------------------------------------------------------------------
+// --- matrices --------------------------------------------------------------------------------------------------------
 
 void compare_gemm_f32_of(const KernelTable& table, size_t m, size_t n, size_t k, Random& random, bool wild) {
     const size_t a_stride = k + 3, panel_stride = k * panel_rows + 16, n_panels = div_up(n, panel_rows);
@@ -238,8 +236,7 @@ void compare_gemm_f32(const KernelTable& table) {
     compare_gemm_f32_of(table, 64, 64, 64, random, false);
 }
 
-// --- elementwise
-// -------------------------------------------------------------------------------------------------------------------
+// --- elementwise -----------------------------------------------------------------------------------------------------
 
 void compare_quantize_q8(const KernelTable& table) {
     Random random(37);

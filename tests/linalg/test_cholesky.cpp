@@ -1,5 +1,6 @@
 // core/linalg/cholesky.h and triangular.h against plain products in double: random, ill-conditioned and rank-deficient
 // matrices, every kind of failed pivot, and the same bits on every machine.
+// In: matrices of known spectrum. Out: checks by error bounds. Must not know Hessians.
 #include <doctest/doctest.h>
 
 #include "core/base/status.h"

@@ -1,4 +1,6 @@
 // core/linalg/gemm.h against plain loops in double, by the error bound of one fma chain, and against itself by bits.
+// In: random matrices of odd shapes, kernels of every instruction set here. Out: checks by error bounds and by bits.
+// Must not know what products are for.
 #include <doctest/doctest.h>
 
 #include "core/base/status.h"

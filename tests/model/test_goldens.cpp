@@ -5,13 +5,11 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
+#include "core/model/loaded_model.h"
 #include "core/quantize/quantize.h"
-#include "core/runtime/loaded_model.h"
 #include "core/runtime/session.h"
-#include "tests/test_paths.h"
+#include "tests/tiny_model.h"
 
 namespace {
 
@@ -33,12 +31,6 @@ struct Golden {
     std::vector<int32_t> tokens, fixed_ids;
 };
 
-std::string read_all(const std::filesystem::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    REQUIRE_MESSAGE(file, path.string());
-    return {std::istreambuf_iterator<char>(file), {}};
-}
-
 std::vector<int32_t> integers(const JsonValue& list) {
     std::vector<int32_t> values;
     for (const JsonValue& v : list.as_array("integers"))
@@ -47,8 +39,8 @@ std::vector<int32_t> integers(const JsonValue& list) {
 }
 
 Golden read_golden(const std::string& name) {
-    const std::string json = read_all(golden_path("logits_" + name + ".json")),
-                      bin = read_all(golden_path("logits_" + name + ".bin"));
+    const std::string json = file_bytes(golden_path("logits_" + name + ".json")),
+                      bin = file_bytes(golden_path("logits_" + name + ".bin"));
     const JsonValue meta = parse_json(json, name);
     Golden golden{.rows = std::vector<GoldenRow>(n_positions),
                   .tokens = integers(meta.at("tokens", "golden")),
@@ -102,9 +94,9 @@ Difference compare(const LoadedModel& loaded, const Golden& golden, const Comput
 void check_model(const std::string& name, const std::filesystem::path& source) {
     ThreadPool pool(2);
     const Compute compute{pool, kernel_table()};
-    const std::filesystem::path packed = std::filesystem::temp_directory_path() / ("gq_golden_" + name + ".gq");
-    quantize_model(source, packed, {.bits = 16, .embed_bits = 16}, compute, {});
-    const auto loaded = LoadedModel::open(packed, true);
+    const TemporaryPath packed("golden_" + name + ".gq");
+    quantize_model(source, packed.path(), {.bits = 16, .embed_bits = 16}, compute, {});
+    const auto loaded = LoadedModel::open(packed.path(), true);
     const Golden golden = read_golden(name);
     for (const size_t rows_per_batch : {n_positions, size_t{1}}) {
         CAPTURE(name);
@@ -117,7 +109,6 @@ void check_model(const std::string& name, const std::filesystem::path& source) {
         CHECK(f16.largest <= 0.05);
         CHECK(f16.kl <= 1e-4);
     }
-    std::filesystem::remove(packed);
 }
 
 }  // namespace

@@ -1,4 +1,6 @@
 // Every code layout: the exact place of every bit against gq_file.md's table, and round trips.
+// In: codes and floats. Out: checks of bytes.
+// Must not use bit_plane.h, which it tests.
 #include <doctest/doctest.h>
 
 #include <cstring>

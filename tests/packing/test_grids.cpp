@@ -1,4 +1,6 @@
 // Every grid: the bytes of its scales and zero points, their sizes, and round trips.
+// In: scales and zero points of one group. Out: checks of bytes.
+// Must not know codes' layouts.
 #include <doctest/doctest.h>
 
 #include <string>

@@ -1,5 +1,6 @@
 // Whole matrices: sizes, refusals, padding, and every way back to floats.
 // For all codes, grids and groups over odd shapes.
+// In: random codes and floats. Out: checks of floats and messages. Must not know where a layout puts its bits.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -57,6 +58,17 @@ bool contains(const std::string& text, const char* part) {
 }  // namespace
 
 TEST_SUITE("packing") {
+    TEST_CASE("integer codes are found by their width, floats are not") {
+        size_t n_found = 0;
+        for (const Codes* codes : all_codes()) {
+            if (codes->is_float) continue;
+            CHECK(find_integer_codes(codes->bits) == codes);
+            ++n_found;
+        }
+        CHECK(n_found >= 4);
+        for (const unsigned bits : {0U, 16U, 32U}) CHECK(find_integer_codes(bits) == nullptr);
+    }
+
     TEST_CASE("sizes of the parts") {
         const PackedSizes four = packed_sizes(*find_codes("int4"), find_grid("zero_point"), 17, 129, 64);
         CHECK(four.code_bytes == 2 * 5 * 256);  // 2 panels of 5 tiles

@@ -281,6 +281,29 @@ TEST_SUITE("quantize") {
         }
     }
 
+    TEST_CASE("with clip, static grids are those of clip_grid under the Hessian's diagonal") {
+        const Problem problem = make_problem(24, 192, 512, 17);
+        for (const unsigned bits : {2u, 3u}) {
+            const GptqOptions options{.grid = {bits, 64, false}, .clip = true};
+            const Solved solved = solve(problem, options);
+            std::vector<float> diagonal(problem.cols);
+            for (size_t c = 0; c < problem.cols; ++c) diagonal[c] = problem.h(c, c);
+            size_t n_equal = 0;
+            for (size_t row = 0; row < problem.rows; ++row) {
+                for (size_t g = 0; g < 3; ++g) {
+                    const GroupGrid expected = clip_grid(&problem.w[row * problem.cols + g * 64], &diagonal[g * 64], 64,
+                                                         options.grid, row, g * 64);
+                    n_equal += solved.q.scales[row * 3 + g] == expected.scale &&
+                               solved.q.zero_points[row * 3 + g] == expected.zero_point;
+                }
+            }
+            CHECK(n_equal == problem.rows * 3);
+            CHECK(solved.report.check_error < 1e-5);
+        }
+        GptqOptions dynamic{.grid = {3, 64, false}, .clip = true, .act_order = false};
+        CHECK(solve(problem, dynamic).report.check_error < 1e-5);
+    }
+
     TEST_CASE("stale grids differ inside a block only") {
         const Problem problem = make_problem(16, 256, 512, 14);
         for (const size_t group : {size_t{32}, size_t{64}, size_t{128}, size_t{0}}) {

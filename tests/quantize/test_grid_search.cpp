@@ -93,6 +93,56 @@ TEST_SUITE("quantize") {
         }
     }
 
+    // Float sums of a group of 128: relative errors below 1e-5.
+    TEST_CASE("clip_grid finds the least weighted error of its candidates, as plain loops in double do") {
+        for (const unsigned bits : {2u, 3u, 4u, 8u}) {
+            for (const bool symmetric : {false, true}) {
+                std::vector<float> w = random_weights(128, bits), importance(w.size());
+                w[5] *= 8;  // what clipping is for
+                for (size_t i = 0; i < w.size(); ++i) importance[i] = static_cast<float>(1 + i % 7);
+                const GridOptions options{bits, 0, symmetric};
+                const auto loss = [&](const GroupGrid& grid) {
+                    double sum = 0;
+                    for (size_t i = 0; i < w.size(); ++i) {
+                        const double code = nearest_code(w[i], grid.scale, grid.zero_point, options.top_code());
+                        const double error = static_cast<double>(grid.scale) * (code - grid.zero_point) - w[i];
+                        sum += error * error * importance[i];
+                    }
+                    return sum;
+                };
+                const GroupGrid whole = grid_of(w, bits, symmetric);
+                const GroupGrid clipped = clip_grid(w.data(), importance.data(), w.size(), options, 0, 0);
+                double least = loss(whole);
+                for (int percent = 2; percent < 80; percent += 2) {
+                    // A group of its two ends alone spans the cut range.
+                    const auto [low, high] = std::minmax_element(w.begin(), w.end());
+                    const float shrink = 1 - static_cast<float>(percent) / 100;
+                    least = std::min(least, loss(grid_of({*low * shrink, *high * shrink}, bits, symmetric)));
+                }
+                CAPTURE(bits);
+                CAPTURE(symmetric);
+                CHECK(loss(clipped) <= least * (1 + 1e-5));
+                if (bits <= 3) CHECK(loss(clipped) < loss(whole));
+                std::fill(importance.begin(), importance.end(), 0.0f);
+                importance[5] = 1;  // only the largest weight counts: nothing is cut off that makes it worse
+                CHECK(loss(clip_grid(w.data(), importance.data(), w.size(), options, 0, 0)) <= loss(whole));
+            }
+        }
+    }
+
+    TEST_CASE("clip_grid of zeros, and of what can't be rounded") {
+        const std::vector<float> zeros(32), ones(32, 1.0f);
+        const GroupGrid grid = clip_grid(zeros.data(), ones.data(), zeros.size(), {4, 0, false}, 0, 0);
+        CHECK(grid.scale == 1.0f);
+        std::vector<float> bad = ones;
+        bad[3] = std::numeric_limits<float>::infinity();
+        CHECK(contains(error_of(Status::numeric,
+                                [&] {
+                                    clip_grid(bad.data(), ones.data(), 32, {4, 0, false}, 7, 64);
+                                }),
+                       "weight (7, 67): expected a finite number, found inf"));
+    }
+
     TEST_CASE("scales of all magnitudes are finite, above 0 and exact in f16, and nothing is cut off") {
         std::mt19937 generator(7);
         for (int exponent = -149; exponent <= 15; ++exponent) {

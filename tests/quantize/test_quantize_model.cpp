@@ -2,45 +2,72 @@
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 
+#include <cmath>
 #include <csignal>
 
 #include "core/kernels/cpu_features.h"
 #include "formats/format_error.h"
-#include "tests/tiny_model.h"
-
-namespace {
+#include "tests/quantize/walk_test.h"
 
 using namespace gq;
 
-// A copy of a tiny checkpoint with one file's text replaced.
-struct Altered {
-    TemporaryPath folder{"altered"};
-    explicit Altered(const std::string& name) {
-        std::filesystem::copy(golden_path("tiny_llama_" + name), folder.path());
-    }
-    void replace(const std::string& file, const std::string& from, const std::string& to) const {
-        std::string text = file_bytes(folder.path() / file);
-        const size_t at = text.find(from);
-        REQUIRE_MESSAGE(at != std::string::npos, from);
-        text.replace(at, from.size(), to);
-        std::ofstream(folder.path() / file, std::ios::binary) << text;
-    }
-};
+namespace {
 
-std::string refusal(const std::filesystem::path& source, const QuantizeOptions& options = tiny_options(4)) {
-    const TemporaryPath out("refused.gq");
-    ThreadPool pool(1);
-    std::string message;
-    try {
-        quantize_model(source, out.path(), options, {pool, kernel_table()}, {});
-    } catch (const Error& error) {
-        message = error.what();
-    } catch (const FormatError& error) {
-        message = error.what();
+std::string section_text(const GqFile& file, const char* name) {
+    const GqSection* section = file.section(name);
+    REQUIRE(section);
+    return {reinterpret_cast<const char*>(section->bytes.data()), section->bytes.size()};
+}
+
+// What one option's combination promises of every linear of the file.
+void check_layout(const GqFile& file, const QuantizeOptions& options) {
+    const std::string codes = options.bits == 16 ? "f16" : "int" + std::to_string(options.bits);
+    const std::string grid = options.bits == 16 ? "" : options.symmetric ? "symmetric" : "zero_point";
+    size_t n_linears = 0;
+    for (const GqTensor& tensor : file.tensors()) {
+        if (tensor.name.ends_with("norm")) continue;
+        CAPTURE(tensor.name);
+        const bool outer = tensor.name == "embedding";  // whose groups are 128 at most
+        const size_t group = outer && options.group == 0 ? 128 : options.group;
+        CHECK(tensor.codes == codes);
+        CHECK(tensor.grid == grid);
+        CHECK(tensor.group == (options.bits == 16 ? 0 : group));
+        n_linears += !outer;
+        if (tensor.name == "blocks.1.ffn_down") {
+            CHECK(tensor.rows == 64);
+            CHECK(tensor.cols == 112);
+        }
     }
-    CHECK_FALSE(std::filesystem::exists(out.path()));
-    CHECK_FALSE(std::filesystem::exists(out.path().string() + ".partial"));
-    return message;
+    CHECK(n_linears == 2 * 7);
+}
+
+// The weights of a file against the float ones: RTN's are round_to_nearest's, and `error` is |Q - W|² / |W|² in plain loops.
+void check_rtn_weights(const GqFile& file, const SourceModel& source, const GridOptions& grid) {
+    ThreadPool pool(1);
+    const JsonValue provenance = parse_json(section_text(file, "provenance"), "provenance");
+    for (const JsonValue& entry : provenance.at("tensors", "provenance").as_array("tensors")) {
+        const std::string name = entry.at("name", "tensor").as_string("name");
+        CAPTURE(name);
+        CHECK((entry.find("error") != nullptr) == !name.ends_with("norm"));
+        for (const WeightRow& row : source.arch().block_weights) {
+            if (name != packed_name(row, 1) || row.kind != WeightKind::linear) continue;
+            const size_t rows = row.rows(source.params()), cols = row.cols(source.params());
+            const AlignedBuffer<float> w = source.read(row, 1);
+            const QuantizedMatrix expected = round_to_nearest({pool, kernel_table()}, w.data(), rows, cols, grid);
+            std::vector<float> found(rows * cols);
+            unpack_rows(packed_view(*file.find(name)), 0, rows, found.data(), cols);
+            double error = 0, weight = 0;
+            size_t n_different = 0;
+            for (size_t i = 0; i < found.size(); ++i) {
+                n_different += found[i] != expected.value(i / cols, i % cols);
+                error += std::pow(static_cast<double>(found[i]) - static_cast<double>(w[i]), 2);
+                weight += std::pow(static_cast<double>(w[i]), 2);
+            }
+            CHECK(n_different == 0);
+            CHECK(error > 0);
+            CHECK(entry.at("error", "tensor").as_number("error") == doctest::Approx(error / weight).epsilon(1e-9));
+        }
+    }
 }
 
 }  // namespace
@@ -77,8 +104,28 @@ TEST_SUITE("quantize") {
                         options.act_order = act_order;
                         options.embed_bits = bits;
                         quantize_tiny("tied", out.path(), options);
-                        CHECK(LoadedModel::open(out.path(), true)->model.params.hidden == 64);
+                        const auto loaded = LoadedModel::open(out.path(), true);
+                        CAPTURE(bits);
+                        CAPTURE(group);
+                        CAPTURE(symmetric);
+                        check_layout(loaded->file, options);
                     }
+    }
+
+    TEST_CASE("RTN writes what round_to_nearest gives, and the relative error of each tensor") {
+        const auto checkpoint = open_checkpoint(golden_path("tiny_llama_tied"));
+        const SourceModel source(*checkpoint);
+        for (const unsigned bits : {2U, 3U, 4U, 8U})
+            for (const bool symmetric : {false, true}) {
+                const TemporaryPath out("rtn.gq");
+                QuantizeOptions options = tiny_options(bits);
+                options.method = Method::rtn;
+                options.symmetric = symmetric;
+                quantize_tiny("tied", out.path(), options, 2);
+                CAPTURE(bits);
+                CAPTURE(symmetric);
+                check_rtn_weights(GqFile(out.path()), source, {bits, options.group, symmetric});
+            }
     }
 
     TEST_CASE("progress counts every tensor, and GPTQ beats rounding on its own inputs") {
@@ -105,65 +152,74 @@ TEST_SUITE("quantize") {
         const JsonValue json = parse_json(file_bytes(report.path()), "report");
         CHECK(json.at("tensors", "report").as_array("tensors").size() == tensors);
         CHECK(json.at("calibration", "report").at("name", "report").as_string("name") == "built-in");
+        size_t n_checked = 0;
+        for (const JsonValue& tensor : json.at("tensors", "report").as_array("tensors")) {
+            CAPTURE(tensor.at("name", "tensor").as_string("name"));
+            const bool matrix = tensor.at("codes", "tensor").as_string("codes") != "f32";
+            CHECK((tensor.find("error") != nullptr) == matrix);
+            if (matrix) CHECK(tensor.at("error", "tensor").as_number("error") < 0.1);  // 3 bits, groups of 32
+            const JsonValue* check_error = tensor.find("check_error");
+            if (!check_error) continue;
+            ++n_checked;
+            CHECK(check_error->as_number("check_error") < 1e-3);  // the identity, in fp32
+        }
+        CHECK(n_checked == solved);
     }
 
     TEST_CASE("the provenance in the file holds no time, host or thread count") {
         const TemporaryPath out("provenance.gq");
         quantize_tiny("tied", out.path(), tiny_options(4));
         const GqFile file(out.path());
-        const GqSection* section = file.section("provenance");
-        REQUIRE(section);
-        const std::string text(reinterpret_cast<const char*>(section->bytes.data()), section->bytes.size());
+        const std::string text = section_text(file, "provenance");
         CHECK(text.find("\"source\"") != std::string::npos);
         CHECK(text.find("seconds") == std::string::npos);
         CHECK(text.find("thread") == std::string::npos);
+        char host[256] = {};
+        REQUIRE(gethostname(host, sizeof host - 1) == 0);
+        REQUIRE(host[0] != 0);
+        CHECK(text.find(host) == std::string::npos);
     }
 
     TEST_CASE("damaged and unknown sources are named and leave no file") {
-        CHECK(refusal("/nowhere").find("/nowhere") != std::string::npos);
+        CHECK(refuse("/nowhere").says("/nowhere"));
         Altered arch("tied");
         arch.replace("config.json", "LlamaForCausalLM", "NoSuchForCausalLM");
-        CHECK(refusal(arch.folder.path()).find("'NoSuchForCausalLM' is not supported; known: LlamaForCausalLM") !=
-              std::string::npos);
+        CHECK(refuse(arch.folder.path()).says("'NoSuchForCausalLM' is not supported; known: LlamaForCausalLM"));
         Altered shape("tied");
         shape.replace("config.json", "\"intermediate_size\": 112", "\"intermediate_size\": 113");
-        CHECK(refusal(shape.folder.path()).find("shape (113, 64) expected, (112, 64) found") != std::string::npos);
+        CHECK(refuse(shape.folder.path()).says("shape (113, 64) expected, (112, 64) found"));
         Altered missing("tied");
         missing.replace("model.safetensors", "layers.1.mlp.up_proj", "layers.1.mlp.xx_proj");
-        CHECK(refusal(missing.folder.path()).find("'model.layers.1.mlp.up_proj.weight' expected, not found") !=
-              std::string::npos);
+        CHECK(refuse(missing.folder.path()).says("'model.layers.1.mlp.up_proj.weight' expected, not found"));
         Altered heads("tied");
         heads.replace("config.json", "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3");
-        CHECK(refusal(heads.folder.path()).find("n_heads 4 is no multiple of n_kv_heads 3") != std::string::npos);
+        CHECK(refuse(heads.folder.path()).says("n_heads 4 is no multiple of n_kv_heads 3"));
         Altered rope("scaled_rope");
         rope.replace("config.json", "\"llama3\"", "\"yarn\"");
-        CHECK(refusal(rope.folder.path()).find("RoPE scaling 'yarn' is not supported") != std::string::npos);
+        CHECK(refuse(rope.folder.path()).says("RoPE scaling 'yarn' is not supported"));
         Altered zero("tied");
         zero.replace("config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 0");
-        CHECK(refusal(zero.folder.path()).find("n_layers expected in 1") != std::string::npos);
+        CHECK(refuse(zero.folder.path()).says("n_layers expected in 1"));
         Altered nan("tied");
         std::string weights = file_bytes(nan.folder.path() / "model.safetensors");
         weights[weights.size() - 1] = 0x7e;  // the last f16 becomes NaN
         std::ofstream(nan.folder.path() / "model.safetensors", std::ios::binary) << weights;
-        CHECK(refusal(nan.folder.path()).find("finite weights expected, found nan") != std::string::npos);
+        CHECK(refuse(nan.folder.path()).says("finite weights expected, found nan"));
     }
 
     TEST_CASE("options out of range and short calibration texts are refused") {
         QuantizeOptions options = tiny_options(5);
-        CHECK(refusal(golden_path("tiny_llama_tied"), options).find("bits: expected 2, 3, 4, 8 or 16, found 5") !=
-              std::string::npos);
+        CHECK(refuse(golden_path("tiny_llama_tied"), options).says("bits: expected 2, 3, 4, 8 or 16, found 5"));
         options = tiny_options(4);
         options.group = 48;
-        CHECK(refusal(golden_path("tiny_llama_tied"), options).find("group: expected a multiple of 32") !=
-              std::string::npos);
+        CHECK(refuse(golden_path("tiny_llama_tied"), options).says("group: expected a multiple of 32"));
         const TemporaryPath text("short.txt");
         std::ofstream(text.path()) << "too short";
         options = tiny_options(4);
         options.calibration = text.path();
-        CHECK(refusal(golden_path("tiny_llama_tied"), options).find("at least 132 tokens expected") !=
-              std::string::npos);
+        CHECK(refuse(golden_path("tiny_llama_tied"), options).says("at least 132 tokens expected"));
         options.calibration = "/no/text";
-        CHECK(refusal(golden_path("tiny_llama_tied"), options).find("/no/text") != std::string::npos);
+        CHECK(refuse(golden_path("tiny_llama_tied"), options).says("/no/text"));
     }
 
     TEST_CASE("a full disk is an error, and the old file stays") {

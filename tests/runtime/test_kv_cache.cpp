@@ -1,11 +1,16 @@
 // The page tables alone: growing, sharing, copying on the first write, giving back, and a budget that is never exceeded.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "core/base/status.h"
 #include "core/kernels/compute.h"
+#include "core/kernels/cpu_features.h"
 #include "core/runtime/kv_cache.h"
 
 namespace {
@@ -27,9 +32,87 @@ struct Fixture {
     std::byte& first_byte(SequenceId sequence, size_t page) { return *cache.pages(sequence)[page]; }
 };
 
+// One head of 16 dimensions over one sequence of a cache: the outputs (rows, 16) of positions [begin, end).
+struct OneHead {
+    ThreadPool pool{1};
+    std::unique_ptr<Backend> backend;
+    KvCache cache;
+    OneHead(const char* isa, KvType type)
+        : backend(make_cpu_backend({pool, kernel_table(isa)})),
+          cache(*backend, {.n_layers = 1, .n_kv_heads = 1, .head_dim = 16, .type = type}, 4) {}
+
+    std::vector<float> attend(SequenceId sequence, size_t begin, size_t end, float last_value = 0.5f) {
+        const size_t n = end - begin;
+        std::vector<float> q(n * 32), k(n * 32), v(n * 32), out(n * 32);  // row stride 32
+        for (size_t i = 0; i < n * 32; ++i) {
+            if (i % 32 >= 16) continue;  // past the width
+            const float at = static_cast<float>(begin * 32 + i);
+            q[i] = std::sin(at);
+            k[i] = std::cos(at);
+            v[i] = std::sin(2 * at);
+        }
+        v[(n - 1) * 32] = last_value;
+        cache.reserve(sequence, end);
+        const Segment segment{0, n, begin, cache.pages(sequence)};
+        const auto rows = [](std::vector<float>& a) { return Activations{a.data(), 32, 16}; };
+        backend->attention(rows(q), rows(k), rows(v), {&segment, 1}, cache.geometry(), 0, {1, 1, 16, 0, 0.25f},
+                           rows(out));
+        cache.commit(sequence, end);
+        return out;
+    }
+};
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b, size_t n) {
+    return std::memcmp(a.data(), b.data(), n * sizeof(float)) == 0;
+}
+
+void on_every_isa(const std::function<void(const char*, KvType)>& check) {
+    for (const char* isa : known_isas())
+        for (const KvType type : {KvType::f16, KvType::f32})
+            if (cpu_can_run(isa)) check(isa, type);
+}
+
 }  // namespace
 
 TEST_SUITE("runtime") {
+    TEST_CASE("attention: what a page held before, or holds behind a sequence's end, reaches no other sequence") {
+        on_every_isa([](const char* isa, KvType type) {
+            CAPTURE(isa);
+            OneHead clean(isa, type), used(isa, type);
+            const std::vector<float> expected = clean.attend(1, 0, 70);
+            CHECK(std::all_of(expected.begin(), expected.end(), [](float x) { return std::isfinite(x); }));
+            // Two pages full of infinities go back to the cache; another sequence takes them.
+            used.cache.reserve(7, 128);
+            used.cache.commit(7, 128);
+            for (size_t page = 0; page < 2; ++page) {
+                std::byte* bytes = used.cache.pages(7)[page];
+                const auto fill = [&]<class T>(T infinity) {
+                    std::fill_n(reinterpret_cast<T*>(bytes), used.cache.geometry().page_bytes() / sizeof(T), infinity);
+                };
+                if (type == KvType::f16)
+                    fill(uint16_t{0x7C00});
+                else
+                    fill(uint32_t{0x7F800000});
+            }
+            used.cache.truncate(7, 0);
+            CHECK(same_bits(expected, used.attend(1, 0, 70), expected.size()));
+            // A sequence cut inside a page goes on over its own leftovers.
+            used.attend(1, 70, 80, INFINITY);
+            used.cache.truncate(1, 70);
+            CHECK(same_bits(clean.attend(1, 70, 75), used.attend(1, 70, 75), 5 * 32));
+        });
+    }
+
+    TEST_CASE("attention: an infinite value of a later token does not reach the earlier ones of its pass") {
+        on_every_isa([](const char* isa, KvType type) {
+            CAPTURE(isa);
+            OneHead finite(isa, type), infinite(isa, type);
+            const std::vector<float> expected = finite.attend(1, 0, 40), found = infinite.attend(1, 0, 40, INFINITY);
+            CHECK(same_bits(expected, found, 39 * 32));
+            CHECK(std::isinf(found[39 * 32]));
+        });
+    }
+
     TEST_CASE("kv cache: pages come one for 64 positions, and go back when a sequence shrinks") {
         Fixture f(4);
         CHECK(f.cache.length(7) == 0);

@@ -94,10 +94,11 @@ TEST_SUITE("runtime") {
         };
         refuse({.temperature = -1}, "temperature");
         refuse({.temperature = std::nanf("")}, "temperature");
-        refuse({.top_k = -1}, "top-k");
-        refuse({.top_p = 0}, "top-p");
-        refuse({.min_p = 2}, "min-p");
-        refuse({.repetition_penalty = 0}, "repetition penalty");
+        refuse({.repetition_window = -1}, "repetition_window");
+        refuse({.top_k = -1}, "top_k: expected a whole number");
+        refuse({.top_p = 0}, "top_p");
+        refuse({.min_p = 2}, "min_p");
+        refuse({.repetition_penalty = 0}, "repetition_penalty");
         Sampler sampler(plain());
         CHECK_THROWS_WITH_AS(static_cast<void>(sampler.sample(std::vector<float>{infinity, -infinity}, {})),
                              doctest::Contains("no finite logit"), Error);

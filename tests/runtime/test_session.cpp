@@ -1,5 +1,6 @@
 // Sessions: the same bits whatever the batch, the threads and the kernels; growing, forking, cutting and refusing sequences.
 #include <doctest/doctest.h>
+#include <malloc.h>
 
 #include "core/kernels/cpu_features.h"
 #include "core/runtime/session.h"
@@ -45,9 +46,42 @@ struct Tiny {
     }
 };
 
+// Bytes that the heap has given out; 0 under a sanitizer, whose heap does not tell.
+size_t heap_bytes() {
+    const struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
 }  // namespace
 
 TEST_SUITE("runtime") {
+    TEST_CASE("the memory that a session is said to need is what it takes, and not much more") {
+        const Tiny tiny("tied");
+        for (const KvType kv_type : {KvType::f16, KvType::f32}) {
+            for (const Precision precision : {Precision::int8_activations, Precision::exact}) {
+                const SessionOptions options{
+                    .context = 2048, .max_rows = 256, .kv_type = kv_type, .precision = precision};
+                ThreadPool pool(2);
+                const size_t needed = Session::bytes_needed(tiny.loaded->model, options, pool.size());
+                std::vector<BatchRow> rows = rows_of(1, 0, 2048);
+                for (size_t i = 0; i < rows.size(); ++i) rows[i].want_logits = i + 32 >= rows.size();
+                const size_t before = heap_bytes();
+                if (before == 0) {
+                    MESSAGE("SKIPPED: the heap does not tell its size");
+                    return;
+                }
+                Session session(tiny.loaded->model, {pool, kernel_table()}, options);
+                session.decode(rows);
+                const size_t logits_buffer = 32 * 288 * sizeof(float);  // already given back
+                const size_t taken = heap_bytes() - before + logits_buffer;
+                CHECK(taken <= needed);
+                CHECK(needed <= taken + taken / 4);
+            }
+        }
+        CHECK_THROWS_AS(static_cast<void>(Session::bytes_needed(tiny.loaded->model, {.context = SIZE_MAX / 2}, 1)),
+                        Error);
+    }
+
     TEST_CASE("logits have the same bits in any batch, at any thread count, on any kernels") {
         for (const char* name : {"tied", "untied", "sliding"}) {
             for (const unsigned bits : {3U, 4U, 8U, 16U}) {

@@ -1,11 +1,10 @@
 // What the tests of templates share: rendering a source with variables from JSON, and reading golden files.
-// In: JSON, template text. Out: text or the message of the Error. Must not know which template is tested.
+// In: JSON, template text. Out: text or the message of the Error.
+// Must not know which template is tested.
 #pragma once
 
 #include <doctest/doctest.h>
 
-#include <fstream>
-#include <sstream>
 #include <string>
 
 #include "core/text/jinja_interpreter.h"
@@ -17,11 +16,7 @@
 namespace gq {
 
 inline std::string read_golden(const std::string& name) {
-    std::ifstream file(golden_path(name), std::ios::binary);
-    REQUIRE_MESSAGE(file.good(), "tests run in the repository's root, or with GQ_TEST_ROOT: no " << golden_path(name));
-    std::ostringstream text;
-    text << file.rdbuf();
-    return text.str();
+    return file_bytes(golden_path(name));
 }
 
 inline JsonValue read_golden_json(const std::string& name) {

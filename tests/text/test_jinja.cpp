@@ -1,5 +1,6 @@
 // The template language against Jinja 3.1 in Hugging Face's environment (golden/jinja_semantics.json, made by
 // golden/make_chat_goldens.py), the wording of errors, and the limits that end hostile templates.
+// In: templates. Out: checks of text and messages. Must not know chats.
 #include <doctest/doctest.h>
 
 #include <string>

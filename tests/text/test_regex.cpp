@@ -1,5 +1,6 @@
 // The regular expressions of tokenizers against the pieces that the reference library cuts, their refusals, and their
 // bounds.
+// In: patterns and texts. Out: checks of pieces and messages. Must not know tokens.
 #include "core/text/regex.h"
 
 #include "tests/text/tokenizer_test.h"

@@ -1,4 +1,6 @@
 // Streaming decode: the pieces make up the whole, and none ends inside a character.
+// In: ids one at a time. Out: checks of pieces.
+// Must not know how ids were sampled.
 #include "formats/utf8.h"
 #include "tests/text/tokenizer_goldens.h"
 

@@ -1,4 +1,6 @@
 // tokenizer.json in all its parts: against the reference library's ids and texts, its small print, and what is refused.
+// In: golden files of tests/golden, small specs written here. Out: checks of ids, texts and messages.
+// Must not compute a reference itself.
 #include "core/text/tokenizer.h"
 
 #include "tests/text/tokenizer_goldens.h"

@@ -1,4 +1,6 @@
 // The compact form: what goes in comes out, and no altered byte does harm.
+// In: specs, their bytes, the same with one byte altered. Out: checks of specs and messages.
+// Must not know what a spec means.
 #include "tests/text/tokenizer_goldens.h"
 
 using namespace gq;

@@ -1,5 +1,6 @@
 // Tokenizers from GGUF metadata: SentencePiece BPE by scores against sentencepiece itself, byte-level BPE under its
 // names of pre-tokenizers.
+// In: metadata and golden ids. Out: checks of ids and messages. Must not need a file from elsewhere.
 #include "tests/text/tokenizer_goldens.h"
 
 using namespace gq;

@@ -1,5 +1,6 @@
 // SmolLM2's own tokenizer, from the GGUF file that the environment variable GQ_SMOLLM2_GGUF names; without it only a
 // message says so.
+// In: that file. Out: checks against golden ids. Must not fail where the file is absent.
 #include <cstdlib>
 
 #include "tests/text/tokenizer_goldens.h"

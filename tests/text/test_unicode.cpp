@@ -1,4 +1,6 @@
 // UTF-8, character properties and normal forms against Python's unicodedata (tests/golden/make_tokenizer_goldens.py).
+// In: golden hashes and texts. Out: checks over all code points.
+// Must not use the tables as their own reference.
 #include "core/text/unicode.h"
 
 #include "core/text/char_set.h"

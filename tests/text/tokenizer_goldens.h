@@ -1,5 +1,6 @@
 // The golden texts, and the check that a tokenizer makes of them what its reference did. See
 // tests/golden/make_tokenizer_goldens.py.
+// In: a tokenizer and a golden file. Out: checks of ids and texts. Must not know what kind of tokenizer it is.
 #pragma once
 
 #include "core/text/unicode.h"

@@ -1,4 +1,6 @@
-// tests/gq_read.py, the reader written from formats/gq_file.md alone, gives the same floats as core/packing, bit by bit.
+// tests/gq_read.py, the reader written from formats/gq_file.md alone, gives the same floats as core/packing, bit by
+// bit.
+// In: tensors packed here. Out: checks of what the other reader prints. Must not fail where Python or NumPy is absent.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -54,7 +56,7 @@ void check_same(const std::string& python, const PackedTensor& tensor, const std
 
 }  // namespace
 
-TEST_SUITE("packing") {
+TEST_SUITE("quantize") {
     TEST_CASE("the second reader gives the same weights for every code and grid") {
         const std::string python = python_with_numpy();
         if (python.empty()) {
