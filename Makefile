@@ -16,10 +16,13 @@ MACHINE      := $(firstword $(subst -, ,$(shell $(CXX) -dumpmachine)))
 ISAS_x86_64  := avx2 avx512
 ISAS_aarch64 := neon
 FOREIGN      := $(addprefix %_,$(addsuffix .cpp,$(filter-out $(ISAS_$(MACHINE)),$(ISAS_x86_64) $(ISAS_aarch64))))
-# Arithmetic at -O3, whose unrolling keeps the kernels' tiles in registers; the rest at -O2, which compiles faster.
-OPT      ?= $(if $(filter $(HOT),$<),-O3,-O2)
+# Arithmetic at -O3, whose unrolling keeps the kernels' tiles in registers; what every token or byte of text goes through at
+# -O2; what runs once at -O1, which compiles fastest.
+OPT      ?= $(if $(filter $(HOT),$<),-O3,$(if $(filter $(WARM),$<),-O2,-O1))
 HOT      := core/packing/% core/kernels/% core/linalg/% cpu_simd/% $(addprefix core/quantize/,gptq.% grid_search.% hessian.%) \
             $(addprefix formats/,element_type.% gguf_blocks.% hash.%)
+WARM     := core/base/% core/runtime/% $(foreach f,added_tokens bpe char_set decoder normalizer pre_tokenizer regex tokenizer \
+            stream_decoder unicode vocabulary,core/text/$(f).%)
 DEBUG    ?=
 SANITIZE ?=
 # GCC 12 sees overlapping and overlong copies inside its own std::string (its bugs 105651, 105329).
@@ -65,7 +68,7 @@ $(file >$(BUILD)/registry.inc,$(REGISTRY))
 endif
 
 # --- objects, libraries, tools -----------------------------------------------------------------------------------------------------
-# GCC reads the standard headers of the -O2 files from a precompiled one; every file still includes what it uses.
+# GCC reads the standard headers of what is not HOT from a precompiled one; every file still includes what it uses.
 COLD_OBJ := $(filter-out $(HOT:%=$(BUILD)/%.o),$(LIB_OBJ) $(CLI_OBJ) $(TOOLS:%=$(BUILD)/apps/%.o))
 ifeq ($(findstring clang,$(CXX)),)
 PRECOMPILED := $(BUILD)/std.h.gch
