@@ -4,6 +4,7 @@
 #include "core/api/boundary.h"
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 
 #include "formats/format_error.h"

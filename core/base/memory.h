@@ -4,8 +4,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstring>
-#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -29,6 +27,12 @@ constexpr size_t div_up(size_t n, size_t divisor) {
     return (n + divisor - 1) / divisor;
 }
 
+// Zeroed memory, 64-byte aligned. From large_bytes on it is mapped by itself and goes back to the system when it is freed, so that
+// the large matrices of one block leave no holes for the next. Error(out_of_memory).
+inline constexpr size_t large_bytes = size_t{4} << 20;
+void* allocate_zeroed(size_t bytes);
+void free_zeroed(void* memory, size_t bytes) noexcept;  // bytes as they were asked for
+
 // A fixed-size array of trivial elements, 64-byte aligned, zeroed at birth, movable, not copyable.
 template <class T>
 class AlignedBuffer {
@@ -38,12 +42,7 @@ class AlignedBuffer {
     AlignedBuffer() = default;
     explicit AlignedBuffer(size_t size) : size_(size) {
         if (size == 0) return;
-        const size_t bytes = round_up(checked_mul(size, sizeof(T), "buffer"), cache_line);
-        if (bytes < size)
-            fail(Status::invalid_argument, "buffer: %zu bytes do not round up to cache lines", size * sizeof(T));
-        data_ = static_cast<T*>(::operator new (bytes, std::align_val_t{cache_line}, std::nothrow));
-        if (data_ == nullptr) fail(Status::out_of_memory, "buffer: no memory for %zu bytes", bytes);
-        std::memset(static_cast<void*>(data_), 0, bytes);
+        data_ = static_cast<T*>(allocate_zeroed(checked_mul(size, sizeof(T), "buffer")));
     }
     AlignedBuffer(AlignedBuffer&& other) noexcept
         : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
@@ -54,7 +53,7 @@ class AlignedBuffer {
     }
     AlignedBuffer(const AlignedBuffer&) = delete;
     AlignedBuffer& operator=(const AlignedBuffer&) = delete;
-    ~AlignedBuffer() { ::operator delete (data_, std::align_val_t{cache_line}); }
+    ~AlignedBuffer() { free_zeroed(data_, size_ * sizeof(T)); }
 
     // Makes room for at least `size` elements; the old content is lost when it grows.
     void reserve_discard(size_t size) {

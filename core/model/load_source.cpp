@@ -1,5 +1,6 @@
 // Reads a float checkpoint for the quantizer: names, shapes and row orders are resolved here. See model.h.
 #include <cmath>
+#include <cstring>
 #include <set>
 
 #include "core/base/status.h"
@@ -113,6 +114,7 @@ void SourceModel::read_rows(const WeightRow& row, size_t layer, size_t row_begin
     const SourceTensor& source = tensor(row, layer);
     Checkpoint::read_rows(source, row_begin, row_end, out);
     check_finite(out, row_end - row_begin, row.cols(params_), row_begin, source);
+    if (row_end == source.shape[0]) checkpoint_.forget(source);  // strips go upwards: this was the last one
 }
 
 }  // namespace gq

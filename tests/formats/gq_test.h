@@ -3,6 +3,7 @@
 // Must not know which rule is tested.
 #pragma once
 
+#include <cstring>
 #include <initializer_list>
 #include <vector>
 

@@ -3,6 +3,8 @@
 // In: bytes with one fault each. Out: checks of the message. Must not use the writer, which refuses to write them.
 #include <doctest/doctest.h>
 
+#include <cstring>
+
 #include "formats/hash.h"
 #include "tests/formats/gq_test.h"
 

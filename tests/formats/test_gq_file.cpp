@@ -3,6 +3,8 @@
 // Must not know what the parts mean to core/.
 #include <doctest/doctest.h>
 
+#include <cstring>
+
 #include "formats/hash.h"
 #include "tests/formats/gq_test.h"
 

@@ -3,6 +3,8 @@
 // In: matrices of known spectrum. Out: checks by error bounds. Must not know Hessians.
 #include <doctest/doctest.h>
 
+#include <cstring>
+
 #include "core/base/status.h"
 #include "core/linalg/cholesky.h"
 #include "core/linalg/triangular.h"

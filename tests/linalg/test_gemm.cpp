@@ -3,6 +3,8 @@
 // Must not know what products are for.
 #include <doctest/doctest.h>
 
+#include <cstring>
+
 #include "core/base/status.h"
 #include "core/linalg/gemm.h"
 #include "tests/linalg/reference.h"

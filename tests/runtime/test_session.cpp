@@ -1,6 +1,8 @@
 // Sessions: the same bits whatever the batch, the threads and the kernels; growing, forking, cutting and refusing sequences.
 #include <doctest/doctest.h>
+
 #include <malloc.h>
+#include <cstring>
 
 #include "core/kernels/cpu_features.h"
 #include "core/runtime/session.h"
