@@ -11,7 +11,7 @@ namespace {
 // The library's defaults hold where an option is absent; the help repeats them for people.
 constexpr cli::Option options[] = {
     {"--output", "-o", "OUT.gq", "", "the file to write"},
-    {"--bits", "-b", "N", "", "bits of a weight: 2, 3, 4, 8; 16 keeps floats (default 4)"},
+    {"--bits", "-b", "N", "", "bits of a weight: 2, 3, 4, 8; 16 keeps floats, in 16 bits (default 4)"},
     {"--group", "-g", "N|row", "", "inputs that share a scale: 32, 64, 128, …; row: the whole row (default 128)"},
     {"--method", "", "gptq|rtn", "", "how weights are rounded (default gptq)"},
     {"--sym", "", "", "", "no zero points"},

@@ -166,6 +166,20 @@ std::vector<float> rope_from_gguf(const ConfigReader& config, const Checkpoint& 
     return freq;
 }
 
+// What a GGUF file of this name may ask for and this network does not do: refused, not read as another model.
+void refuse_variants(const ConfigReader& config, size_t head_dim) {
+    const size_t rotated = config.size("llama.rope.dimension_count", head_dim);
+    if (rotated != head_dim)
+        fail(Status::unsupported, "GGUF metadata: llama.rope.dimension_count %zu, expected %zu: whole heads are turned",
+             rotated, head_dim);
+    const double scale = config.number("llama.rope.scale_linear", 1.0);
+    if (scale != 1)
+        fail(Status::unsupported,
+             "GGUF metadata: llama.rope.scale_linear, a key of old converters, expected 1, found %g", scale);
+    if (config.size("llama.expert_count", 0) > 0)
+        fail(Status::unsupported, "GGUF metadata: llama.expert_count: mixtures of experts are not supported");
+}
+
 HyperParams read_gguf(const Checkpoint& checkpoint) {
     const ConfigReader config(checkpoint.metadata(), "GGUF metadata");
     HyperParams p;
@@ -179,12 +193,7 @@ HyperParams read_gguf(const Checkpoint& checkpoint) {
     p.sliding_window = config.size("llama.attention.sliding_window", 0);
     p.norm_eps = config.number("llama.attention.layer_norm_rms_epsilon");
     p.tied_head = checkpoint.find("output.weight") == nullptr;
-    const size_t rotated = config.size("llama.rope.dimension_count", p.head_dim);
-    if (rotated != p.head_dim)
-        fail(Status::unsupported, "GGUF metadata: llama.rope.dimension_count %zu, expected %zu: whole heads are turned",
-             rotated, p.head_dim);
-    if (config.size("llama.expert_count", 0) > 0)
-        fail(Status::unsupported, "GGUF metadata: llama.expert_count: mixtures of experts are not supported");
+    refuse_variants(config, p.head_dim);
     const SourceTensor* embedding = checkpoint.find("token_embd.weight");
     if (!embedding || embedding->shape.empty())
         fail(Status::bad_file, "token_embd.weight: expected (vocabulary, %zu), not found", p.hidden);

@@ -2,6 +2,7 @@
 #include "core/model/hyper_params.h"
 
 #include <cmath>
+#include <limits>
 
 #include "core/base/status.h"
 #include "core/model/config_reader.h"
@@ -26,6 +27,12 @@ constexpr SizeField size_fields[] = {
     {"context", &HyperParams::context, 1, size_t{1} << 30},
     {"sliding_window", &HyperParams::sliding_window, 0, size_t{1} << 30},
 };
+
+// Beyond float's range: an infinity, for check() to refuse; the cast alone would be undefined.
+float float_of(double value) {
+    constexpr double largest = std::numeric_limits<float>::max();
+    return std::abs(value) <= largest ? static_cast<float>(value) : std::numeric_limits<float>::infinity();
+}
 
 }  // namespace
 
@@ -69,7 +76,7 @@ HyperParams HyperParams::from_json(std::string_view json, const std::string& whe
     p.norm_eps = config.number("norm_eps");
     p.tied_head = config.flag("tied_head", false);
     for (const JsonValue& f : object.at("rope_inv_freq", where.c_str()).as_array("rope_inv_freq"))
-        p.rope_inv_freq.push_back(static_cast<float>(f.as_number("rope_inv_freq")));
+        p.rope_inv_freq.push_back(float_of(f.as_number("rope_inv_freq")));
     p.check();
     return p;
 }

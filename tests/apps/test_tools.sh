@@ -91,10 +91,10 @@ ok "run, raw, a template that doesn't parse" "." ./run "$work/untold.gq" "hello"
 ok "bench, a template that doesn't parse" "decode tok/s" ./bench "$work/untold.gq" -p 16 -n 4 -r 1 -t 1
 bad "chat, a template that doesn't parse" "line 1.*include.*--raw" ./run "$work/untold.gq" "hello" -n 3
 
-# Ctrl-C: exit 130 and no file. Enough windows that the first tensor comes before the last.
-./quantize $tiny -o "$work/x.gq" --calib-windows 200 --calib-window 128 -t 1 >"$work/out" 2>"$work/err" &
+# Ctrl-C, after the first tensor: exit 130 and no file. Windows enough for minutes of work.
+./quantize $tiny -o "$work/x.gq" --calib-windows 2000 --calib-window 128 -t 1 >"$work/out" 2>"$work/err" &
 process=$!
-sleep 0.3
+while kill -0 $process 2>/dev/null && ! grep -q "1/" "$work/err"; do sleep 0.1; done
 kill -INT $process
 wait $process
 status=$?

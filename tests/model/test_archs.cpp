@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <set>
 
+#include "core/base/status.h"
 #include "core/model/arch.h"
+#include "tests/metadata_only.h"
 
 namespace {
 
@@ -106,5 +108,16 @@ TEST_SUITE("model") {
                 check_stages(block);
             }
         }
+    }
+
+    TEST_CASE("llama: a GGUF file that scales positions the old way is refused, not read as another model") {
+        const char* metadata = R"({"general.architecture": "llama", "llama.context_length": 64,
+            "llama.embedding_length": 64, "llama.block_count": 2, "llama.feed_forward_length": 96,
+            "llama.attention.head_count": 4, "llama.attention.layer_norm_rms_epsilon": 1e-5, "llama.vocab_size": 256,
+            "llama.rope.scale_linear": 0.25})";
+        const test::MetadataOnly checkpoint(Checkpoint::Kind::gguf, parse_json(metadata, "test"));
+        CHECK_THROWS_WITH_AS(
+            arch_of(checkpoint).read_gguf(checkpoint),
+            doctest::Contains("llama.rope.scale_linear, a key of old converters, expected 1, found 0.25"), Error);
     }
 }

@@ -80,5 +80,11 @@ TEST_SUITE("model") {
         bad = p;
         bad.n_heads = 3;
         refuse(bad, "no multiple");
+        std::string huge = p.to_json();
+        const size_t first = huge.find("[1.0", huge.find("rope_inv_freq"));
+        REQUIRE(first != std::string::npos);
+        huge.replace(first, 4, "[1e39");
+        CHECK_THROWS_WITH_AS(HyperParams::from_json(huge, "test"),
+                             doctest::Contains("rope_inv_freq: finite values expected, found inf"), Error);
     }
 }
