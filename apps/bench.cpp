@@ -138,8 +138,9 @@ int main(int argc, char** argv) {
     const cli::Arguments args(argc, argv, "bench MODEL.gq [options]", options, 1);
     if (args.words().empty()) cli::stop("a model expected: a .gq file; --help tells more");
     if (args.natural("--repeat") < 1) cli::stop("option '--repeat' expects at least 1, found 0");
-    if (args.natural("--prompt") + args.natural("--n-predict") > 1 << 24)
-        cli::stop("options '-p' and '-n': at most %d tokens expected", 1 << 24);
+    constexpr int most_tokens = 1 << 24;
+    if (args.natural("--prompt") > most_tokens || args.natural("--n-predict") > most_tokens)
+        cli::stop("options '-p' and '-n': at most %d tokens expected", most_tokens);
     gq_model* model = nullptr;
     cli::check(gq_model_open(args.words()[0].c_str(), nullptr, &model));
     gq_model_info info{};
@@ -152,5 +153,6 @@ int main(int argc, char** argv) {
     } else {
         print_table(results, info);
     }
+    cli::flush_output();
     gq_model_free(model);
 }

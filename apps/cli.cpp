@@ -1,6 +1,7 @@
 // Parses command lines by rows. See cli.h.
 #include "apps/cli.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -31,8 +32,34 @@ void check(gq_status status) {
     if (status != GQ_OK) stop("%s [%s]", gq_last_error(), gq_status_name(status));
 }
 
+namespace {
+
+// A closed standard stream would give its number to the next file, and what is printed would go there.
+void open_standard_streams() {
+    for (int fd = open("/dev/null", O_RDWR); fd >= 0; fd = open("/dev/null", O_RDWR)) {
+        if (fd <= STDERR_FILENO) continue;
+        close(fd);
+        return;
+    }
+}
+
+// A mapped file that another process cut short can't be read on; that is an error, not a crash.
+void report_bus_error(int) {
+    constexpr char message[] = "error: a file became shorter while it was being read\n";
+    [[maybe_unused]] const ssize_t n = write(STDERR_FILENO, message, sizeof message - 1);
+    _exit(1);
+}
+
+}  // namespace
+
+void flush_output() {
+    if (std::fflush(stdout) != 0 || std::ferror(stdout)) stop("stdout: can't be written: %s", std::strerror(errno));
+}
+
 Arguments::Arguments(int argc, char** argv, const char* usage, std::span<const Option> options, size_t max_words)
     : options_(options), given_(options.size(), false) {
+    open_standard_streams();
+    std::signal(SIGBUS, report_bus_error);
     for (const Option& option : options) values_.emplace_back(option.fallback);
     bool only_words = false;
     for (int i = 1; i < argc; ++i) {
@@ -47,10 +74,12 @@ Arguments::Arguments(int argc, char** argv, const char* usage, std::span<const O
         }
         if (word == "--help" || word == "-h") {
             print_help(usage);
+            flush_output();
             std::exit(0);
         }
         if (word == "--version") {
             std::printf("gq %s\n", gq_version());
+            flush_output();
             std::exit(0);
         }
         const size_t equals = word.starts_with("--") ? word.find('=') : std::string::npos;
@@ -154,15 +183,21 @@ void show_log() {
 
 namespace {
 
-volatile std::sig_atomic_t interrupts = 0;
+constexpr int signal_base = 128;            // what shells add to a signal's number
+volatile std::sig_atomic_t interrupts = 0;  // the signal, once one came
 
 }  // namespace
 
 void catch_interrupt() {
-    std::signal(SIGINT, [](int) {
-        if (interrupts) _exit(exit_interrupted);
-        interrupts = 1;
-    });
+    const auto note = [](int signal) {
+        if (interrupts) _exit(signal_base + signal);
+        interrupts = signal;
+    };
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, note);
+}
+
+int exit_interrupted() {
+    return signal_base + interrupts;
 }
 
 bool interrupted() {

@@ -62,10 +62,13 @@ gq_session_options session_options(const Arguments& args, int32_t context, int32
 
 // Prints the library's messages to stderr from here on.
 void show_log();
-// From here on Ctrl-C only sets interrupted(); a second one ends the process. exit_interrupted is what shells expect then.
+// From here on Ctrl-C, SIGTERM and SIGHUP only set interrupted(); a second one ends the process.
 void catch_interrupt();
 bool interrupted();
-inline constexpr int exit_interrupted = 130;
+int exit_interrupted();  // what shells expect then: 128 and the signal's number; 130 for Ctrl-C
+
+// Ends the program with an error where stdout did not take what was printed. The last act of a tool that prints there.
+void flush_output();
 
 // Calls fill(buffer, size) as gq.h's buffer rules ask: once for the size, once for the content.
 template <class Fill>

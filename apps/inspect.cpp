@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
     if (!args.has("--tokenize") && !args.has("--detokenize")) {
         const gq_describe_format format = args.has("--json") ? GQ_DESCRIBE_JSON : GQ_DESCRIBE_TEXT;
         print(cli::filled([&](char* buffer, size_t* size) { return gq_describe(path, format, 0, buffer, size); }));
+        cli::flush_output();
         return 0;
     }
     gq_model* model = nullptr;
@@ -71,5 +72,6 @@ int main(int argc, char** argv) {
         print(cli::filled(
             [&](char* buffer, size_t* size) { return gq_detokenize(model, ids.data(), ids.size(), 0, buffer, size); }));
     }
+    cli::flush_output();
     gq_model_free(model);
 }

@@ -107,4 +107,5 @@ int main(int argc, char** argv) {
     gq_model_free(model);
     if (!std::isfinite(score.ppl())) cli::stop("the perplexity is not a finite number: the model's logits are not");
     std::printf("ppl %.4f +- %.4f\n", score.ppl(), score.error());
+    cli::flush_output();
 }

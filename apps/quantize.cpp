@@ -57,6 +57,12 @@ int32_t group_of(const cli::Arguments& args) {
     return group;
 }
 
+// An empty path, an unset variable of a shell, means nothing that somebody would ask for.
+const char* path_of(const cli::Arguments& args, const char* option) {
+    if (args.text(option).empty()) cli::stop("option '%s' expects a path, found an empty one", option);
+    return args.text(option).c_str();
+}
+
 gq_quantize_options quantize_options(const cli::Arguments& args) {
     gq_quantize_options o;
     gq_quantize_defaults(&o);
@@ -67,12 +73,14 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
     if (args.has("--no-act-order")) o.act_order = 0;
     if (args.has("--no-clip")) o.clip = 0;
     o.embed_bits = args.integer_or("--embed-bits", o.embed_bits);
-    if (args.has("--calib")) o.calibration_path = args.text("--calib").c_str();
+    if (args.has("--calib")) o.calibration_path = path_of(args, "--calib");
+    if (o.calibration_path && o.method == GQ_METHOD_RTN)
+        cli::stop("option '--calib' expects --method gptq: rounding to nearest is not calibrated");
     o.calibration_windows = args.integer_or("--calib-windows", o.calibration_windows);
     o.calibration_window = args.integer_or("--calib-window", o.calibration_window);
     o.n_threads = args.integer_or("--threads", o.n_threads);
     if (args.has("--isa")) o.isa = args.text("--isa").c_str();
-    if (args.has("--report")) o.report_path = args.text("--report").c_str();
+    if (args.has("--report")) o.report_path = path_of(args, "--report");
     return o;
 }
 
@@ -87,11 +95,12 @@ int main(int argc, char** argv) {
     const gq_quantize_options o = quantize_options(args);
     cli::show_log();
     cli::catch_interrupt();
+    std::signal(SIGPIPE, SIG_IGN);  // whoever read the progress may have left; the work goes on
     std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error to report, not an end
     const gq_status status = gq_quantize(args.words()[0].c_str(), output.c_str(), &o, print_progress, nullptr);
     if (status == GQ_CANCELLED && cli::interrupted()) {
         std::fprintf(stderr, "interrupted: %s was not written\n", output.c_str());
-        return cli::exit_interrupted;
+        return cli::exit_interrupted();
     }
     cli::check(status);
     std::error_code unknown;  // the file is complete; its size is only for the eye

@@ -36,8 +36,7 @@ bool answering = false;
 int32_t print_text(const char* text, size_t n, int32_t token, void*) {
     answering = answering || token >= 0;
     std::fwrite(text, 1, n, stdout);
-    std::fflush(stdout);
-    return cli::interrupted();
+    return cli::interrupted() || std::fflush(stdout) != 0;
 }
 
 int32_t stop_prompt(void*) {
@@ -46,6 +45,8 @@ int32_t stop_prompt(void*) {
 
 std::string prompt_of(const cli::Arguments& args) {
     const size_t first = args.has("--model") ? 0 : 1;
+    const int given = args.has("--file") + args.has("--prompt") + (args.words().size() > first);
+    if (given > 1) cli::stop("one prompt expected, found %d: a word, -p and -f exclude each other", given);
     if (args.has("--file")) return cli::read_file(args.text("--file"));
     if (args.has("--prompt")) return args.text("--prompt");
     if (args.words().size() > first) return args.words()[first] == "-" ? cli::read_file("-") : args.words()[first];
@@ -130,15 +131,15 @@ int main(int argc, char** argv) {
     gq_generate_result result{};
     result.struct_size = sizeof result;
     const gq_status status = gq_generate(session, 0, prompt.data(), prompt.size(), &go, print_text, nullptr, &result);
-    if (status == GQ_CANCELLED && cli::interrupted()) return cli::exit_interrupted;
+    if (status == GQ_CANCELLED && cli::interrupted()) return cli::exit_interrupted();
     cli::check(status);
     std::fputc('\n', stdout);
-    std::fflush(stdout);
+    cli::flush_output();
     if (result.finish_reason == GQ_FINISH_CONTEXT)
         std::fprintf(stderr, "[the context of %d positions is full; -c makes room]\n",
                      so.context > 0 ? so.context : info.context_length);
     print_summary(info, session, result);
     gq_session_free(session);
     gq_model_free(model);
-    return cli::interrupted() ? cli::exit_interrupted : 0;
+    return cli::interrupted() ? cli::exit_interrupted() : 0;
 }

@@ -59,7 +59,10 @@ constexpr const char* gguf_names[] = {"llama"};
 constexpr const char* spare_tensors[] = {"model.layers.{}.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq",
                                          "rope_freqs.weight", "blk.{}.attn_rot_embd.weight"};
 
-std::vector<float> plain_frequencies(double theta, size_t head_dim) {
+// key: where theta was read.
+std::vector<float> plain_frequencies(double theta, const char* key, size_t head_dim) {
+    if (!(theta > 0) || std::isinf(theta))
+        fail(Status::bad_file, "%s: expected a finite number > 0, found %g", key, theta);
     std::vector<float> freq(head_dim / 2);
     for (size_t i = 0; i < freq.size(); ++i)
         freq[i] = static_cast<float>(1.0 / std::pow(theta, static_cast<double>(2 * i) / static_cast<double>(head_dim)));
@@ -115,7 +118,7 @@ std::vector<float> rope_from_config(const ConfigReader& config, size_t head_dim)
     const double rotated = parameters.number("partial_rotary_factor", config.number("partial_rotary_factor", 1));
     if (rotated != 1)
         fail(Status::unsupported, "config.json: partial_rotary_factor %g, expected 1: whole heads are turned", rotated);
-    std::vector<float> freq = plain_frequencies(theta, head_dim);
+    std::vector<float> freq = plain_frequencies(theta, "config.json: rope_theta", head_dim);
     const std::string type = parameters.text("rope_type", parameters.text("type", "default").c_str());
     apply_rope_scaling(freq, parameters, type);
     return freq;
@@ -141,13 +144,15 @@ HyperParams read_hugging_face(const JsonValue& json) {
     p.sliding_window = config.flag("use_sliding_window", true) ? config.size("sliding_window", 0) : 0;
     p.norm_eps = config.number("rms_norm_eps", 1e-6);
     p.tied_head = config.flag("tie_word_embeddings", false);
+    p.check_sizes();
     p.rope_inv_freq = rope_from_config(config, p.head_dim);
     return p;
 }
 
 // GGUF folds llama3 scaling into the tensor rope_freqs.weight: a divisor for each frequency.
 std::vector<float> rope_from_gguf(const ConfigReader& config, const Checkpoint& checkpoint, size_t head_dim) {
-    std::vector<float> freq = plain_frequencies(config.number("llama.rope.freq_base", 10000.0), head_dim);
+    const double theta = config.number("llama.rope.freq_base", 10000.0);
+    std::vector<float> freq = plain_frequencies(theta, "GGUF metadata: llama.rope.freq_base", head_dim);
     const SourceTensor* divisors = checkpoint.find("rope_freqs.weight");
     if (divisors) {
         if (divisors->shape != std::vector<size_t>{freq.size()})
@@ -198,6 +203,7 @@ HyperParams read_gguf(const Checkpoint& checkpoint) {
     if (!embedding || embedding->shape.empty())
         fail(Status::bad_file, "token_embd.weight: expected (vocabulary, %zu), not found", p.hidden);
     p.vocab = embedding->shape[0];
+    p.check_sizes();
     p.rope_inv_freq = rope_from_gguf(config, checkpoint, p.head_dim);
     return p;
 }

@@ -50,7 +50,10 @@ std::string ConfigReader::text(const char* key, const char* fallback) const {
 }
 
 ConfigReader ConfigReader::child(const char* key) const {
-    return {has(key) ? get(key) : empty_object, path(key)};
+    if (!has(key)) return {empty_object, path(key)};
+    const JsonValue& value = get(key);
+    value.as_object(path(key).c_str());  // throws where it is none
+    return {value, path(key)};
 }
 
 }  // namespace gq

@@ -23,7 +23,7 @@ class ConfigReader {
     double number(const char* key, double fallback) const;
     bool flag(const char* key, bool fallback) const;
     std::string text(const char* key, const char* fallback) const;
-    // A reader of the object under key; of an empty object when it is missing.
+    // A reader of the object under key; of an empty object when it is missing. What is no object is an error.
     ConfigReader child(const char* key) const;
 
   private:

@@ -36,7 +36,7 @@ float float_of(double value) {
 
 }  // namespace
 
-void HyperParams::check() const {
+void HyperParams::check_sizes() const {
     for (const SizeField& f : size_fields) {
         const size_t value = this->*f.field;
         if (value < f.least || value > f.most)
@@ -45,6 +45,10 @@ void HyperParams::check() const {
     if (n_heads % n_kv_heads != 0)
         fail(Status::bad_file, "model: n_heads %zu is no multiple of n_kv_heads %zu", n_heads, n_kv_heads);
     if (head_dim % 2 != 0) fail(Status::bad_file, "model: head_dim expected even, found %zu", head_dim);
+}
+
+void HyperParams::check() const {
+    check_sizes();
     if (!(norm_eps >= 0 && norm_eps < 1))
         fail(Status::bad_file, "model: norm_eps expected in [0, 1), found %g", norm_eps);
     if (rope_inv_freq.size() != head_dim / 2)

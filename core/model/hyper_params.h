@@ -22,7 +22,9 @@ struct HyperParams {
     bool tied_head = false;            // the head is the embedding
     std::vector<float> rope_inv_freq;  // (head_dim / 2): radians per position, scaling folded in
 
-    // Ranges and divisibility; throws Error(bad_file) naming the field, what was expected and found.
+    // Both throw Error(bad_file) naming the field, what was expected and found. Whoever reads the sizes from a file
+    // checks them before anything is computed from them or allocated for them; check() looks at all members.
+    void check_sizes() const;
     void check() const;
     std::string to_json() const;
     static HyperParams from_json(std::string_view json, const std::string& where);

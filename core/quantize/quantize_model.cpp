@@ -3,6 +3,7 @@
 // and the slots that are live at a cut. Source of the order: GPTQ §3 and its reference's --true-sequential.
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "core/base/log.h"
 #include "core/base/status.h"
@@ -12,7 +13,9 @@
 #include "core/quantize/quantize.h"
 #include "core/quantize/report.h"
 #include "core/quantize/sections.h"
+#include "formats/format_error.h"
 #include "formats/hash.h"
+#include "formats/output_file.h"
 
 namespace gq {
 namespace {
@@ -35,10 +38,10 @@ class Walk {
           options_(options),
           compute_(compute),
           writer_(writer),
-          report_file_(options.report),
           progress_(progress) {}
 
     void run();
+    std::string report() const { return report_json(options_, run_, elapsed()); }
 
   private:
     struct Block {
@@ -78,7 +81,6 @@ class Walk {
     const QuantizeOptions& options_;
     const Compute compute_;
     GqWriter& writer_;
-    ReportFile report_file_;
     const QuantizeCallback& progress_;
     std::unique_ptr<Stream> stream_;
     std::vector<std::vector<int32_t>> windows_;
@@ -98,7 +100,6 @@ void Walk::run() {
         fail(Status::internal, "quantize: %zu tensors were planned, %zu written", n_total_, n_done_);
     write_sections(writer_, sections_, provenance_json(options_, run_));
     writer_.finish();
-    report_file_.finish(report_json(options_, run_, elapsed()));
 }
 
 GptqOptions Walk::gptq_options() const {
@@ -354,6 +355,23 @@ void refuse_replacing(const char* what, const std::filesystem::path& target, con
     }
 }
 
+// The output and the report are two files, and each is PATH.partial while it is written.
+void refuse_clash(const std::filesystem::path& output, const std::filesystem::path& report) {
+    const std::string out = std::filesystem::weakly_canonical(output), rep = std::filesystem::weakly_canonical(report);
+    if (out == rep || out + ".partial" == rep || out == rep + ".partial")
+        fail(Status::invalid_argument, "report %s: expected another file than the output %s and its .partial",
+             report.c_str(), output.c_str());
+}
+
+void write_report(OutputFile& file, const std::string& text, const std::filesystem::path& output) {
+    try {
+        file.write(std::as_bytes(std::span(text)), 0);
+        file.commit();
+    } catch (const FormatError& error) {
+        fail(Status::io, "%s is complete, its report is not: %s", output.c_str(), error.what());
+    }
+}
+
 }  // namespace
 
 void check_options(const QuantizeOptions& o) {
@@ -372,8 +390,13 @@ void quantize_model(const std::filesystem::path& source, const std::filesystem::
     const std::unique_ptr<Checkpoint> checkpoint = open_checkpoint(source);
     refuse_replacing("output", output, *checkpoint, options);
     refuse_replacing("report", options.report, *checkpoint, options);
+    if (!options.report.empty()) refuse_clash(output, options.report);
     GqWriter writer(output);
-    Walk(*checkpoint, options, compute, writer, progress).run();
+    std::optional<OutputFile> report;
+    if (!options.report.empty()) report.emplace(options.report);
+    Walk walk(*checkpoint, options, compute, writer, progress);
+    walk.run();
+    if (report) write_report(*report, walk.report(), output);
 }
 
 }  // namespace gq

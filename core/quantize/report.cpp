@@ -1,11 +1,8 @@
 // Reports as JSON. See report.h.
 #include "core/quantize/report.h"
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 
-#include "core/base/status.h"
 #include "core/base/version.h"
 
 namespace gq {
@@ -88,28 +85,6 @@ std::string report_json(const QuantizeOptions& options, const RunReport& run, do
     JsonValue json = provenance(options, run);
     json.set("seconds", JsonValue::of_number(seconds));
     return json.dump(1) + "\n";
-}
-
-ReportFile::ReportFile(std::filesystem::path path) : path_(std::move(path)), partial_(path_.string() + ".partial") {
-    if (path_.empty()) return;
-    file_.open(partial_, std::ios::binary | std::ios::trunc);
-    if (!file_) fail(Status::io, "report %s: can't be created: %s", path_.c_str(), std::strerror(errno));
-}
-
-ReportFile::~ReportFile() {
-    std::error_code ignored;
-    if (file_.is_open()) std::filesystem::remove(partial_, ignored);
-}
-
-void ReportFile::finish(const std::string& text) {
-    if (path_.empty()) return;
-    std::error_code error;
-    file_ << text << std::flush;
-    if (file_) std::filesystem::rename(partial_, path_, error);
-    if (!file_ || error)
-        fail(Status::io, "report %s: can't be written: %s", path_.c_str(),
-             error ? error.message().c_str() : std::strerror(errno));
-    file_.close();
 }
 
 std::string note_of(const SolveReport& solve) {

@@ -2,8 +2,6 @@
 // In: options, hashes, solver reports. Out: text. The provenance holds no time, host or thread count: same input, same bytes.
 #pragma once
 
-#include <filesystem>
-#include <fstream>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,21 +37,6 @@ struct RunReport {
 std::string provenance_json(const QuantizeOptions& options, const RunReport& run);
 // The provenance and `seconds`.
 std::string report_json(const QuantizeOptions& options, const RunReport& run, double seconds);
-
-// The report on its way to disk: opened before the work starts, so that a path that can't be written costs no hours, and under its
-// name only when it is complete.
-class ReportFile {
-  public:
-    explicit ReportFile(std::filesystem::path path);  // empty: no report. Error(io) where it can't be created
-    ~ReportFile();
-    ReportFile(const ReportFile&) = delete;
-    ReportFile& operator=(const ReportFile&) = delete;
-    void finish(const std::string& text);  // Error(io)
-
-  private:
-    std::filesystem::path path_, partial_;
-    std::ofstream file_;
-};
 
 // "" or what deserves attention: retries of damping, a fallback, dead inputs, a self-check that does not hold.
 std::string note_of(const SolveReport& solve);

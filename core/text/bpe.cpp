@@ -66,11 +66,15 @@ void Bpe::add_merges() {
 // Tokens of one score have one rank.
 void Bpe::rank_scores() {
     const std::vector<float>& scores = spec_.scores;
-    const bool usable = std::all_of(scores.begin(), scores.end(), [](float s) { return !std::isnan(s); });
-    if (scores.size() != spec_.vocabulary.size() || !usable) {
+    if (scores.size() != spec_.vocabulary.size()) {
         format_fail(FormatError::Kind::malformed,
                     "tokenizer scores: one number for each of %zu tokens expected, %zu found", spec_.vocabulary.size(),
                     scores.size());
+    }
+    const auto nan = std::find_if(scores.begin(), scores.end(), [](float s) { return std::isnan(s); });
+    if (nan != scores.end()) {
+        format_fail(FormatError::Kind::malformed, "tokenizer scores: a number expected for token %zu, nan found",
+                    static_cast<size_t>(nan - scores.begin()));
     }
     std::vector<float> descending = scores;
     std::sort(descending.begin(), descending.end(), std::greater<>());

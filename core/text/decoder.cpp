@@ -30,10 +30,10 @@ void append_token_bytes(std::string_view token, std::string& out) {
 }
 
 Decoder byte_level(const JsonValue&) {
-    return [](std::vector<std::string>& tokens) {
+    return [](DecodedText& text) {
         std::string bytes;
-        for (const std::string& token : tokens) append_token_bytes(token, bytes);
-        tokens.assign(1, valid_utf8(bytes));
+        for (const std::string& token : text.tokens) append_token_bytes(token, bytes);
+        text.tokens.assign(1, valid_utf8(bytes));
     };
 }
 
@@ -62,10 +62,10 @@ void append_bytes(std::string& bytes, std::vector<std::string>& out) {
 }
 
 Decoder byte_fallback(const JsonValue&) {
-    return [](std::vector<std::string>& tokens) {
+    return [](DecodedText& text) {
         std::vector<std::string> out;
         std::string bytes;
-        for (std::string& token : tokens) {
+        for (std::string& token : text.tokens) {
             if (const int byte = byte_value(token); byte >= 0) {
                 bytes += static_cast<char>(byte);
             } else {
@@ -74,24 +74,27 @@ Decoder byte_fallback(const JsonValue&) {
             }
         }
         append_bytes(bytes, out);
-        tokens = std::move(out);
+        text.tokens = std::move(out);
     };
 }
 
 Decoder fuse(const JsonValue&) {
-    return [](std::vector<std::string>& tokens) {
+    return [](DecodedText& text) {
         std::string all;
-        for (const std::string& token : tokens) all += token;
-        tokens.assign(1, std::move(all));
+        for (const std::string& token : text.tokens) all += token;
+        text.tokens.assign(1, std::move(all));
     };
 }
 
 Decoder replace(const JsonValue& json) {
-    return [regex = parse_pattern(json, what), content = json.at("content", what).as_string(what)](auto& tokens) {
+    return [regex = parse_pattern(json, what), content = json.at("content", what).as_string(what)](DecodedText& text) {
         std::vector<Regex::Match> matches;
-        for (std::string& token : tokens) {
+        size_t bytes = count_bytes(text);
+        for (std::string& token : text.tokens) {
             regex.find_all(token, matches);
             if (matches.empty()) continue;
+            for (const Regex::Match& match : matches) bytes += content.size() - (match.end - match.begin);
+            check_decoded_bytes(bytes, text);
             std::string out;
             size_t done = 0;
             for (const Regex::Match& match : matches) {
@@ -107,8 +110,8 @@ Decoder replace(const JsonValue& json) {
 Decoder strip(const JsonValue& json) {
     const std::string character = single_character(json, "content", what);
     const int64_t start = json.at("start", what).as_integer(what), stop = json.at("stop", what).as_integer(what);
-    return [character, start, stop](std::vector<std::string>& tokens) {
-        for (std::string& token : tokens) {
+    return [character, start, stop](DecodedText& text) {
+        for (std::string& token : text.tokens) {
             size_t begin = 0, end = token.size();
             const auto rest = [&] { return std::string_view(token).substr(begin, end - begin); };
             for (int64_t i = 0; i < start && rest().starts_with(character); ++i) begin += character.size();
@@ -124,7 +127,8 @@ Decoder metaspace(const JsonValue& json) {
     const JsonValue* scheme = json.find("prepend_scheme");
     const bool never =
         scheme == nullptr ? !bool_or(json, "add_prefix_space", true) : scheme->as_string(what) == "never";
-    return [mark, never](std::vector<std::string>& tokens) {
+    return [mark, never](DecodedText& text) {
+        std::vector<std::string>& tokens = text.tokens;
         for (size_t i = 0; i < tokens.size(); ++i) {
             const std::string_view space = i == 0 && !never ? "" : " ";
             std::string out;
@@ -139,8 +143,11 @@ Decoder metaspace(const JsonValue& json) {
 }
 
 Decoder sequence(const JsonValue& json) {
-    return [parts = parse_sequence(json, "decoders", parse_decoder)](std::vector<std::string>& tokens) {
-        for (const Decoder& part : parts) part(tokens);
+    return [parts = parse_sequence(json, "decoders", parse_decoder)](DecodedText& text) {
+        for (const Decoder& part : parts) {
+            part(text);
+            check_growth(text);
+        }
     };
 }
 
@@ -152,8 +159,8 @@ constexpr PartType<Decoder> types[] = {
 
 Decoder parse_decoder(const JsonValue& json) {
     if (!json.is_null()) return parse_part(json, what, types);
-    return [](std::vector<std::string>& tokens) {
-        for (size_t i = 1; i < tokens.size(); ++i) tokens[i].insert(size_t{0}, 1, ' ');
+    return [](DecodedText& text) {
+        for (size_t i = 1; i < text.tokens.size(); ++i) text.tokens[i].insert(size_t{0}, 1, ' ');
     };
 }
 

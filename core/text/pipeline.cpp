@@ -31,6 +31,21 @@ constexpr std::array<int16_t, 0x144> char_bytes = [] {
     return out;
 }();
 
+void check_growth(const char* doing, size_t bytes, size_t max_bytes) {
+    if (bytes <= max_bytes) return;
+    fail(Status::unsupported, "tokenizer: %s lets a text grow to %zu bytes, at most %zu expected", doing, bytes,
+         max_bytes);
+}
+
+// Those of Sequences in it too.
+size_t count_parts(const JsonValue& sequence, const char* member) {
+    const JsonValue* parts = sequence.find(member);
+    if (parts == nullptr || !parts->is_array()) return 0;
+    size_t n = 0;
+    for (const JsonValue& part : parts->as_array(member)) n += 1 + count_parts(part, member);
+    return n;
+}
+
 }  // namespace
 
 char32_t byte_to_char(uint8_t byte) {
@@ -42,9 +57,29 @@ int char_to_byte(char32_t c) {
 }
 
 void check_growth(const NormalizedText& text) {
-    if (text.text.size() <= text.max_bytes) return;
-    fail(Status::unsupported, "tokenizer: normalizing lets a text grow to %zu bytes, at most %zu expected",
-         text.text.size(), text.max_bytes);
+    check_growth("normalizing", text.text.size(), text.max_bytes);
+}
+
+void check_growth(const DecodedText& text) {
+    check_decoded_bytes(count_bytes(text), text);
+}
+
+void check_decoded_bytes(size_t bytes, const DecodedText& text) {
+    check_growth("decoding", bytes, text.max_bytes);
+}
+
+size_t count_bytes(const DecodedText& text) {
+    size_t bytes = 0;
+    for (const std::string& token : text.tokens) bytes += token.size();
+    return bytes;
+}
+
+void check_part_count(const JsonValue& sequence, const char* member) {
+    constexpr size_t max_parts = 64;
+    if (const size_t n = count_parts(sequence, member); n > max_parts) {
+        format_fail(FormatError::Kind::unsupported, "tokenizer %s: at most %zu parts expected, %zu found", member,
+                    max_parts, n);
+    }
 }
 
 Regex parse_pattern(const JsonValue& json, const char* what) {

@@ -36,9 +36,15 @@ struct Pieces {
     }
 };
 
+// The texts of tokens on their way through the decoder.
+struct DecodedText {
+    std::vector<std::string> tokens;
+    size_t max_bytes = 0;  // no part may let all of them together grow beyond this
+};
+
 using Normalizer = std::function<void(NormalizedText&)>;
 using PreTokenizer = std::function<void(Pieces&)>;
-using Decoder = std::function<void(std::vector<std::string>& tokens)>;  // what is left is joined, nothing between
+using Decoder = std::function<void(DecodedText&)>;  // what is left is joined, nothing between
 
 // Null is a part that does nothing; for the decoder, one that puts a space between tokens.
 Normalizer parse_normalizer(const JsonValue& json);
@@ -53,8 +59,11 @@ PostProcessor parse_post_processor(const JsonValue& json);
 // True when a TemplateProcessing is in it, so that it says itself what is put around a text.
 bool has_template(const JsonValue& post_processor);
 
-// Throws Error(unsupported) when the text has outgrown its limit.
+// Each throws Error(unsupported) when the text has outgrown its limit, or would with that many bytes.
 void check_growth(const NormalizedText& text);
+void check_growth(const DecodedText& text);
+void check_decoded_bytes(size_t bytes, const DecodedText& text);
+size_t count_bytes(const DecodedText& text);
 
 // --- what the four parsers share -------------------------------------------------------------------------------------
 
@@ -77,9 +86,14 @@ Part parse_part(const JsonValue& json, const char* what, const PartType<Part> (&
                 known.c_str());
 }
 
+// Throws FormatError(unsupported) when the Sequence has more parts than any tokenizer needs, those of Sequences in it
+// counted: every part works on every text.
+void check_part_count(const JsonValue& sequence, const char* member);
+
 // The parts of a Sequence, in order.
 template <typename Part>
 std::vector<Part> parse_sequence(const JsonValue& json, const char* member, Part (*parse)(const JsonValue&)) {
+    check_part_count(json, member);
     std::vector<Part> parts;
     for (const JsonValue& part : json.at(member, member).as_array(member)) parts.push_back(parse(part));
     return parts;

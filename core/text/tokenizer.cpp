@@ -18,7 +18,12 @@ namespace gq {
 namespace {
 
 constexpr size_t max_text_bytes = size_t{1} << 30;
-constexpr size_t max_growth = 32, growth_to_start = size_t{1} << 16;  // of a text by normalizing
+constexpr size_t max_growth = 32, growth_to_start = size_t{1} << 16;
+
+// What a text of so many bytes may grow to by normalizing or decoding.
+size_t growth_limit(size_t bytes) {
+    return std::min(bytes * max_growth + growth_to_start, max_text_bytes);
+}
 
 }  // namespace
 
@@ -56,6 +61,8 @@ Tokenizer::Impl::Impl(TokenizerSpec source)
       normalized_finder(spec.added_tokens, true, normalizer),
       bpe(spec),
       vocab_size(spec.vocabulary.size()) {
+    if (vocab_size == 0)
+        format_fail(FormatError::Kind::malformed, "tokenizer vocabulary: at least one token expected, none found");
     for (const AddedToken& token : spec.added_tokens) {
         added[token.id] = {&token, content_in_text(token, normalizer)};
         added_ids.emplace(token.content, token.id);
@@ -75,7 +82,7 @@ void Tokenizer::Impl::check_id(TokenId id, const char* what) const {
 // What lies between added tokens that are looked for in the raw text.
 void Tokenizer::Impl::encode_stretch(std::string_view text, bool at_start, const EncodeOptions& options,
                                      std::vector<TokenId>& out) const {
-    const size_t max_bytes = std::min(text.size() * max_growth + growth_to_start, max_text_bytes);
+    const size_t max_bytes = growth_limit(text.size());
     NormalizedText normalized{.text = std::string(text), .at_start = at_start, .max_bytes = max_bytes};
     normalizer(normalized);
     check_growth(normalized);
@@ -139,19 +146,21 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, const EncodeOption
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special) const {
-    std::vector<std::string> tokens;
-    tokens.reserve(ids.size());
+    DecodedText decoded;
+    decoded.tokens.reserve(ids.size());
     for (const TokenId id : ids) {
         const auto found = impl_->added.find(id);
         const bool is_added = found != impl_->added.end();
         if (skip_special && is_added && found->second.token->special) continue;
         const std::string_view text =
             is_added ? std::string_view(found->second.decoded) : impl_->spec.vocabulary.text(id);
-        if (!text.empty()) tokens.emplace_back(text);
+        if (!text.empty()) decoded.tokens.emplace_back(text);
     }
-    impl_->decoder(tokens);
+    decoded.max_bytes = growth_limit(count_bytes(decoded));
+    impl_->decoder(decoded);
+    check_growth(decoded);
     std::string out;
-    for (const std::string& token : tokens) out += token;
+    for (const std::string& token : decoded.tokens) out += token;
     return out;
 }
 

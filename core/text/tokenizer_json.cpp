@@ -11,7 +11,7 @@ namespace {
 
 void read_vocabulary(const JsonValue& model, Vocabulary& vocabulary) {
     const JsonValue& json = model.at("vocab", "tokenizer.json model");
-    // A list with scores is what Unigram has; its type is named by read_settings.
+    // A list with scores is what Unigram has: read_settings names its type, or is followed by a refusal of the list.
     if (!json.is_object()) return;
     const JsonValue::Object& members = json.as_object("model vocab");
     std::vector<const std::string*> by_id;
@@ -92,6 +92,16 @@ TokenId special_id(const JsonValue& metadata, const std::string& role, const Tok
     return id == nullptr ? -1 : read_token_id(*id, "special token id of config.json");
 }
 
+// The id that add_bos_token or add_eos_token of tokenizer_config.json puts around a text, -1 for none.
+TokenId id_to_add(const JsonValue& config, const std::string& role, TokenId id) {
+    const bool wanted = bool_or(config, ("add_" + role + "_token").c_str(), false);
+    if (!wanted || id >= 0) return wanted ? id : -1;
+    const JsonValue* named = config.find(role + "_token");
+    format_fail(FormatError::Kind::malformed,
+                "tokenizer_config.json: add_%s_token is true: a known token expected as %s_token, %.80s found",
+                role.c_str(), role.c_str(), named == nullptr ? "none" : named->dump().c_str());
+}
+
 }  // namespace
 
 TokenizerSpec spec_from_hugging_face(const JsonValue& metadata) {
@@ -103,17 +113,15 @@ TokenizerSpec spec_from_hugging_face(const JsonValue& metadata) {
     const JsonValue& model = tokenizer->at("model", "tokenizer.json");
     read_vocabulary(model, spec.vocabulary);
     read_settings(*tokenizer, spec);
+    model.at("vocab", "model").as_object("tokenizer.json: model vocab");  // throws where it is none
     read_merges(model, spec);
     spec.bos = special_id(metadata, "bos", spec);
     spec.eos = special_id(metadata, "eos", spec);
     // Folders written without a template say in tokenizer_config.json whether BOS and EOS are put around a text.
     const JsonValue* config = metadata.find("tokenizer_config");
     if (config != nullptr && !has_template(spec.post_processor)) {
-        const bool add_bos = bool_or(*config, "add_bos_token", false),
-                   add_eos = bool_or(*config, "add_eos_token", false);
-        if (add_bos || add_eos) {
-            spec.post_processor = template_processor(add_bos ? spec.bos : -1, add_eos ? spec.eos : -1);
-        }
+        const TokenId bos = id_to_add(*config, "bos", spec.bos), eos = id_to_add(*config, "eos", spec.eos);
+        if (bos >= 0 || eos >= 0) spec.post_processor = template_processor(bos, eos);
     }
     return spec;
 }

@@ -91,14 +91,36 @@ ok "run, raw, a template that doesn't parse" "." ./run "$work/untold.gq" "hello"
 ok "bench, a template that doesn't parse" "decode tok/s" ./bench "$work/untold.gq" -p 16 -n 4 -r 1 -t 1
 bad "chat, a template that doesn't parse" "line 1.*include.*--raw" ./run "$work/untold.gq" "hello" -n 3
 
-# Ctrl-C, after the first tensor: exit 130 and no file. Windows enough for minutes of work.
-./quantize $tiny -o "$work/x.gq" --calib-windows 2000 --calib-window 128 -t 1 >"$work/out" 2>"$work/err" &
-process=$!
-while kill -0 $process 2>/dev/null && ! grep -q "1/" "$work/err"; do sleep 0.1; done
-kill -INT $process
-wait $process
-status=$?
-if [ $status -eq 130 ]; then passed=$((passed + 1)); else fail "interrupted quantize (exit $status)"; fi
+# Signals, after the first tensor: 128 and the signal's number, and no file. Windows enough for minutes of work.
+for signal in INT:130 TERM:143 HUP:129; do
+    ./quantize $tiny -o "$work/x.gq" --report "$work/x.json" --calib-windows 2000 --calib-window 128 -t 1 >"$work/out" 2>"$work/err" &
+    process=$!
+    while kill -0 $process 2>/dev/null && ! grep -q "1/" "$work/err"; do sleep 0.1; done
+    kill -"${signal%:*}" $process
+    wait $process
+    status=$?
+    if [ $status -eq "${signal#*:}" ]; then passed=$((passed + 1)); else fail "quantize and SIG$signal (exit $status)"; fi
+    no_file "$work/x.gq"
+    no_file "$work/x.json"
+done
+
+# Streams: a closed stderr costs the messages and nothing else; a stdout that takes nothing is an error.
+./quantize $tiny -o "$work/mute.gq" --method rtn 2>&-
+ok "quantize with stderr closed" "" ./inspect "$work/mute.gq" --verify
+for command in "run $work/tiny.gq hi --raw -n 2" "inspect $work/tiny.gq" "run --help" "bench $work/tiny.gq -p 4 -n 1 -r 1 -t 1"; do
+    ./$command >/dev/full 2>"$work/err" </dev/null
+    status=$?
+    if [ $status -eq 1 ] && grep -q "stdout: can't be written" "$work/err"; then passed=$((passed + 1)); else fail "$command on a full stdout (exit $status)"; fi
+done
+bad "report is the output" "expected another file than the output" ./quantize $tiny -o "$work/x.gq" --report "$work/../$(basename "$work")/x.gq"
+bad "report is the output's partial" "expected another file" ./quantize $tiny -o "$work/x.gq" --report "$work/x.gq.partial"
+bad "report is a folder" "a folder found" ./quantize $tiny -o "$work/x.gq" --report "$work"
+mkfifo "$work/pipe"
+bad "report is a pipe" "a device, pipe or socket found" ./quantize $tiny -o "$work/x.gq" --report "$work/pipe"
+bad "empty path" "expects a path, found an empty one" ./quantize $tiny -o "$work/x.gq" --calib ""
+bad "text for rounding" "rounding to nearest is not calibrated" ./quantize $tiny -o "$work/x.gq" --method rtn --calib "$work/prompt"
+bad "two prompts" "one prompt expected, found 2" ./run "$work/tiny.gq" hi -p there
+bad "bench of too many tokens" "at most 16777216 tokens" ./bench "$work/tiny.gq" -p 18446744073709551615 -n 16
 no_file "$work/x.gq"
 
 bad "no source" "source expected" ./quantize -o "$work/x.gq"
@@ -111,7 +133,7 @@ bad "group" "group: expected a multiple of 32" ./quantize $tiny -o "$work/x.gq" 
 bad "method" "gptq or rtn" ./quantize $tiny -o "$work/x.gq" --method awq
 bad "calibration is missing" "/no/text" ./quantize $tiny -o "$work/x.gq" --calib /no/text
 bad "calibration is a folder" "found a folder" ./quantize $tiny -o "$work/x.gq" --calib "$work"
-bad "report can't be created" "no_such_folder/r.json: can't be created" ./quantize $tiny -o "$work/x.gq" --report "$work/no_such_folder/r.json"
+bad "report can't be created" "no_such_folder: an existing folder expected" ./quantize $tiny -o "$work/x.gq" --report "$work/no_such_folder/r.json"
 bad "prompt is a folder" "can't be read" ./run "$work/tiny.gq" -f "$work"
 for bytes in '\377\376 bad' 'half \342\202'; do
     printf "$bytes" >"$work/bytes"

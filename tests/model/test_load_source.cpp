@@ -3,6 +3,7 @@
 
 #include "core/base/status.h"
 #include "core/model/model.h"
+#include "formats/format_error.h"
 
 namespace {
 
@@ -30,16 +31,17 @@ class MadeCheckpoint final : public Checkpoint {
 
 constexpr const char* small_config = R"({"config": {"architectures": ["LlamaForCausalLM"], "vocab_size": 10,
     "hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
-    "tie_word_embeddings": true, EXTRA "rope_theta": 100.0}})";
+    "tie_word_embeddings": true, EXTRA "rope_theta": THETA}})";
 constexpr const char* small_gguf = R"({"general.architecture": "llama", "llama.embedding_length": 8,
     "llama.feed_forward_length": 16, "llama.block_count": 2, "llama.attention.head_count": 2,
-    "llama.attention.layer_norm_rms_epsilon": 1e-5, EXTRA "llama.rope.freq_base": 100.0})";
+    "llama.attention.layer_norm_rms_epsilon": 1e-5, EXTRA "llama.rope.freq_base": THETA})";
 
 // Two layers, tied, with every weight of the Llama family; extra: members of the configuration, each with a comma.
-MadeCheckpoint small_llama(Checkpoint::Kind kind, const std::string& extra = "") {
+MadeCheckpoint small_llama(Checkpoint::Kind kind, const std::string& extra = "", const std::string& theta = "100.0") {
     const bool gguf = kind == Checkpoint::Kind::gguf;
     std::string json = gguf ? small_gguf : small_config;
     json.replace(json.find("EXTRA"), 5, extra);
+    json.replace(json.find("THETA"), 5, theta);
     MadeCheckpoint made(kind, parse_json(json, "test"));
     HyperParams p;
     p.vocab = 10;
@@ -113,6 +115,24 @@ TEST_SUITE("model") {
         check_refused(small_llama(hugging_face, "\"partial_rotary_factor\": 0.5,"),
                       "partial_rotary_factor 0.5, expected 1");
         CHECK(SourceModel(small_llama(gguf, "\"llama.rope.dimension_count\": 4,")).params().head_dim == 4);
+    }
+
+    TEST_CASE("a size out of range is refused before anything is computed from it") {
+        check_refused(small_llama(hugging_face, "\"head_dim\": 4000000000,"),
+                      "model: head_dim expected in 2 … 4096, found 4000000000");
+        check_refused(small_llama(gguf, "\"llama.attention.key_length\": 4000000000,"),
+                      "model: head_dim expected in 2 … 4096, found 4000000000");
+    }
+
+    TEST_CASE("rotary settings that cannot be are named") {
+        check_refused(small_llama(hugging_face, "", "-5"),
+                      "config.json: rope_theta: expected a finite number > 0, found -5");
+        check_refused(small_llama(gguf, "", "0"),
+                      "GGUF metadata: llama.rope.freq_base: expected a finite number > 0, found 0");
+        const MadeCheckpoint list = small_llama(hugging_face, "\"rope_parameters\": [1],");
+        CHECK_THROWS_WITH_AS(SourceModel{list}, "config.json: rope_parameters: expected an object, found an array",
+                             FormatError);
+        CHECK(SourceModel(small_llama(hugging_face, "\"rope_parameters\": null,")).params().head_dim == 4);
     }
 
     TEST_CASE("linear scaling divides all frequencies, in both formats, and its factor is checked") {

@@ -87,7 +87,8 @@ TEST_SUITE("text") {
             CHECK(prompt == expected_outcome(row, prompt));
         }
         CHECK(rendered.size() == 7);
-        for (const auto& [name, count] : rendered) CHECK_MESSAGE(count >= 3, name << " has too few prompts");
+        for (const auto& of_template : rendered)
+            CHECK_MESSAGE(of_template.second >= 3, of_template.first << " has too few prompts");
     }
 
     TEST_CASE("chat template: strftime_now is today's local date") {

@@ -18,6 +18,13 @@ std::string letters(const std::string& members, const std::string& model_options
            (members.empty() ? "" : ",") + members + "}";
 }
 
+// The part so many times, as members of an array.
+std::string times(int n, const std::string& part) {
+    std::string out = part;
+    for (int i = 1; i < n; ++i) out += "," + part;
+    return out;
+}
+
 }  // namespace
 
 TEST_SUITE("text") {
@@ -78,6 +85,21 @@ TEST_SUITE("text") {
         CHECK(from_folder(with_template).encode("").size() == 1);  // its own template: BOS only
     }
 
+    TEST_CASE("a token that is to be added must be known; one that is only named need not be") {
+        const auto folder = [](const std::string& config) {
+            JsonValue metadata;
+            metadata.set("tokenizer_config", parse_json(config, "test"));
+            metadata.set("tokenizer", golden("digits.json"));
+            return from_folder(std::move(metadata));
+        };
+        check_contains(
+            error_of([&] { folder(R"({"bos_token":"<nope>","add_bos_token":true})"); }),
+            R"(tokenizer_config.json: add_bos_token is true: a known token expected as bos_token, "<nope>" found)");
+        check_contains(error_of([&] { folder(R"({"eos_token":5,"add_eos_token":true})"); }),
+                       "add_eos_token is true: a known token expected as eos_token, 5 found");
+        CHECK(folder(R"({"bos_token":"<nope>","pad_token":"<pad>","unk_token":"<nope>"})").bos() == -1);
+    }
+
     TEST_CASE("what is not supported is refused by name") {
         struct Case {
             const char *members, *options, *named;
@@ -120,6 +142,9 @@ TEST_SUITE("text") {
         };
         const Case cases[] = {
             {R"({"added_tokens":[]})", "model"},
+            {R"({"model":{"vocab":[],"merges":[]}})",
+             "tokenizer.json: model vocab: expected an object, found an array"},
+            {R"({"model":{"vocab":{},"merges":[]}})", "tokenizer vocabulary: at least one token expected, none found"},
             {R"({"model":{"vocab":{"a":0,"b":0},"merges":[]}})", "id 0 belongs to both \"a\" and \"b\""},
             {R"({"model":{"vocab":{"a":4194304},"merges":[]}})", "from 0 to 4194303 expected, 4194304 found"},
             {R"({"model":{"vocab":{"a":-1},"merges":[]}})", "-1 found"},
@@ -148,19 +173,35 @@ TEST_SUITE("text") {
     }
 
     TEST_CASE("a text can't be made to grow without bound") {
-        std::string replace;
-        for (int i = 0; i < 40; ++i)
-            replace += std::string(i == 0 ? "" : ",") + R"({"type":"Replace","pattern":{"String":"a"},"content":"aa"})";
+        const std::string replace = times(40, R"({"type":"Replace","pattern":{"String":"a"},"content":"aa"})");
         const Tokenizer doubling =
             from_json_text(letters(R"("normalizer":{"type":"Sequence","normalizers":[)" + replace + "]}"));
         check_contains(error_of([&] { doubling.encode("abc"); }), "error: tokenizer: normalizing lets a text grow");
-        std::string levels;
-        for (int i = 0; i < 40; ++i)
-            levels +=
-                std::string(i == 0 ? "" : ",") + R"({"type":"ByteLevel","add_prefix_space":false,"use_regex":false})";
+        const std::string levels = times(40, R"({"type":"ByteLevel","add_prefix_space":false,"use_regex":false})");
         const Tokenizer rewriting =
             from_json_text(letters(R"("pre_tokenizer":{"type":"Sequence","pretokenizers":[)" + levels + "]}"));
         check_contains(error_of([&] { rewriting.encode("é"); }), "lets a text grow");
+        const Tokenizer decoding =
+            from_json_text(letters(R"("decoder":{"type":"Sequence","decoders":[)" + replace + "]}"));
+        const std::vector<TokenId> ids = {0, 1};
+        check_contains(error_of([&] { decoding.decode(ids); }),
+                       "error: tokenizer: decoding lets a text grow to 131073 bytes, at most 65600 expected");
+    }
+
+    TEST_CASE("a Sequence has at most 64 parts, those of Sequences in it counted") {
+        const std::string strips = times(33, R"({"type":"Strip","strip_left":true,"strip_right":false})");
+        const auto sequence = [](const std::string& parts) {
+            return R"({"type":"Sequence","normalizers":[)" + parts + "]}";
+        };
+        const auto nested = letters("\"normalizer\":" + sequence(sequence(strips) + "," + sequence(strips)));
+        check_contains(error_of([&] { from_json_text(nested); }),
+                       "unsupported: tokenizer normalizers: at most 64 parts expected, 68 found");
+        const auto flat =
+            letters(R"("decoder":{"type":"Sequence","decoders":[)" + times(65, R"({"type":"Fuse"})") + "]}");
+        check_contains(error_of([&] { from_json_text(flat); }), "decoders: at most 64 parts expected, 65 found");
+        const auto most =
+            letters(R"("decoder":{"type":"Sequence","decoders":[)" + times(64, R"({"type":"Fuse"})") + "]}");
+        CHECK(from_json_text(most).vocab_size() == 27);
     }
 
     TEST_CASE("a word of a megabyte is merged in far less than quadratic time") {

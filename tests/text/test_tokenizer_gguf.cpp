@@ -1,6 +1,8 @@
 // Tokenizers from GGUF metadata: SentencePiece BPE by scores against sentencepiece itself, byte-level BPE under its
 // names of pre-tokenizers.
 // In: metadata and golden ids. Out: checks of ids and messages. Must not need a file from elsewhere.
+#include <cmath>
+
 #include "tests/text/tokenizer_goldens.h"
 
 using namespace gq;
@@ -153,6 +155,12 @@ TEST_SUITE("text") {
             "test");
         check_contains(error_of([&] { from_gguf(scores); }),
                        "malformed: tokenizer scores: one number for each of 2 tokens expected, 1 found");
+        JsonValue nan_score =
+            parse_json(R"({"tokenizer.ggml.model":"llama","tokenizer.ggml.tokens":["<unk>","b"]})", "test");
+        nan_score.set("tokenizer.ggml.scores",
+                      JsonValue::of_array({JsonValue::of_number(0), JsonValue::of_number(NAN)}));
+        check_contains(error_of([&] { from_gguf(nan_score); }),
+                       "malformed: tokenizer scores: a number expected for token 1, nan found");
         JsonValue far_bos = parse_json(
             R"({"tokenizer.ggml.model":"gpt2","tokenizer.ggml.tokens":["a"],"tokenizer.ggml.merges":[],"tokenizer.ggml.bos_token_id":9})",
             "test");
