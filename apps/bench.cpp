@@ -75,10 +75,8 @@ Result measure(const gq_model* model, const cli::Arguments& args, int32_t thread
         cli::check(gq_probe_bandwidth(gq_session_threads(session), 0.2, &seen));
         bandwidth = std::max(bandwidth, seen);
     }
-    const auto value = [](const std::vector<double>& v, double (*f)(std::vector<double>)) {
-        return v.empty() ? 0 : f(v);
-    };
-    const auto spread = [](std::vector<double> v) { return half_range(v); };
+    const auto value = [](const std::vector<double>& v, const auto& f) { return v.empty() ? 0 : f(v); };
+    const auto spread = [](const std::vector<double>& v) { return half_range(v); };
     Result result{gq_session_threads(session),
                   gq_session_isa(session),
                   value(prompt, median),

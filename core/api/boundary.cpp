@@ -81,7 +81,7 @@ gq_status copy_out(std::string_view text, char* buffer, size_t* size) {
     *size = text.size();
     if (text.size() > capacity)
         return remember_error(GQ_BUFFER_TOO_SMALL, "buffer: too small; the size needed was returned");
-    if (!text.empty()) std::memcpy(buffer, text.data(), text.size());
+    if (buffer && !text.empty()) std::memcpy(buffer, text.data(), text.size());
     if (buffer && text.size() < capacity) buffer[text.size()] = '\0';
     return GQ_OK;
 }

@@ -15,7 +15,7 @@ class FunctionRef;
 template <class R, class... Args>
 class FunctionRef<R(Args...)> {
   public:
-    template <class F>
+    template <class F, class = std::enable_if_t<!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>>>
     FunctionRef(F&& f)  // NOLINT(google-explicit-constructor): meant to be implicit
         : object_(const_cast<void*>(static_cast<const void*>(&f))), call_([](void* object, Args... args) -> R {
               return (*static_cast<std::remove_reference_t<F>*>(object))(static_cast<Args>(args)...);

@@ -11,7 +11,7 @@ namespace {
 constexpr size_t decode_tokens = 4;  // up to here gemv reads the packed panel; beyond, expanding it pays
 constexpr size_t panel_pair = 2;     // float panels expanded together: gemm_f32 reuses each activation twice
 constexpr size_t k_chunk = 512;      // inputs per pass: two panels' chunk (64 KiB) stays in the second-level cache
-constexpr size_t q8_chunk_bytes = 512 * 1024;  // activations of one pass in 8 bits: half a typical second-level cache
+constexpr size_t q8_chunk_bytes = 524288;  // activations of one pass in 8 bits: half a typical second-level cache
 
 }  // namespace
 
