@@ -42,7 +42,7 @@ SessionOptions session_options(const gq_session_options& from) {
     };
     check(from.context >= 0, "context", from.context);
     check(from.max_rows >= 0 && from.max_rows <= 65536, "max_rows", from.max_rows);
-    check(from.kv_type == GQ_KV_F16 || from.kv_type == GQ_KV_F32, "kv_type", static_cast<int>(from.kv_type));
+    check(from.kv_type == GQ_KV_F16 || from.kv_type == GQ_KV_F32, "kv_type", from.kv_type);
     SessionOptions to;
     to.context = static_cast<size_t>(from.context);
     if (from.max_rows > 0) to.max_rows = static_cast<size_t>(from.max_rows);
@@ -67,7 +67,7 @@ using gq::Status;
 
 extern "C" {
 
-const char* gq_status_name(gq_status status) {
+const char* gq_status_name(int32_t status) {
     static constexpr const char* names[] = {"GQ_OK",      "GQ_INVALID_ARGUMENT", "GQ_BAD_FILE",        "GQ_UNSUPPORTED",
                                             "GQ_IO",      "GQ_OUT_OF_MEMORY",    "GQ_CONTEXT_FULL",    "GQ_CANCELLED",
                                             "GQ_NUMERIC", "GQ_INTERNAL",         "GQ_BUFFER_TOO_SMALL"};

@@ -47,7 +47,7 @@ typedef enum gq_status {
 } gq_status;
 
 /* "GQ_BAD_FILE"; never NULL. */
-GQ_API const char* gq_status_name(gq_status status);
+GQ_API const char* gq_status_name(int32_t status);
 /* The message of this thread's last failed call; valid until its next failing call; never NULL. */
 GQ_API const char* gq_last_error(void);
 /* "0.1.0", of the library that is running. */
@@ -123,8 +123,8 @@ typedef struct gq_session_options {
         context; /* positions of all sequences together, in pages of 64 that each belong to one; 0: the model's context_length */
     int32_t n_threads; /* 0: gq_default_threads() */
     int32_t max_rows;  /* rows computed in one pass; longer batches are cut; 0: 512 */
-    gq_kv_type kv_type;
-    int32_t exact; /* non-zero: f32 activations instead of int8 ones; slower */
+    int32_t kv_type;   /* a gq_kv_type */
+    int32_t exact;     /* non-zero: f32 activations instead of int8 ones; slower */
     const char*
         isa; /* "scalar", "avx2", "avx512", "neon"; NULL: GQ_ISA from the environment, else the best this CPU runs */
 } gq_session_options;
@@ -214,9 +214,9 @@ typedef enum gq_method { GQ_METHOD_GPTQ = 0, GQ_METHOD_RTN = 1 } gq_method;
 
 typedef struct gq_quantize_options {
     size_t struct_size;
-    int32_t bits;  /* 2, 3, 4, 8; 16 keeps floats */
-    int32_t group; /* 32, 64, 128, …: a multiple of 32; 0: one scale a row */
-    gq_method method;
+    int32_t bits;                 /* 2, 3, 4, 8; 16 keeps floats */
+    int32_t group;                /* 32, 64, 128, …: a multiple of 32; 0: one scale a row */
+    int32_t method;               /* a gq_method */
     int32_t symmetric;            /* non-zero: no zero points */
     int32_t act_order;            /* non-zero: columns by descending Hessian diagonal */
     int32_t clip;                 /* non-zero: GPTQ cuts a group's range where that rounds with less loss */
@@ -252,7 +252,7 @@ GQ_API gq_status gq_quantize(const char* source, const char* output, const gq_qu
 /* What a .gq, a GGUF or a checkpoint folder holds: as JSON, or as lines for people. verify: compare a .gq's hashes first; GQ_INVALID_ARGUMENT for the
  * other kinds, which hold none. Buffer rules as above. */
 typedef enum gq_describe_format { GQ_DESCRIBE_TEXT = 0, GQ_DESCRIBE_JSON = 1 } gq_describe_format;
-GQ_API gq_status gq_describe(const char* path, gq_describe_format format, int32_t verify, char* buffer, size_t* size);
+GQ_API gq_status gq_describe(const char* path, int32_t format, int32_t verify, char* buffer, size_t* size);
 /* A tokenizer alone, from the same kinds of path; text functions as above. */
 GQ_API gq_status gq_tokenizer_open(const char* path, gq_model** model);
 /* The machine's read bandwidth in bytes per second with n_threads: the best of several ways of plain reading, tried for about `seconds`. */

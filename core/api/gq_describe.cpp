@@ -121,7 +121,7 @@ std::string lines_of(const JsonValue& json) {
 
 extern "C" {
 
-gq_status gq_describe(const char* path, gq_describe_format format, int32_t verify, char* buffer, size_t* size) {
+gq_status gq_describe(const char* path, int32_t format, int32_t verify, char* buffer, size_t* size) {
     return gq::guarded([&] {
         gq::require(path, "path");
         const gq::JsonValue json = gq::describe(path, verify != 0);

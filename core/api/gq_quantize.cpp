@@ -14,8 +14,7 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
         return static_cast<size_t>(value);
     };
     if (o.method != GQ_METHOD_GPTQ && o.method != GQ_METHOD_RTN)
-        fail(Status::invalid_argument, "method: expected GQ_METHOD_GPTQ or GQ_METHOD_RTN, found %d",
-             static_cast<int>(o.method));
+        fail(Status::invalid_argument, "method: expected GQ_METHOD_GPTQ or GQ_METHOD_RTN, found %d", o.method);
     QuantizeOptions to;
     to.bits = static_cast<unsigned>(at_least("bits", o.bits, 0));
     to.group = at_least("group", o.group, 0);
