@@ -137,7 +137,7 @@ tsan:
 	$(MAKE) BUILD=$(BUILD)-tsan OPT=-O1 DEBUG=-g1 SANITIZE="-fsanitize=thread" sanitized-tests
 .PHONY: sanitized-tests
 # Without the two longest comparisons of bits, which `make test` has: nothing is touched there that the others don't touch.
-sanitized-tests: $(BUILD)/unit_tests $(BUILD)/test_c_api
+sanitized-tests: $(BUILD)/unit_tests $(BUILD)/test_c_api $(TOOLS:%=$(BUILD)/apps/%.o)
 	$(BUILD)/unit_tests -tce="*same bits in any batch*,the same bytes at 1*"
 	$(BUILD)/test_c_api tests/golden/tiny_llama_tied $(BUILD)/c_api.gq
 

@@ -68,7 +68,7 @@ struct BitPlane {
 
   private:
     static constexpr size_t first_input(size_t row, size_t j, unsigned p) {
-        return row * tile_cols + 4 * j + 4 * bits * p;
+        return row * tile_cols + 4 * j + size_t{4} * bits * p;
     }
 };
 

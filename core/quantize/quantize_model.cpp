@@ -268,7 +268,7 @@ void Walk::write_block(size_t layer) {
 }
 
 void Walk::load_vectors(Block& block, size_t layer) {
-    for (RoleId role = 0; role < block.weights.roles.size(); ++role) {
+    for (size_t role = 0; role < block.weights.roles.size(); ++role) {
         const WeightRow& row = source_.arch().block_weights[role];
         if (row.kind != WeightKind::vector) continue;
         note_source(row, layer);
