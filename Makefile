@@ -104,16 +104,19 @@ $(BUILD)/unit_tests: $(TEST_OBJ) $(BUILD)/libgq.a
 	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
 # --- what users type ---------------------------------------------------------------------------------------------------------------
+# All cores build, unless somebody said how many.
+IN_PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell getconf _NPROCESSORS_ONLN))
 NEEDED := g++:g++ python3:python3 pip?pip:python3-pip
 # Installs what it lacks, builds, fetches a model, quantizes it and asks it.
 demo:
 	sh tests/need.sh $(NEEDED)
-	$(MAKE) tools
+	$(MAKE) $(IN_PARALLEL) tools
 	sh apps/demo/demo.sh
 
 # Installs what it lacks, then runs every test that this machine can run, and says which it skips.
 test:
 	sh tests/need.sh $(NEEDED) /usr/include/doctest/doctest.h:doctest-dev python3-numpy?numpy:python3-numpy
+	$(MAKE) $(IN_PARALLEL) $(BUILD)/unit_tests $(BUILD)/test_c_api tools libgq.so
 	$(MAKE) run-tests
 
 .PHONY: run-tests
