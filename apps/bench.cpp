@@ -136,6 +136,8 @@ int main(int argc, char** argv) {
     const cli::Arguments args(argc, argv, "bench MODEL.gq [options]", options, 1);
     if (args.words().empty()) cli::stop("a model expected: a .gq file; --help tells more");
     if (args.natural("--repeat") < 1) cli::stop("option '--repeat' expects at least 1, found 0");
+    if (args.natural("--prompt") == 0 && args.natural("--n-predict") == 0)
+        cli::stop("option '--prompt' or '--n-predict' expects at least 1, found 0 for both: nothing to measure");
     constexpr int most_tokens = 1 << 24;
     if (args.natural("--prompt") > most_tokens || args.natural("--n-predict") > most_tokens)
         cli::stop("options '-p' and '-n': at most %d tokens expected", most_tokens);

@@ -132,7 +132,7 @@ int32_t Arguments::integer(const char* name) const {
     errno = 0;
     const long long number = std::strtoll(value.c_str(), &end, 10);
     if (value.empty() || *end != '\0' || errno != 0 || number < INT32_MIN || number > INT32_MAX)
-        stop("option '%s' expects a whole number, found '%s'", name, value.c_str());
+        stop("option '%s' expects a whole number of at most %d, found '%s'", name, INT32_MAX, value.c_str());
     return static_cast<int32_t>(number);
 }
 

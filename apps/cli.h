@@ -30,8 +30,8 @@ inline constexpr Option exact_option = {"--exact", "", "", "",
 
 class Arguments {
   public:
-    // Prints help and exits 0 on --help, the version on --version; ends with exit 1 and a message on unknown or incomplete options,
-    // and on more positional words than `usage` has room for.
+    // Prints help and exits 0 on --help, the version on --version; ends with exit 1 and a message on unknown or
+    // incomplete options, and on more positional words than `usage` has room for.
     Arguments(int argc, char** argv, const char* usage, std::span<const Option> options, size_t max_words);
 
     const std::vector<std::string>& words() const { return words_; }

@@ -1,5 +1,6 @@
-// ./perplexity: how well a .gq predicts a text. The last line of stdout is "ppl X.XXXX +- Y.YYYY"; progress goes to stderr.
-// The text is tokenized as one string and cut into consecutive windows of --ctx tokens; what is left over is not used.
+// ./perplexity: how well a .gq predicts a text. The last line of stdout is "ppl X.XXXX +- Y.YYYY"; progress goes to
+// stderr. The text is tokenized as one string and cut into consecutive windows of --ctx tokens; what is left over is
+// not used.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

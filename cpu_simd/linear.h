@@ -111,6 +111,21 @@ GQ_INLINE Q8Rows advance(const Q8Rows& x, size_t blocks) {
     return {x.values + blocks * q8_block, x.scales + blocks, x.sums + blocks * 2, x.n_blocks};
 }
 
+// The counts of a walk over one matrix: group by group, in each tile by tile.
+template <class Tile>
+struct Walk {
+    size_t n_tiles, n_groups, group_tiles, panel_bytes;
+};
+template <class Tile>
+GQ_INLINE Walk<Tile> walk_of(const PackedMatrix& w) {
+    return {w.n_tiles(), w.n_groups(), w.tiles_per_group(), w.n_tiles() * Tile::bytes};
+}
+// One past the last tile of the group that begins at tile b; the last group may be short.
+template <class Tile>
+GQ_INLINE size_t group_end(const Walk<Tile>& walk, size_t b) {
+    return walk.n_tiles - b < walk.group_tiles ? walk.n_tiles : b + walk.group_tiles;
+}
+
 // Four activations, or two sums, of one token.
 GQ_INLINE int load_word(const void* four_bytes) {
     int word;

@@ -118,21 +118,19 @@ struct Linear {
     template <class Tile, int n_tokens, int n_panels>
     static void multiply(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t first_panel,
                          size_t first_token) {
-        const PackedMatrix& w = *args.weights;
-        const size_t n_tiles = w.n_tiles(), n_groups = w.n_groups(), group_tiles = w.tiles_per_group(),
-                     panel_bytes = n_tiles * Tile::bytes;
+        const Walk<Tile> walk = walk_of<Tile>(*args.weights);
         const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
         __m512 y[n_panels][n_tokens] = {}, acc[n_panels][n_tokens];
-        for (size_t g = 0, b = 0; g < n_groups; ++g) {
+        for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
             Group group[n_panels];
             for (int p = 0; p < n_panels; ++p) {
-                groups.read(groups, (first_panel + p) * n_groups + g, group[p]);
+                groups.read(groups, (first_panel + p) * walk.n_groups + g, group[p]);
                 for (int t = 0; t < n_tokens; ++t) acc[p][t] = _mm512_setzero_ps();
             }
-            for (const size_t end = n_tiles - b < group_tiles ? n_tiles : b + group_tiles; b < end; ++b) {
+            for (const size_t end = group_end(walk, b); b < end; ++b) {
                 const std::byte* tile = codes + b * Tile::bytes;
-                for (int p = 0; p < n_panels; ++p) prefetch_ahead<Tile::bytes, n_panels>(tile + p * panel_bytes);
-                multiply_block<Tile, n_tokens, n_panels>(tile, panel_bytes, advance(x, b), group, acc);
+                for (int p = 0; p < n_panels; ++p) prefetch_ahead<Tile::bytes, n_panels>(tile + p * walk.panel_bytes);
+                multiply_block<Tile, n_tokens, n_panels>(tile, walk.panel_bytes, advance(x, b), group, acc);
             }
             for (int p = 0; p < n_panels; ++p)
                 for (int t = 0; t < n_tokens; ++t) y[p][t] = _mm512_fmadd_ps(group[p].scale, acc[p][t], y[p][t]);

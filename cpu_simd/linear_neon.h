@@ -102,18 +102,16 @@ struct Linear {
     template <class Tile, int n_tokens, int n_panels>
     static void multiply(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t first_panel,
                          size_t first_token) {
-        const PackedMatrix& w = *args.weights;
-        const size_t n_tiles = w.n_tiles(), n_groups = w.n_groups(), group_tiles = w.tiles_per_group(),
-                     panel_bytes = n_tiles * Tile::bytes;
+        const Walk<Tile> walk = walk_of<Tile>(*args.weights);
         const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
         float32x4_t y[n_panels][n_tokens][quarters] = {}, acc[n_panels][n_tokens][quarters];
-        for (size_t g = 0, b = 0; g < n_groups; ++g) {
+        for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
             Group group[n_panels];
-            for (int p = 0; p < n_panels; ++p) groups.read(groups, (first_panel + p) * n_groups + g, group[p]);
+            for (int p = 0; p < n_panels; ++p) groups.read(groups, (first_panel + p) * walk.n_groups + g, group[p]);
             __builtin_memset(acc, 0, sizeof acc);
-            for (const size_t end = n_tiles - b < group_tiles ? n_tiles : b + group_tiles; b < end; ++b) {
+            for (const size_t end = group_end(walk, b); b < end; ++b) {
                 for (int p = 0; p < n_panels; ++p) {
-                    const std::byte* tile = codes + p * panel_bytes + b * Tile::bytes;
+                    const std::byte* tile = codes + p * walk.panel_bytes + b * Tile::bytes;
                     prefetch_ahead<Tile::bytes, n_panels>(tile);
                     for (int t = 0; t < n_tokens; ++t)
                         multiply_block<Tile>(tile, advance(x, t * x.n_blocks + b), group[p], acc[p][t]);

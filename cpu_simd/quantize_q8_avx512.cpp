@@ -1,6 +1,6 @@
-// quantize_q8 in AVX-512: a block of 32 is two vectors; its largest magnitude is found among integers, as in the contract.
-// In: rows of floats. Out: Q8Rows; blocks and elements past `cols` count as zeros.
-// Must not know who multiplies with them.
+// quantize_q8 in AVX-512: a block of 32 is two vectors; its largest magnitude is found among integers, as in the
+// contract. In: rows of floats. Out: Q8Rows; blocks and elements past `cols` count as zeros. Must not know who
+// multiplies with them.
 #include "cpu_simd/math_avx512.h"
 
 namespace gq {

@@ -8,6 +8,7 @@
 
 #include "formats/format_error.h"
 #include "formats/gguf.h"
+#include "formats/gq_file.h"
 #include "formats/hf_folder.h"
 #include "formats/mapped_file.h"
 #include "formats/tensor_table.h"
@@ -66,6 +67,11 @@ std::unique_ptr<Checkpoint> open_checkpoint(const std::filesystem::path& path) {
     if (text.starts_with("GGUF")) return open_gguf(path);
     if (looks_like_safetensors(text))
         return open_hf_folder(path.parent_path().empty() ? "." : path.parent_path(), path);
+    if (is_gq_file(path)) {
+        format_fail(FormatError::Kind::unsupported,
+                    "%s: expected a checkpoint to quantize (GGUF, safetensors or a folder), found a finished .gq",
+                    path.c_str());
+    }
     format_fail(FormatError::Kind::unsupported,
                 "%s: expected a GGUF file, a safetensors file or a folder, found a file that begins with %s",
                 path.c_str(), gq::quoted(text.substr(0, 16)).c_str());

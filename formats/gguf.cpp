@@ -22,8 +22,8 @@ constexpr auto malformed = FormatError::Kind::malformed;
 constexpr auto unsupported = FormatError::Kind::unsupported;
 constexpr size_t max_tensors = 1'000'000, max_rank = 4, max_tensor_name_bytes = 63, max_key_bytes = 65535;
 constexpr size_t max_string_bytes = size_t{1} << 30;
-// Array elements of a whole file: a value in memory takes 40 bytes, whatever it has in the file, so all of them 160 MiB.
-// The largest vocabularies have 2^18 tokens, each with a text, a score, a type and about two merges.
+// Array elements of a whole file: a value in memory takes 40 bytes, whatever it has in the file, so all of them 160
+// MiB. The largest vocabularies have 2^18 tokens, each with a text, a score, a type and about two merges.
 constexpr size_t max_array_elements = size_t{1} << 22;
 constexpr size_t min_pair_bytes = 8 + 1 + 4 + 1, min_tensor_bytes = 8 + 1 + 4 + 4 + 8;
 

@@ -33,7 +33,8 @@ const GqPart* GqTensor::find(std::string_view part) const {
 bool is_gq_file(const std::filesystem::path& path) {
     std::error_code ignored;  // what can't be looked at can't be mapped either, and MappedFile says why
     if (std::filesystem::is_directory(path, ignored)) return false;
-    // Three bytes: a file whose line ends a text-mode copy has changed is still a .gq, for its reader to name the damage.
+    // Three bytes: a file whose line ends a text-mode copy has changed is still a .gq, for its reader to name the
+    // damage.
     constexpr size_t n = 3;
     const MappedFile file(path);
     return file.bytes().size() >= n && std::memcmp(file.bytes().data(), GqHeader::expected_magic.data(), n) == 0;

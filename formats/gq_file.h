@@ -38,7 +38,8 @@ struct GqSection {
     uint64_t hash = 0;  // as in GqPart
 };
 
-// Whether a file begins as a .gq does, whatever follows; false for a folder. Throws FormatError(io) when it can't be read.
+// Whether a file begins as a .gq does, whatever follows; false for a folder. Throws FormatError(io) when it can't be
+// read.
 bool is_gq_file(const std::filesystem::path& path);
 
 class GqFile {

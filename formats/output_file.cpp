@@ -86,8 +86,8 @@ void OutputFile::commit() {
     sync_folder();
 }
 
-// The lock outlives no process, so a file that can be locked belongs to nobody and may be replaced. Between open and lock
-// another writer may have renamed or removed the file: then the lock is on the wrong one, and it starts again.
+// The lock outlives no process, so a file that can be locked belongs to nobody and may be replaced. Between open and
+// lock another writer may have renamed or removed the file: then the lock is on the wrong one, and it starts again.
 void OutputFile::open_locked() {
     for (;;) {
         fd_ = open_above_streams(partial_);

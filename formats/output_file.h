@@ -1,6 +1,6 @@
 // A file on its way: written beside its name, and under it only when all is well.
-// In: a path, bytes. Out: PATH, complete and on the disk, or nothing. Two writers of one path, of whatever process, are one too many.
-// Must not know what is written.
+// In: a path, bytes. Out: PATH, complete and on the disk, or nothing. Two writers of one path, of whatever process, are
+// one too many. Must not know what is written.
 #pragma once
 
 #include <cstddef>
@@ -10,11 +10,12 @@
 
 namespace gq {
 
-// PATH.partial, locked while it is written; removed unless it is committed to PATH. All throw FormatError(io) that names the path.
+// PATH.partial, locked while it is written; removed unless it is committed to PATH. All throw FormatError(io) that
+// names the path.
 class OutputFile {
   public:
-    // Refuses at once what could not be committed later: a folder, device, pipe or socket under the name, a missing folder
-    // around it, another writer at work.
+    // Refuses at once what could not be committed later: a folder, device, pipe or socket under the name, a missing
+    // folder around it, another writer at work.
     explicit OutputFile(const std::filesystem::path& target);
     ~OutputFile() { discard(); }
     OutputFile(const OutputFile&) = delete;

@@ -1,5 +1,5 @@
-// The smallest .gq that opens: one Llama block of width 32, every weight zero; tests change it in one place and open it.
-// In: changes. Out: a file. The tokenizer is that of a committed tiny model.
+// The smallest .gq that opens: one Llama block of width 32, every weight zero; tests change it in one place and open
+// it. In: changes. Out: a file. The tokenizer is that of a committed tiny model.
 #pragma once
 
 #include <map>

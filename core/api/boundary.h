@@ -1,5 +1,5 @@
-// Where C callers and C++ meet: exceptions become status numbers, texts become caller's buffers, option structs are checked.
-// In: a callable. Out: gq_status; the message waits in gq_last_error(). Must not know what the calls do.
+// Where C callers and C++ meet: exceptions become status numbers, texts become caller's buffers, option structs are
+// checked. In: a callable. Out: gq_status; the message waits in gq_last_error(). Must not know what the calls do.
 #pragma once
 
 #include <cstring>

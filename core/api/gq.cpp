@@ -1,4 +1,5 @@
-// Models, text and sessions of gq.h: checks arguments, calls, turns errors into numbers. Generating, quantizing and describing have their own files.
+// Models, text and sessions of gq.h: checks arguments, calls, turns errors into numbers. Generating, quantizing and
+// describing have their own files.
 #include "core/api/gq.h"
 
 #include <cstring>
@@ -37,12 +38,13 @@ const KernelTable& kernels_of(const char* isa) {
 namespace {
 
 SessionOptions session_options(const gq_session_options& from) {
-    const auto check = [](bool holds, const char* name, int value) {
-        if (!holds) fail(Status::invalid_argument, "session options: %s is out of its range: %d", name, value);
+    const auto check = [](const char* name, int value, int most) {
+        if (value < 0 || value > most)
+            fail(Status::invalid_argument, "%s: expected a whole number of 0 … %d, found %d", name, most, value);
     };
-    check(from.context >= 0, "context", from.context);
-    check(from.max_rows >= 0 && from.max_rows <= 65536, "max_rows", from.max_rows);
-    check(from.kv_type == GQ_KV_F16 || from.kv_type == GQ_KV_F32, "kv_type", from.kv_type);
+    check("context", from.context, INT32_MAX);
+    check("max_rows", from.max_rows, 65536);
+    check("kv_type", from.kv_type, GQ_KV_F32);
     SessionOptions to;
     to.context = static_cast<size_t>(from.context);
     if (from.max_rows > 0) to.max_rows = static_cast<size_t>(from.max_rows);

@@ -1,13 +1,17 @@
 /* gq: quantized language models in one .gq file. The only public header of libgq; C99, and C++ by extern "C".
  *
  * Rules that hold for every function:
- *   - Handles are opaque. A handle is made by gq_…_open / _create and given back by gq_…_free; freeing NULL does nothing.
- *   - Every function that can fail returns gq_status; GQ_OK is 0. gq_last_error() then tells what was expected, found and where (per thread).
+ *   - Handles are opaque. A handle is made by gq_…_open / _create and given back by gq_…_free; freeing NULL does
+ *     nothing.
+ *   - Every function that can fail returns gq_status; GQ_OK is 0. gq_last_error() then tells what was expected, found
+ *     and where (per thread).
  *   - A required pointer that is NULL gives GQ_INVALID_ARGUMENT. Nothing aborts, and no exception leaves the library.
- *   - Options structs begin with struct_size: set it to sizeof the struct, or fill the struct with its gq_…_defaults(). Unknown sizes are refused.
+ *   - Options structs begin with struct_size: set it to sizeof the struct, or fill the struct with its
+ *     gq_…_defaults(). Unknown sizes are refused.
  *   - Strings are UTF-8. A string given by the library belongs to it unless the function says otherwise.
  *   - The library prints nothing. gq_set_log_callback() tells where messages go.
- *   - Threads: a gq_model may be used by many threads at once; a gq_session by one at a time. Sessions of one model are independent.
+ *   - Threads: a gq_model may be used by many threads at once; a gq_session by one at a time. Sessions of one model
+ *     are independent.
  *   - This is version 0.x: names may still change until 1.0.
  */
 #ifndef GQ_H
@@ -30,7 +34,7 @@ extern "C" {
 #define GQ_API
 #endif
 
-/* ---- status -------------------------------------------------------------------------------------------------------------------- */
+/* ---- status ------------------------------------------------------------------------------------- */
 
 typedef enum gq_status {
     GQ_OK = 0,
@@ -61,7 +65,7 @@ GQ_API void gq_set_log_callback(gq_log_callback callback, void* user);
 /* Physical cores that affinity and cgroup quota leave to this process; what n_threads = 0 means everywhere. */
 GQ_API int32_t gq_default_threads(void);
 
-/* ---- models -------------------------------------------------------------------------------------------------------------------- */
+/* ---- models ------------------------------------------------------------------------------------- */
 
 typedef struct gq_model gq_model;
 
@@ -71,9 +75,10 @@ typedef struct gq_model_options {
 } gq_model_options;
 GQ_API void gq_model_defaults(gq_model_options* options);
 
-/* Maps a .gq. options may be NULL. *model is set on success only, and owned by the caller. GQ_IO: the file can't be read; GQ_BAD_FILE: it is no
- * .gq, truncated, contradicts itself, or (verify) was altered; GQ_UNSUPPORTED: a version, architecture, codes or grid that this library does not
- * know. A chat template is not looked into before gq_chat_render(). */
+/* Maps a .gq. options may be NULL. *model is set on success only, and owned by the caller. GQ_IO: the file can't be
+ * read; GQ_BAD_FILE: it is no .gq, truncated, contradicts itself, or (verify) was altered; GQ_UNSUPPORTED: a version,
+ * architecture, codes or grid that this library does not know. A chat template is not looked into before
+ * gq_chat_render(). */
 GQ_API gq_status gq_model_open(const char* path, const gq_model_options* options, gq_model** model);
 /* Every session of the model must have been freed before. */
 GQ_API void gq_model_free(gq_model* model);
@@ -89,10 +94,11 @@ typedef struct gq_model_info {
 /* Strings live as long as the model. */
 GQ_API gq_status gq_model_get_info(const gq_model* model, gq_model_info* info);
 
-/* Writes text or bytes into a caller's buffer: *size is its capacity before and the size needed after the call (without a terminating NUL;
- * one is added where room is left). buffer may be NULL to ask for the size: the answer is GQ_BUFFER_TOO_SMALL, or GQ_OK for size 0. */
+/* Writes text or bytes into a caller's buffer: *size is its capacity before and the size needed after the call (without
+ * a terminating NUL; one is added where room is left). buffer may be NULL to ask for the size: the answer is
+ * GQ_BUFFER_TOO_SMALL, or GQ_OK for size 0. */
 
-/* ---- text ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- text --------------------------------------------------------------------------------------- */
 
 /* Text must be UTF-8: ill-formed bytes give GQ_INVALID_ARGUMENT with the offset and value of the first.
  * parse_special: recognise control tokens in the text. add_special: let the tokenizer add BOS / EOS as it was made to.
@@ -106,12 +112,13 @@ typedef struct gq_chat_message {
     const char* role;
     const char* content;
 } gq_chat_message;
-/* Renders the model's own chat template, ready for gq_tokenize(parse_special = 1, add_special = 0). GQ_UNSUPPORTED when it has none
- * or uses what this version can't interpret, GQ_BAD_FILE when it is broken: the message names line and tag. Roles and contents must be UTF-8. */
+/* Renders the model's own chat template, ready for gq_tokenize(parse_special = 1, add_special = 0). GQ_UNSUPPORTED when
+ * it has none or uses what this version can't interpret, GQ_BAD_FILE when it is broken: the message names line and tag.
+ * Roles and contents must be UTF-8. */
 GQ_API gq_status gq_chat_render(const gq_model* model, const gq_chat_message* messages, size_t n_messages,
                                 int32_t add_generation_prompt, char* buffer, size_t* size);
 
-/* ---- sessions ------------------------------------------------------------------------------------------------------------------ */
+/* ---- sessions ----------------------------------------------------------------------------------- */
 
 typedef struct gq_session gq_session;
 
@@ -119,8 +126,8 @@ typedef enum gq_kv_type { GQ_KV_F16 = 0, GQ_KV_F32 = 1 } gq_kv_type;
 
 typedef struct gq_session_options {
     size_t struct_size;
-    int32_t
-        context; /* positions of all sequences together, in pages of 64 that each belong to one; 0: the model's context_length */
+    /* Positions of all sequences together, in pages of 64 that each belong to one; 0: the model's context_length. */
+    int32_t context;
     int32_t n_threads; /* 0: gq_default_threads() */
     int32_t max_rows;  /* rows computed in one pass; longer batches are cut; 0: 512 */
     int32_t kv_type;   /* a gq_kv_type */
@@ -130,19 +137,21 @@ typedef struct gq_session_options {
 } gq_session_options;
 GQ_API void gq_session_defaults(gq_session_options* options);
 
-/* Bytes at most that a session allocates at its full context, beside the mapped file and the threads' stacks; options may be NULL. Up to 32 rows
- * that want logits in one gq_decode() are included; each further one adds vocab_size floats. */
+/* Bytes at most that a session allocates at its full context, beside the mapped file and the threads' stacks; options
+ * may be NULL. Up to 32 rows that want logits in one gq_decode() are included; each further one adds vocab_size floats.
+ */
 GQ_API gq_status gq_memory_needed(const gq_model* model, const gq_session_options* options, uint64_t* bytes);
-/* options may be NULL. The model must outlive the session. GQ_INVALID_ARGUMENT: an option out of its range; GQ_UNSUPPORTED: an isa that is unknown
- * or beyond this CPU; GQ_OUT_OF_MEMORY. */
+/* options may be NULL. The model must outlive the session. GQ_INVALID_ARGUMENT: an option out of its range;
+ * GQ_UNSUPPORTED: an isa that is unknown or beyond this CPU; GQ_OUT_OF_MEMORY. */
 GQ_API gq_status gq_session_create(const gq_model* model, const gq_session_options* options, gq_session** session);
 GQ_API void gq_session_free(gq_session* session);
 /* The instruction set that serves, e.g. "avx512"; a static string; NULL for NULL. */
 GQ_API const char* gq_session_isa(const gq_session* session);
 GQ_API int32_t gq_session_threads(const gq_session* session);
 
-/* Looked at between the stages of every layer of every pass, in the thread that called: 0 to go on, anything else ends gq_decode() and
- * gq_generate() with GQ_CANCELLED. NULL looks at nothing, as a new session does. Must not call functions of this session. */
+/* Looked at between the stages of every layer of every pass, in the thread that called: 0 to go on, anything else ends
+ * gq_decode() and gq_generate() with GQ_CANCELLED. NULL looks at nothing, as a new session does. Must not call
+ * functions of this session. */
 typedef int32_t (*gq_cancel_callback)(void* user);
 GQ_API gq_status gq_session_set_cancel(gq_session* session, gq_cancel_callback cancel, void* user);
 
@@ -152,20 +161,22 @@ typedef struct gq_batch_row {
     int32_t token;
     int32_t want_logits;
 } gq_batch_row;
-/* Runs the rows in order; a token's logits do not depend on what else is in the batch. GQ_INVALID_ARGUMENT: a token outside the vocabulary or a
- * position that is not the sequence's next; GQ_CONTEXT_FULL: no page is left; GQ_CANCELLED. On any error every sequence has the length it had, and
- * there are no logits to read. */
+/* Runs the rows in order; a token's logits do not depend on what else is in the batch. GQ_INVALID_ARGUMENT: a token
+ * outside the vocabulary or a position that is not the sequence's next; GQ_CONTEXT_FULL: no page is left; GQ_CANCELLED.
+ * On any error every sequence has the length it had, and there are no logits to read. */
 GQ_API gq_status gq_decode(gq_session* session, const gq_batch_row* rows, size_t n_rows);
-/* Logits (vocab_size) of the index-th row of the last gq_decode() that wanted them; valid until the session's next call. */
+/* Logits (vocab_size) of the index-th row of the last gq_decode() that wanted them; valid until the session's next
+ * call. */
 GQ_API gq_status gq_logits(const gq_session* session, size_t index, const float** logits);
 
 GQ_API size_t gq_sequence_length(const gq_session* session, uint32_t sequence);
 /* Forgets positions from n_positions on; 0 frees the sequence. */
 GQ_API gq_status gq_sequence_truncate(gq_session* session, uint32_t sequence, size_t n_positions);
-/* `to` becomes a copy of `from`, whatever it held; pages are shared until one of them writes. An unknown or empty `from` leaves `to` empty. */
+/* `to` becomes a copy of `from`, whatever it held; pages are shared until one of them writes. An unknown or empty
+ * `from` leaves `to` empty. */
 GQ_API gq_status gq_sequence_fork(gq_session* session, uint32_t from, uint32_t to);
 
-/* ---- generating ---------------------------------------------------------------------------------------------------------------- */
+/* ---- generating --------------------------------------------------------------------------------- */
 
 typedef struct gq_generate_options {
     size_t struct_size;
@@ -173,8 +184,8 @@ typedef struct gq_generate_options {
     float temperature;  /* 0: greedy */
     int32_t top_k;      /* 0: all */
     float top_p, min_p; /* 1, 0: all */
-    float
-        repetition_penalty; /* 1: none; over tokens of this call's prompt and answer, not what the sequence held before */
+    /* 1: none; over tokens of this call's prompt and answer, not what the sequence held before. */
+    float repetition_penalty;
     int32_t repetition_window; /* how many of the last tokens count; 0: none */
     uint64_t seed;
     int32_t ignore_stop; /* non-zero: stop tokens do not end the text */
@@ -189,9 +200,10 @@ typedef enum gq_finish_reason {
     GQ_FINISH_CALLBACK = 3
 } gq_finish_reason;
 
-/* Text that has become final: whole UTF-8 sequences, NUL-terminated, possibly empty; token is the id that was sampled. Return 0 to go on,
- * anything else to stop. token -1 brings no new token: empty text between the chunks of a long prompt, and once at the end the text that was held
- * back because its last character was not complete (U+FFFD in its place). */
+/* Text that has become final: whole UTF-8 sequences, NUL-terminated, possibly empty; token is the id that was sampled.
+ * Return 0 to go on, anything else to stop. token -1 brings no new token: empty text between the chunks of a long
+ * prompt, and once at the end the text that was held back because its last character was not complete (U+FFFD in its
+ * place). */
 typedef int32_t (*gq_text_callback)(const char* text, size_t text_bytes, int32_t token, void* user);
 
 typedef struct gq_generate_result {
@@ -200,15 +212,16 @@ typedef struct gq_generate_result {
     int32_t n_prompt_tokens, n_generated_tokens;
     double prompt_seconds, generate_seconds;
 } gq_generate_result;
-/* Appends the prompt to a sequence, then samples. The sequence keeps prompt and answer. callback and result may be NULL.
- * A prompt that does not fit gives GQ_CONTEXT_FULL; that, an option out of its range, an empty prompt (GQ_INVALID_ARGUMENT), and gq_session_set_cancel()
- * while the prompt is read (GQ_CANCELLED) change nothing. An error after that, a cancelled answer included, leaves the prompt and the tokens decoded so
- * far in the sequence and *result as it was; GQ_NUMERIC: no logit is finite. */
+/* Appends the prompt to a sequence, then samples. The sequence keeps prompt and answer. callback and result may be
+ * NULL. A prompt that does not fit gives GQ_CONTEXT_FULL; that, an option out of its range, an empty prompt
+ * (GQ_INVALID_ARGUMENT), and gq_session_set_cancel() while the prompt is read (GQ_CANCELLED) change nothing. An error
+ * after that, a cancelled answer included, leaves the prompt and the tokens decoded so far in the sequence and *result
+ * as it was; GQ_NUMERIC: no logit is finite. */
 GQ_API gq_status gq_generate(gq_session* session, uint32_t sequence, const int32_t* prompt, size_t n_prompt,
                              const gq_generate_options* options, gq_text_callback callback, void* user,
                              gq_generate_result* result);
 
-/* ---- quantizing ---------------------------------------------------------------------------------------------------------------- */
+/* ---- quantizing --------------------------------------------------------------------------------- */
 
 typedef enum gq_method { GQ_METHOD_GPTQ = 0, GQ_METHOD_RTN = 1 } gq_method;
 
@@ -240,22 +253,24 @@ typedef struct gq_quantize_progress {
 /* Return 0 to go on, anything else to cancel. */
 typedef int32_t (*gq_quantize_callback)(const gq_quantize_progress* progress, void* user);
 
-/* source: a safetensors folder or a GGUF file. output: appears under its name only when all is well; what stood there before stays until then, and
- * stays after any error. options and callback may be NULL. GQ_INVALID_ARGUMENT: an option out of its range or a calibration text that is too short;
- * GQ_IO: a file that can't be read or written; GQ_BAD_FILE, GQ_UNSUPPORTED: the source, as gq_model_open(); GQ_NUMERIC: weights or activations that are
- * not finite; GQ_CANCELLED: by the callback. */
+/* source: a safetensors folder or a GGUF file. output: appears under its name only when all is well; what stood there
+ * before stays until then, and stays after any error. options and callback may be NULL. GQ_INVALID_ARGUMENT: an option
+ * out of its range or a calibration text that is too short; GQ_IO: a file that can't be read or written; GQ_BAD_FILE,
+ * GQ_UNSUPPORTED: the source, as gq_model_open(); GQ_NUMERIC: weights or activations that are not finite; GQ_CANCELLED:
+ * by the callback. */
 GQ_API gq_status gq_quantize(const char* source, const char* output, const gq_quantize_options* options,
                              gq_quantize_callback callback, void* user);
 
-/* ---- experimental: for bench and inspect; may change in any version -------------------------------------------------------------- */
+/* ---- experimental: for bench and inspect; may change in any version ----------------------------- */
 
-/* What a .gq, a GGUF or a checkpoint folder holds: as JSON, or as lines for people. verify: compare a .gq's hashes first; GQ_INVALID_ARGUMENT for the
- * other kinds, which hold none. Buffer rules as above. */
+/* What a .gq, a GGUF or a checkpoint folder holds: as JSON, or as lines for people. verify: compare a .gq's hashes
+ * first; GQ_INVALID_ARGUMENT for the other kinds, which hold none. Buffer rules as above. */
 typedef enum gq_describe_format { GQ_DESCRIBE_TEXT = 0, GQ_DESCRIBE_JSON = 1 } gq_describe_format;
 GQ_API gq_status gq_describe(const char* path, int32_t format, int32_t verify, char* buffer, size_t* size);
 /* A tokenizer alone, from the same kinds of path; text functions as above. */
 GQ_API gq_status gq_tokenizer_open(const char* path, gq_model** model);
-/* The machine's read bandwidth in bytes per second with n_threads: the best of several ways of plain reading, tried for about `seconds`. */
+/* The machine's read bandwidth in bytes per second with n_threads: the best of several ways of plain reading, tried for
+ * about `seconds`. */
 GQ_API gq_status gq_probe_bandwidth(int32_t n_threads, double seconds, double* bytes_per_second);
 
 #ifdef __cplusplus

@@ -27,8 +27,8 @@ constexpr size_t div_up(size_t n, size_t divisor) {
     return (n + divisor - 1) / divisor;
 }
 
-// Zeroed memory, 64-byte aligned. From large_bytes on it is mapped by itself and goes back to the system when it is freed, so that
-// the large matrices of one block leave no holes for the next. Error(out_of_memory).
+// Zeroed memory, 64-byte aligned. From large_bytes on it is mapped by itself and goes back to the system when it is
+// freed, so that the large matrices of one block leave no holes for the next. Error(out_of_memory).
 inline constexpr size_t large_bytes = size_t{4} << 20;
 void* allocate_zeroed(size_t bytes);
 void free_zeroed(void* memory, size_t bytes) noexcept;  // bytes as they were asked for

@@ -1,8 +1,8 @@
 // Attention on the CPU over paged keys and values, block by block of 64 positions.
-// In: q, k, v (rows, heads * head_dim), page tables. Out: (rows, heads * head_dim). K and V are written to the pages first and always read back.
-// Contract (design: bits do not depend on batch, threads or prefill chunks): a block of 64 absolute positions gives (max, sum, out) from zero by
-// gemm_f32, softmax_block, gemm_f32 over the keys that the row sees; blocks merge in ascending order; a block in which a row sees no key leaves
-// that row untouched.
+// In: q, k, v (rows, heads * head_dim), page tables. Out: (rows, heads * head_dim). K and V are written to the pages
+// first and always read back. Contract (design: bits do not depend on batch, threads or prefill chunks): a block of 64
+// absolute positions gives (max, sum, out) from zero by gemm_f32, softmax_block, gemm_f32 over the keys that the row
+// sees; blocks merge in ascending order; a block in which a row sees no key leaves that row untouched.
 #include <algorithm>
 #include <limits>
 
@@ -152,9 +152,9 @@ const float* block_floats(const std::byte* block, size_t n, KvType type, WidenF1
 using Range = std::pair<size_t, size_t>;  // [first, second)
 
 // probabilities · values → part, for rows that see the same keys of a block; then merged into these rows. The product
-// runs over those keys and no others: behind them a page holds what is later in this pass, or was another sequence's, and
-// a probability of 0 does not silence an infinity there. (An fma with 0 · finite changes nothing, so rows that see the
-// whole block and rows that see a part of it have the bits of one product over all 64.)
+// runs over those keys and no others: behind them a page holds what is later in this pass, or was another sequence's,
+// and a probability of 0 does not silence an infinity there. (An fma with 0 · finite changes nothing, so rows that see
+// the whole block and rows that see a part of it have the bits of one product over all 64.)
 void add_values(const KernelTable& kernels, const float* v, const RowState& s, size_t dim, Range rows, Range keys) {
     kernels.gemm_f32({.a = s.scores + rows.first * kv_page_positions + keys.first,
                       .a_stride = kv_page_positions,

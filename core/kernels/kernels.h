@@ -65,8 +65,9 @@ using UnpackFn = void (*)(const std::byte* panel_codes, size_t n_tiles, uint8_t*
 // codes->bits bounds the codes: variants may use int16 sums where 2^bits allows.
 using GemmU8S8Fn = void (*)(const LinearArgs& args, const uint8_t* panel_u8);
 
-// gemm_f32 — C[t][j] over one or more panels of panel_cols = 16 columns: panels[p][k][lane] is column 16 p + lane. Contract: c = 0, or the
-// old C when accumulate; for ascending k: c = fma(panel, a, c). Only n_cols columns are written.
+// gemm_f32 — C[t][j] over one or more panels of panel_cols = 16 columns: panels[p][k][lane] is column 16 p + lane.
+// Contract: c = 0, or the old C when accumulate; for ascending k: c = fma(panel, a, c). Only n_cols columns are
+// written.
 struct GemmF32Args {
     const float* a = nullptr;  // (m, k), row stride a_stride
     size_t a_stride = 0;

@@ -1,6 +1,6 @@
-// Triangles of up to 16 x 16, as wide as a panel of gemm_f32, number by number: the seeds of the blocked factorization and inverse.
-// In: the upper triangle of a small view. Out: its factor or its inverse, computed in double in one fixed order, so the
-// same on every machine. Must not know the blocks around it.
+// Triangles of up to 16 x 16, as wide as a panel of gemm_f32, number by number: the seeds of the blocked factorization
+// and inverse. In: the upper triangle of a small view. Out: its factor or its inverse, computed in double in one fixed
+// order, so the same on every machine. Must not know the blocks around it.
 #pragma once
 
 #include "core/kernels/kernels.h"

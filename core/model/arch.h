@@ -1,5 +1,6 @@
 // What a family of networks is: the names it goes by, how its hyper-parameters are read, its weights, its steps.
-// Each arch_X.cpp defines one constant; adding a family is one new file. Must not know the formats beyond checkpoint.h, nor kernels.
+// Each arch_X.cpp defines one constant; adding a family is one new file. Must not know the formats beyond checkpoint.h,
+// nor kernels.
 #pragma once
 
 #include <span>
@@ -39,8 +40,8 @@ struct Arch {
     HyperParams (*read_gguf)(const Checkpoint& checkpoint);
     std::span<const WeightRow> block_weights;  // RoleId is the position here
     WeightRow embedding, final_norm, head;
-    // Tensors of either format that may be there and are no weights ("{}" stands for the layer); any other tensor that no row claims is
-    // refused, for a network without it would be another one.
+    // Tensors of either format that may be there and are no weights ("{}" stands for the layer); any other tensor that
+    // no row claims is refused, for a network without it would be another one.
     std::span<const char* const> spare_tensors;
     Network (*build)(const HyperParams& params);
 };

@@ -1,6 +1,7 @@
 // The Llama family: Llama 2 and 3, Mistral (with its sliding window), SmolLM2, TinyLlama and their like.
-// Pre-norm blocks, rotary positions in half-split order, grouped query attention, gated SiLU; embedding tied to the head or not.
-// In: config.json or GGUF metadata. Out: hyper-parameters, weight rows and steps. Must not know bytes or kernels.
+// Pre-norm blocks, rotary positions in half-split order, grouped query attention, gated SiLU; embedding tied to the
+// head or not. In: config.json or GGUF metadata. Out: hyper-parameters, weight rows and steps. Must not know bytes or
+// kernels.
 #include <cmath>
 #include <numbers>
 
@@ -55,7 +56,8 @@ constexpr WeightRow block_weights[] = {
 
 constexpr const char* hugging_face_classes[] = {"LlamaForCausalLM", "MistralForCausalLM"};
 constexpr const char* gguf_names[] = {"llama"};
-// What older converters store of the rotary positions, which follow from the hyper-parameters; rope_freqs.weight is read with them.
+// What older converters store of the rotary positions, which follow from the hyper-parameters; rope_freqs.weight is
+// read with them.
 constexpr const char* spare_tensors[] = {"model.layers.{}.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq",
                                          "rope_freqs.weight", "blk.{}.attn_rot_embd.weight"};
 

@@ -1,5 +1,6 @@
 // Typed look-ups in a configuration object, with defaults and errors that name file, key, expected and found.
-// In: a JSON object and the name of where it came from. Out: sizes, numbers, flags, texts. Must not know which keys exist.
+// In: a JSON object and the name of where it came from. Out: sizes, numbers, flags, texts. Must not know which keys
+// exist.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
 // The only interpreter of steps: the runtime runs all of them, the calibrator one stage at a time.
-// In: a batch, weights, slots. Out: slots (and logits on request). The same code runs float and packed weights, on any Backend.
-// Must not know sessions, samplers or how pages are owned: segments bring their page tables.
+// In: a batch, weights, slots. Out: slots (and logits on request). The same code runs float and packed weights, on any
+// Backend. Must not know sessions, samplers or how pages are owned: segments bring their page tables.
 #pragma once
 
 #include <span>
@@ -45,7 +45,8 @@ class Forward {
     // Fills the residual slot from the embedding.
     void embed(const Weight& embedding, std::span<const int32_t> tokens, const SlotMemory& slots);
 
-    // Final norm and head for the rows listed in `wanted` (ascending): logits (wanted, vocab) with row stride logits.stride.
+    // Final norm and head for the rows listed in `wanted` (ascending): logits (wanted, vocab) with row stride
+    // logits.stride.
     void head(const Model& model, std::span<const size_t> wanted, const SlotMemory& slots, const Activations& logits);
 
   private:

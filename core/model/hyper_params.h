@@ -1,5 +1,6 @@
 // The sizes and constants of a network, whatever the checkpoint calls them.
-// In: JSON of a .gq's "model" section. Out: a checked struct, and back. Must not know config keys of other formats (arch_X.cpp does) or weights.
+// In: JSON of a .gq's "model" section. Out: a checked struct, and back. Must not know config keys of other formats
+// (arch_X.cpp does) or weights.
 #pragma once
 
 #include <cstddef>

@@ -29,7 +29,8 @@ struct LoadedModel {
     static std::unique_ptr<LoadedModel> open(const std::filesystem::path& path, bool verify);
 
     // The model's own template over these messages. It is parsed here and not before, so that a template beyond this
-    // version stops nobody who does without. Throws Error(unsupported) when there is none, and what ChatTemplate throws.
+    // version stops nobody who does without. Throws Error(unsupported) when there is none, and what ChatTemplate
+    // throws.
     std::string render_chat(std::span<const ChatMessage> messages, bool add_generation_prompt) const;
 
     uint64_t n_weights() const;       // values in linears and the embedding, once when tied

@@ -37,17 +37,19 @@ struct Model {
 // The name of a weight in a .gq: "blocks.3.attn_q", "embedding".
 std::string packed_name(const WeightRow& row, size_t layer);
 
-// Binds all weights of a .gq in place; `file` must outlive the Model. Throws Error(bad_file | unsupported) naming tensor, expected and found.
+// Binds all weights of a .gq in place; `file` must outlive the Model. Throws Error(bad_file | unsupported) naming
+// tensor, expected and found.
 Model bind_packed(const GqFile& file);
 
-// How one tensor of a .gq is seen; part "values" is row-major floats, part "codes" is panels. Sizes of all parts are checked.
+// How one tensor of a .gq is seen; part "values" is row-major floats, part "codes" is panels. Sizes of all parts are
+// checked.
 PackedMatrix packed_view(const GqTensor& tensor);
 
 // A float checkpoint as the quantizer reads it: each weight in our order, as floats, when asked for.
 class SourceModel {
   public:
-    // Reads hyper-parameters and checks that every weight exists with its shape, and that the checkpoint holds no tensor that the
-    // architecture doesn't use; throws Error | FormatError. `checkpoint` must outlive this.
+    // Reads hyper-parameters and checks that every weight exists with its shape, and that the checkpoint holds no
+    // tensor that the architecture doesn't use; throws Error | FormatError. `checkpoint` must outlive this.
     explicit SourceModel(const Checkpoint& checkpoint);
 
     const HyperParams& params() const { return params_; }

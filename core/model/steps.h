@@ -1,5 +1,6 @@
 // A network as data: steps between slots, cut into stages. An arch_X.cpp builds it; forward.cpp interprets it.
-// In: nothing. Out: lists that know their shapes before anything runs. Must not know weights' bytes, files or sequences.
+// In: nothing. Out: lists that know their shapes before anything runs. Must not know weights' bytes, files or
+// sequences.
 #pragma once
 
 #include <cstdint>
@@ -50,7 +51,8 @@ struct StepList {
     }
     // The linears that open a stage, as step indices; they share steps[stage_begin[stage]].in[0].
     std::vector<size_t> stage_linears(size_t stage) const;
-    // Slots that a step at or after `step` reads before any writes them, and `kept` (what the list's successor reads) unless overwritten first.
+    // Slots that a step at or after `step` reads before any writes them, and `kept` (what the list's successor reads)
+    // unless overwritten first.
     std::vector<SlotId> live_slots(size_t step, SlotId kept) const;
 };
 

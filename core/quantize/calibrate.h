@@ -1,5 +1,6 @@
 // Calibration: tokens → windows, and the forward pass stage by stage over all of them.
-// In: text, a network, weights. Out: Hessians of stage inputs, and hidden states behind a stage. Must not know how weights are rounded.
+// In: text, a network, weights. Out: Hessians of stage inputs, and hidden states behind a stage. Must not know how
+// weights are rounded.
 #pragma once
 
 #include <filesystem>
@@ -16,18 +17,19 @@
 
 namespace gq {
 
-// A calibration file whole. FormatError where it can't be read, Error(bad_file) naming file and byte where it is not UTF-8.
+// A calibration file whole. FormatError where it can't be read, Error(bad_file) naming file and byte where it is not
+// UTF-8.
 std::string read_calibration_text(const std::filesystem::path& path);
 
 // `windows` windows of `window` tokens, spread evenly: window i starts at token i * ((tokens - window) / windows).
-// Error(invalid_argument) naming the tokens needed and found when the text is too short, Error(bad_file) naming an id that is
-// outside of the model's vocabulary of `vocab` tokens (rows of the embedding).
+// Error(invalid_argument) naming the tokens needed and found when the text is too short, Error(bad_file) naming an id
+// that is outside of the model's vocabulary of `vocab` tokens (rows of the embedding).
 std::vector<std::vector<int32_t>> cut_windows(const Tokenizer& tokenizer, std::string_view text, size_t windows,
                                               size_t window, size_t vocab);
 
-// One path through the network over all windows: its hidden states, and the KV cache and slots that they go through. The weights come
-// with each call, since they become known stage by stage. The quantized path is one; methods that compare it with the float model bring a
-// second.
+// One path through the network over all windows: its hidden states, and the KV cache and slots that they go through.
+// The weights come with each call, since they become known stage by stage. The quantized path is one; methods that
+// compare it with the float model bring a second.
 class Stream {
   public:
     Stream(const Network& network, const KvGeometry& one_layer, const Compute& compute, size_t n_windows,

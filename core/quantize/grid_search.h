@@ -40,9 +40,9 @@ struct GroupGrid {
 // weights[0] in its matrix.
 GroupGrid fit_grid(const float* weights, size_t n, const GridOptions& options, size_t row, size_t col);
 
-// The grid that rounds the group with the least Σ importance (q − w)² among those that span 100, 98, … 22 % of fit_grid's
-// range; the widest of equals. importance: (n), >= 0; the Hessian's diagonal makes it the loss of rounding without feedback.
-// Errors as fit_grid. Source: the `mse` search of GPTQ's reference implementation, weighted.
+// The grid that rounds the group with the least Σ importance (q − w)² among those that span 100, 98, … 22 % of
+// fit_grid's range; the widest of equals. importance: (n), >= 0; the Hessian's diagonal makes it the loss of rounding
+// without feedback. Errors as fit_grid. Source: the `mse` search of GPTQ's reference implementation, weighted.
 GroupGrid clip_grid(const float* weights, const float* importance, size_t n, const GridOptions& options, size_t row,
                     size_t col);
 

@@ -1,5 +1,6 @@
 // Quantized and kept weights → tensors of a .gq, and views of them for the passes that follow.
-// In: solver results or floats. Out: a tensor on disk, and its bytes in memory while the caller needs them. Must not know calibration.
+// In: solver results or floats. Out: a tensor on disk, and its bytes in memory while the caller needs them. Must not
+// know calibration.
 #pragma once
 
 #include <string>
@@ -20,7 +21,8 @@ struct PackedTensor {
 PackedTensor room_for_codes(size_t rows, size_t cols, const GridOptions& grid);
 PackedTensor room_for_floats(size_t rows, size_t cols, const char* codes);
 
-// Packs rows [first_row, first_row + strip's rows) of a matrix; first_row is a multiple of 16. values (rows, cols) contiguous.
+// Packs rows [first_row, first_row + strip's rows) of a matrix; first_row is a multiple of 16. values (rows, cols)
+// contiguous.
 void pack_strip(const Compute& compute, const QuantizedMatrix& strip, size_t first_row, PackedTensor& tensor);
 void pack_float_strip(const Compute& compute, const float* values, size_t rows, size_t first_row, PackedTensor& tensor);
 
@@ -28,8 +30,8 @@ void pack_float_strip(const Compute& compute, const float* values, size_t rows, 
 struct RoundingError {
     double error = 0, weight = 0;
 
-    // values: (rows, cols) contiguous, the originals of rows [first_row, first_row + rows) of a tensor that holds them packed; first_row is
-    // a multiple of 16. Rows are summed in their order, whatever the number of threads.
+    // values: (rows, cols) contiguous, the originals of rows [first_row, first_row + rows) of a tensor that holds them
+    // packed; first_row is a multiple of 16. Rows are summed in their order, whatever the number of threads.
     void add_strip(const Compute& compute, const float* values, size_t rows, size_t first_row,
                    const PackedTensor& tensor);
     double relative() const { return weight > 0 ? error / weight : 0; }

@@ -15,8 +15,8 @@ namespace gq {
 enum class Method { gptq, rtn };
 
 struct QuantizeOptions {
-    // Any width that integer codes exist for: 2, 3, 4, 8. 16: no rounding to integers; f16 and bf16 are kept as they are, f32 (and what GGUF
-    // stores in blocks) is narrowed to f16, or to bf16 where f16 would overflow.
+    // Any width that integer codes exist for: 2, 3, 4, 8. 16: no rounding to integers; f16 and bf16 are kept as they
+    // are, f32 (and what GGUF stores in blocks) is narrowed to f16, or to bf16 where f16 would overflow.
     unsigned bits = 4;
     size_t group = 128;  // 0: one scale a row
     Method method = Method::gptq;

@@ -1,6 +1,7 @@
-// The walk: embedding and head first, then block by block, stage by stage; every input comes from quantized predecessors.
-// In: a checkpoint, options. Out: tensors on disk as soon as they are done. Peak memory: a block's packed weights, one stage's Hessian and floats,
-// and the slots that are live at a cut. Source of the order: GPTQ §3 and its reference's --true-sequential.
+// The walk: embedding and head first, then block by block, stage by stage; every input comes from quantized
+// predecessors. In: a checkpoint, options. Out: tensors on disk as soon as they are done. Peak memory: a block's packed
+// weights, one stage's Hessian and floats, and the slots that are live at a cut. Source of the order: GPTQ §3 and its
+// reference's --true-sequential.
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -221,7 +222,8 @@ void Walk::for_strips(const WeightRow& row, size_t layer, FunctionRef<void(size_
     }
 }
 
-// The 16-bit codes that keep a weight best: its own type when it has 16 bits, else f16, or bf16 where f16 would overflow.
+// The 16-bit codes that keep a weight best: its own type when it has 16 bits, else f16, or bf16 where f16 would
+// overflow.
 const char* Walk::float_codes_for(const WeightRow& row, size_t layer) const {
     const ElementType type = source_.tensor(row, layer).type;
     if (type == ElementType::f16) return "f16";

@@ -1,5 +1,6 @@
 // What happened to each tensor, as JSON: the provenance inside the .gq, and the report beside it.
-// In: options, hashes, solver reports. Out: text. The provenance holds no time, host or thread count: same input, same bytes.
+// In: options, hashes, solver reports. Out: text. The provenance holds no time, host or thread count: same input, same
+// bytes.
 #pragma once
 
 #include <optional>
@@ -12,11 +13,14 @@
 namespace gq {
 
 // JSON of each tensor: `name`, `codes`, `shape` [rows, cols], and
-//   error        |Q - W|² / |W|² of every matrix that was rounded, whatever the method; absent where values were kept in f32
-//   of those that GPTQ solved, per calibration token and output (the mean squared error that rounding adds to the layer's outputs):
-//   loss         tr(E H Eᵀ)/2 per row, E = Q - W; rtn_loss the same of plain rounding
+//   error        |Q - W|² / |W|² of every matrix that was rounded, whatever the method; absent where values were kept
+// of those that GPTQ solved, per calibration token and output (the mean squared error that rounding adds to the layer's
+// outputs), with dead_inputs and note only where there are any:
+//   loss         tr(E H Eᵀ)/2 per row, E = Q - W
+//   rtn_loss     the same of plain rounding
 //   check_error  what the self-check of the loss is off by, relative
-//   damping      that was used, of the mean diagonal; dead_inputs how many inputs were always zero, where any; note, where any
+//   damping      that was used, of the mean diagonal
+//   dead_inputs  how many inputs were always zero
 struct TensorReport {
     std::string name, codes, note;
     size_t rows = 0, cols = 0;

@@ -1,5 +1,6 @@
 // Prompt → text: prefill, sample, decode, until something says stop.
-// In: a session, a prompt, settings, a callback. Out: text in whole UTF-8 sequences, and why it ended. Must not know terminals or C.
+// In: a session, a prompt, settings, a callback. Out: text in whole UTF-8 sequences, and why it ended. Must not know
+// terminals or C.
 #pragma once
 
 #include <functional>
@@ -29,7 +30,8 @@ struct GenerateResult {
 // Called with the text that a token makes final (maybe empty); token -1 while the prompt is read. True stops.
 using TextCallback = std::function<bool(std::string_view text, int32_t token)>;
 
-// Appends to `sequence`, which keeps prompt and answer. Error(context_full) when the prompt does not fit; nothing has changed then.
+// Appends to `sequence`, which keeps prompt and answer. Error(context_full) when the prompt does not fit; nothing has
+// changed then.
 GenerateResult generate(const LoadedModel& loaded, Session& session, SequenceId sequence,
                         std::span<const int32_t> prompt, const GenerateOptions& options, const TextCallback& on_text);
 

@@ -23,8 +23,8 @@ class KvCache {
     const KvGeometry& geometry() const { return geometry_; }
     size_t length(SequenceId sequence) const;  // positions held; 0 for an unknown sequence
 
-    // Makes room for positions [0, n) of a sequence, and makes those from length() on its own to write; length() stays until
-    // commit(). Error(context_full) when the budget is spent: pages taken for this call are given back first.
+    // Makes room for positions [0, n) of a sequence, and makes those from length() on its own to write; length() stays
+    // until commit(). Error(context_full) when the budget is spent: pages taken for this call are given back first.
     void reserve(SequenceId sequence, size_t n_positions);
     bool has_room(SequenceId sequence, size_t n_positions) const;  // whether reserve() would succeed
     std::byte* const* pages(SequenceId sequence) const;
@@ -32,7 +32,8 @@ class KvCache {
 
     // Forgets positions from n on, and pages reserved beyond length(); 0 frees the sequence.
     void truncate(SequenceId sequence, size_t n_positions);
-    // `to` becomes a copy of `from`. They share pages; the partly filled one is copied by the first that writes to it (reserve).
+    // `to` becomes a copy of `from`. They share pages; the partly filled one is copied by the first that writes to it
+    // (reserve).
     void fork(SequenceId from, SequenceId to);
 
     size_t pages_in_use() const { return in_use_; }

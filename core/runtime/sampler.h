@@ -1,6 +1,7 @@
 // Logits → the next token.
-// In: logits, the tokens so far, options. Out: a token id; the same one for the same seed on every machine. Must not know text or sequences.
-// Order, as users of other runtimes expect it: repetition penalty, temperature 0 → greedy; else top-k, top-p, min-p, temperature, draw.
+// In: logits, the tokens so far, options. Out: a token id; the same one for the same seed on every machine. Must not
+// know text or sequences. Order, as users of other runtimes expect it: repetition penalty, temperature 0 → greedy; else
+// top-k, top-p, min-p, temperature, draw.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Tokens in time: sequences that grow by batches, each row naming its sequence, position, token, and whether its logits are wanted.
-// In: a Model, batches. Out: logits. Must not know text, sampling or files.
+// Tokens in time: sequences that grow by batches, each row naming its sequence, position, token, and whether its logits
+// are wanted. In: a Model, batches. Out: logits. Must not know text, sampling or files.
 #pragma once
 
 #include <functional>
@@ -32,8 +32,8 @@ class Session {
     // `model` and `compute`'s members must outlive the session.
     Session(const Model& model, const Compute& compute, const SessionOptions& options);
 
-    // Runs the rows in order; a token's logits do not depend on what else is in the batch. On any error (bad token or position, context full,
-    // cancelled) no sequence has changed its length.
+    // Runs the rows in order; a token's logits do not depend on what else is in the batch. On any error (bad token or
+    // position, context full, cancelled) no sequence has changed its length.
     void decode(std::span<const BatchRow> batch);
 
     // Logits (vocab) of the i-th row of the last decode() that wanted them; valid until the next call.
@@ -51,8 +51,8 @@ class Session {
     void set_cancel(std::function<bool()> cancelled) { cancelled_ = std::move(cancelled); }
 
     // Bytes at most that a session with these options allocates on n_threads: the kv cache at full context, slots, the
-    // backend's own, and logits of as many rows as one pass of the head gives (32); each further row that wants logits in
-    // one decode() adds vocab floats. Throws Error(invalid_argument) where that is more than fits a size.
+    // backend's own, and logits of as many rows as one pass of the head gives (32); each further row that wants logits
+    // in one decode() adds vocab floats. Throws Error(invalid_argument) where that is more than fits a size.
     static size_t bytes_needed(const Model& model, const SessionOptions& options, size_t n_threads);
 
   private:

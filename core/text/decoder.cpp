@@ -82,7 +82,8 @@ Decoder fuse(const JsonValue&) {
     return [](DecodedText& text) {
         std::string all;
         for (const std::string& token : text.tokens) all += token;
-        text.tokens.assign(1, std::move(all));
+        text.tokens.clear();
+        text.tokens.push_back(std::move(all));
     };
 }
 

@@ -3,6 +3,7 @@
 // Where Jinja returns a generator, an Iterator is returned: it is true, walked once and has no length.
 #include <algorithm>
 #include <charconv>
+#include <compare>
 #include <functional>
 #include <numeric>
 #include <set>
@@ -44,7 +45,7 @@ Value follow(Runtime& runtime, Value item, const Values& path, const Value& othe
     return item;
 }
 
-Value without_case(Runtime& runtime, Value value) {
+Value without_case(Runtime& runtime, const Value& value) {
     return value.is_string() ? runtime.text(lower(value.string())) : value;
 }
 
@@ -54,8 +55,8 @@ struct Key {
     bool case_sensitive;
 
     Value of(Runtime& runtime, const Value& item) const {
-        Value value = follow(runtime, item, path);
-        return case_sensitive ? value : without_case(runtime, std::move(value));
+        const Value value = follow(runtime, item, path);
+        return case_sensitive ? value : without_case(runtime, value);
     }
 };
 
@@ -68,7 +69,7 @@ Values sorted(Runtime& runtime, const Values& items, const Values& keys, bool re
     std::vector<size_t> places(items.size());
     std::iota(places.begin(), places.end(), size_t{0});
     std::stable_sort(places.begin(), places.end(), [&](size_t a, size_t b) {
-        return reverse ? order(runtime, keys[b], keys[a]) < 0 : order(runtime, keys[a], keys[b]) < 0;
+        return std::is_lt(reverse ? order(runtime, keys[b], keys[a]) : order(runtime, keys[a], keys[b]));
     });
     Values out;
     for (const size_t place : places) out.push_back(items[place]);
@@ -130,7 +131,7 @@ Value extreme(Runtime& runtime, Bound& arguments) {
     for (size_t i = 1; i < items.size(); ++i) {
         Value candidate = key.of(runtime, items[i]);
         const auto compared = order(runtime, candidate, best_key);
-        if (wants_largest ? compared > 0 : compared < 0) {
+        if (wants_largest ? std::is_gt(compared) : std::is_lt(compared)) {
             best = i;
             best_key = std::move(candidate);
         }

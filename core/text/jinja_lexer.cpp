@@ -1,6 +1,6 @@
 // The lexer: text, comments, raw blocks, tags. The rules are those of Jinja 3.1's lexer. See jinja_lexer.h.
-// In: the template's source. Out: tokens with their lines, white space trimmed as `-`, trim_blocks and lstrip_blocks ask.
-// Must not know which tags or operators exist beyond their spelling.
+// In: the template's source. Out: tokens with their lines, white space trimmed as `-`, trim_blocks and lstrip_blocks
+// ask. Must not know which tags or operators exist beyond their spelling.
 #include "core/text/jinja_lexer.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-/* gq.h from C99: every function once with good arguments and once with bad ones. In: a checkpoint folder and a path to write a .gq to.
- * Counts and prints failures; exit 1 if there are any. */
+/* gq.h from C99: every function once with good arguments and once with bad ones. In: a checkpoint folder and a path to
+ * write a .gq to. Counts and prints failures; exit 1 if there are any. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -63,6 +63,15 @@ ok "perplexity, half of a window of 512" "^ppl" ./perplexity "$work/tiny.gq" -f 
 told "positions of half windows" "\[510 positions scored\]"
 ok "perplexity, a whole window of 512" "^ppl" ./perplexity "$work/tiny.gq" -f "$work/long" --ctx 512 --chunks 2 --protocol full-window
 told "positions of whole windows" "\[1022 positions scored\]"
+# agrees NAME FIRST_SCORED EXACT OPTIONS…: the figure is what gq.h's logits of single tokens add up to
+agrees() {
+    name=$1 first=$2 exact=$3
+    shift 3
+    ok "$name" "agrees" sh -c './perplexity "$1/tiny.gq" -f "$1/text" --ctx 64 --chunks 3 $4 | python3 tests/apps/perplexity_by_logits.py \
+        ./libgq.so "$1/tiny.gq" 288 "$1/text" 64 3 "$2" "$3"' sh "$work" "$first" "$exact" "$*"
+}
+agrees "perplexity, half-window, against single logits" 33 0 --protocol half-window
+agrees "perplexity, full-window, against single logits" 1 1 --protocol full-window --exact
 ok "inspect" "blocks.1.ffn_down" ./inspect "$work/tiny.gq" --verify
 ok "inspect, verify and tokenize" "^102$" ./inspect "$work/tiny.gq" --verify --tokenize "$work/prompt"
 told "verified" "every hash is as written"
@@ -128,7 +137,10 @@ bad "no output" "'-o' expected" ./quantize $tiny
 bad "source is missing" "/nowhere" ./quantize /nowhere -o "$work/x.gq"
 bad "unknown option" "unknown option '--bots'" ./quantize $tiny -o "$work/x.gq" --bots 4
 bad "bits" "bits: expected 2, 3, 4, 8 or 16, found 7" ./quantize $tiny -o "$work/x.gq" --bits 7
-bad "bits is no number" "whole number, found 'four'" ./quantize $tiny -o "$work/x.gq" --bits four
+bad "source is a .gq" "found a finished .gq" ./quantize "$work/tiny.gq" -o "$work/x.gq"
+bad "nothing to measure" "expects at least 1, found 0 for both" ./bench "$work/tiny.gq" -p 0 -n 0
+bad "context below 0" "context: expected a whole number of 0 … 2147483647, found -1" ./run "$work/tiny.gq" hi -c -1
+bad "bits is no number" "whole number of at most 2147483647, found 'four'" ./quantize $tiny -o "$work/x.gq" --bits four
 bad "group" "group: expected a multiple of 32" ./quantize $tiny -o "$work/x.gq" --group 33
 bad "method" "gptq or rtn" ./quantize $tiny -o "$work/x.gq" --method awq
 bad "calibration is missing" "/no/text" ./quantize $tiny -o "$work/x.gq" --calib /no/text

@@ -1,6 +1,6 @@
-// Fuzzes what is read from JSON about a model: the first byte says whether the rest is a config.json, a GGUF file's metadata as JSON, or a
-// .gq's section 'model' or 'generation'. In: bytes. Out: nothing, FormatError or Error. Hyper-parameters that are accepted must come back
-// from JSON as they were and build a network.
+// Fuzzes what is read from JSON about a model: the first byte says whether the rest is a config.json, a GGUF file's
+// metadata as JSON, or a .gq's section 'model' or 'generation'. In: bytes. Out: nothing, FormatError or Error.
+// Hyper-parameters that are accepted must come back from JSON as they were and build a network.
 #include <string>
 
 #include "core/base/status.h"

@@ -1,5 +1,6 @@
-// Logits against transformers in fp32 (tests/golden/make_llama_goldens.py): tiny random Llamas, and SmolLM2 when its GGUF is at hand.
-// Each checkpoint goes the whole way: quantize at 16 bits → .gq → session; prefill and decode one by one.
+// Logits against transformers in fp32 (tests/golden/make_llama_goldens.py): tiny random Llamas, and SmolLM2 when its
+// GGUF is at hand. Each checkpoint goes the whole way: quantize at 16 bits → .gq → session; prefill and decode one by
+// one.
 #include <doctest/doctest.h>
 
 #include <cmath>

@@ -1,4 +1,5 @@
-// A float checkpoint as the quantizer sees it: both formats' names, tensors that no weight claims, rotary settings that would be ignored.
+// A float checkpoint as the quantizer sees it: both formats' names, tensors that no weight claims, rotary settings that
+// would be ignored.
 #include <doctest/doctest.h>
 
 #include "core/base/status.h"

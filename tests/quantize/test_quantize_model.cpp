@@ -1,4 +1,5 @@
-// The whole walk on a tiny model: same bytes at any thread count and on any kernels, losses that mean something, and damage that is named.
+// The whole walk on a tiny model: same bytes at any thread count and on any kernels, losses that mean something, and
+// damage that is named.
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 
@@ -41,7 +42,8 @@ void check_layout(const GqFile& file, const QuantizeOptions& options) {
     CHECK(n_linears == 2 * 7);
 }
 
-// The weights of a file against the float ones: RTN's are round_to_nearest's, and `error` is |Q - W|² / |W|² in plain loops.
+// The weights of a file against the float ones: RTN's are round_to_nearest's, and `error` is |Q - W|² / |W|² in plain
+// loops.
 void check_rtn_weights(const GqFile& file, const SourceModel& source, const GridOptions& grid) {
     ThreadPool pool(1);
     const JsonValue provenance = parse_json(section_text(file, "provenance"), "provenance");

@@ -1,4 +1,5 @@
-// Before any work: what a finished file would be refused for is refused, what costs it chats only is told, and nothing that is read is replaced.
+// Before any work: what a finished file would be refused for is refused, what costs it chats only is told, and nothing
+// that is read is replaced.
 #include "core/base/log.h"
 #include "core/quantize/calibrate.h"
 #include "tests/quantize/walk_test.h"

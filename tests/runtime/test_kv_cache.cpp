@@ -1,4 +1,5 @@
-// The page tables alone: growing, sharing, copying on the first write, giving back, and a budget that is never exceeded.
+// The page tables alone: growing, sharing, copying on the first write, giving back, and a budget that is never
+// exceeded.
 #include <doctest/doctest.h>
 
 #include <algorithm>

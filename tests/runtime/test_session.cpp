@@ -1,4 +1,5 @@
-// Sessions: the same bits whatever the batch, the threads and the kernels; growing, forking, cutting and refusing sequences.
+// Sessions: the same bits whatever the batch, the threads and the kernels; growing, forking, cutting and refusing
+// sequences.
 #include <doctest/doctest.h>
 
 #include <malloc.h>
