@@ -18,6 +18,7 @@ constexpr cli::Option options[] = {
     {"--sym", "", "", "", "short for --grid symmetric"},
     {"--no-act-order", "", "", "", "solve the columns in their own order"},
     {"--no-clip", "", "", "", "grids span all weights, also where cutting the range rounds with less loss"},
+    {"--rotate", "", "", "", "turn the residual stream and the heads' values by orthogonal matrices first (R1, R2)"},
     {"--calib", "", "FILE", "", "UTF-8 text to calibrate with (default: the built-in text)"},
     {"--calib-windows", "", "N", "", "windows of calibration text (default 32)"},
     {"--calib-window", "", "T", "", "tokens of a window (default 512)"},
@@ -74,6 +75,7 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
     if (args.has("--sym")) o.grid = "symmetric";
     if (args.has("--no-act-order")) o.act_order = 0;
     if (args.has("--no-clip")) o.clip = 0;
+    if (args.has("--rotate")) o.rotate = 1;
     o.embed_bits = args.integer_or("--embed-bits", o.embed_bits);
     if (args.has("--calib")) o.calibration_path = path_of(args, "--calib");
     if (o.calibration_path && o.method == GQ_METHOD_RTN)

@@ -233,6 +233,7 @@ typedef struct gq_quantize_options {
     const char* grid;             /* what a group stores: "zero_point", "symmetric"; NULL: "zero_point" */
     int32_t act_order;            /* non-zero: columns by descending Hessian diagonal */
     int32_t clip;                 /* non-zero: GPTQ cuts a group's range where that rounds with less loss */
+    int32_t rotate;               /* non-zero: the model is rotated first, which makes its weights easier to round */
     int32_t embed_bits;           /* embedding and head: 2, 3, 4, 8, 16 */
     const char* calibration_path; /* UTF-8 text; NULL: the built-in text */
     int32_t calibration_windows, calibration_window; /* 32 windows of 512 tokens */

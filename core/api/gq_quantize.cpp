@@ -22,6 +22,7 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
     if (o.grid) to.grid = o.grid;
     to.act_order = o.act_order != 0;
     to.clip = o.clip != 0;
+    to.rotate = o.rotate != 0;
     to.embed_bits = static_cast<unsigned>(at_least("embed_bits", o.embed_bits, 0));
     if (o.calibration_path) to.calibration = o.calibration_path;
     to.windows = at_least("calibration_windows", o.calibration_windows, 1);
@@ -65,6 +66,7 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .grid = nullptr,
                 .act_order = d.act_order,
                 .clip = d.clip,
+                .rotate = d.rotate,
                 .embed_bits = static_cast<int32_t>(d.embed_bits),
                 .calibration_path = nullptr,
                 .calibration_windows = static_cast<int32_t>(d.windows),

@@ -95,7 +95,8 @@ Model bind_packed(const GqFile& file) {
     model.network = model.arch->build(model.params);
     model.embedding = bind(file, model.arch->embedding, 0, model.params);
     model.head = model.params.tied_head ? model.embedding : bind(file, model.arch->head, 0, model.params);
-    model.tail.roles = {bind(file, model.arch->final_norm, 0, model.params)};
+    model.tail.roles.push_back(bind(file, model.arch->final_norm, 0, model.params));
+    if (model.params.head_turn) model.tail.roles.push_back(bind(file, model.arch->head_turn, 0, model.params));
     for (size_t layer = 0; layer < model.params.n_layers; ++layer) {
         BlockWeights block;
         for (const WeightRow& row : model.arch->block_weights)

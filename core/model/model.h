@@ -31,7 +31,7 @@ struct Model {
     Network network;
     std::vector<BlockWeights> blocks;
     Weight embedding, head;  // head is the embedding's view when tied
-    BlockWeights tail;       // the epilogue's roles: 0 is the final norm
+    BlockWeights tail;       // by TailRole
 };
 
 // The name of a weight in a .gq: "blocks.3.attn_q", "embedding".

@@ -26,6 +26,7 @@ JsonValue options_json(const QuantizeOptions& o) {
     size("group", o.group);
     json.set("grid", JsonValue::of_string(o.grid));
     json.set("act_order", JsonValue::of_bool(o.act_order));
+    json.set("rotate", JsonValue::of_bool(o.rotate));
     json.set("clip", JsonValue::of_bool(o.clip));
     size("embed_bits", o.embed_bits);
     size("windows", o.windows);
