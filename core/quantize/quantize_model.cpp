@@ -14,6 +14,7 @@
 #include "core/quantize/quantize.h"
 #include "core/quantize/report.h"
 #include "core/quantize/sections.h"
+#include "core/quantize/solver_options.h"
 #include "formats/format_error.h"
 #include "formats/hash.h"
 #include "formats/output_file.h"
@@ -104,10 +105,8 @@ void Walk::run() {
 }
 
 GptqOptions Walk::gptq_options() const {
-    GptqOptions o;
+    GptqOptions o = options_.solver;
     o.grid = {options_.bits, options_.group, find_grid(options_.grid)};
-    o.act_order = options_.act_order;
-    o.clip = options_.clip;
     return o;
 }
 
@@ -332,7 +331,7 @@ QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, const Weigh
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
     const GptqOptions o = gptq_options();
     if (!hessian) return round_to_nearest(compute_, w.data(), rows, cols, o.grid);
-    return gptq_solve(compute_, w.data(), rows, cols, *hessian, *prepared, o, report);
+    return gptq_solve(compute_, w.data(), rows, cols, *hessian, nullptr, *prepared, o, report);
 }
 
 // Integers as wide as some codes are, and floats.
@@ -387,6 +386,7 @@ void check_options(const QuantizeOptions& o) {
     check_width("bits", o.bits);
     check_width("embed bits", o.embed_bits);
     check_grid(o.grid);
+    check_solver_options(o.solver);
     if (o.group % tile_cols != 0)
         fail(Status::invalid_argument, "group: expected a multiple of %zu, or row, found %zu", tile_cols, o.group);
     if (o.windows == 0 || o.window < 2)
