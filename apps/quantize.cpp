@@ -16,8 +16,16 @@ constexpr cli::Option options[] = {
     {"--method", "", "gptq|rtn", "", "how weights are rounded (default gptq)"},
     {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric (default zero_point)"},
     {"--sym", "", "", "", "short for --grid symmetric"},
-    {"--no-act-order", "", "", "", "solve the columns in their own order"},
-    {"--no-clip", "", "", "", "grids span all weights, also where cutting the range rounds with less loss"},
+    {"--order", "", "NAME", "", "columns are solved in the order column, act (activations) or gar (default act)"},
+    {"--no-act-order", "", "", "", "short for --order column"},
+    {"--grid-search", "", "NAME", "", "grids span their weights, clip them, or joint: also move zero (default clip)"},
+    {"--no-clip", "", "", "", "short for --grid-search span"},
+    {"--damping", "", "X", "", "added to the Hessian's diagonal, a share of its mean (default 0.01)"},
+    {"--qep", "", "A", "", "weights corrected for what earlier layers changed, share 0 to 1 (default 0)"},
+    {"--gptaq", "", "A", "", "the same while solving (default 0)"},
+    {"--foem", "", "B", "", "weight of the first-order term, 0 to below 1 (default 0)"},
+    {"--sweeps", "", "N", "", "coordinate-descent sweeps over the codes after the solve (default 0)"},
+    {"--refit", "", "", "", "fit the grids to the final codes"},
     {"--rotate", "", "", "", "turn the residual stream and the heads' values by orthogonal matrices first (R1, R2)"},
     {"--calib", "", "FILE", "", "UTF-8 text to calibrate with (default: the built-in text)"},
     {"--calib-windows", "", "N", "", "windows of calibration text (default 32)"},
@@ -65,6 +73,19 @@ const char* path_of(const cli::Arguments& args, const char* option) {
     return args.text(option).c_str();
 }
 
+void set_solver_options(const cli::Arguments& args, gq_quantize_options& o) {
+    if (args.has("--order")) o.order = args.text("--order").c_str();
+    if (args.has("--no-act-order")) o.order = "column";
+    if (args.has("--grid-search")) o.grid_search = args.text("--grid-search").c_str();
+    if (args.has("--no-clip")) o.grid_search = "span";
+    if (args.has("--damping")) o.damping = args.number("--damping");
+    if (args.has("--qep")) o.qep = args.number("--qep");
+    if (args.has("--gptaq")) o.gptaq = args.number("--gptaq");
+    if (args.has("--foem")) o.foem = args.number("--foem");
+    o.sweeps = args.integer_or("--sweeps", o.sweeps);
+    if (args.has("--refit")) o.refit = 1;
+}
+
 gq_quantize_options quantize_options(const cli::Arguments& args) {
     gq_quantize_options o;
     gq_quantize_defaults(&o);
@@ -73,8 +94,7 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
     if (args.has("--method")) o.method = method_of(args.text("--method"));
     if (args.has("--grid")) o.grid = args.text("--grid").c_str();
     if (args.has("--sym")) o.grid = "symmetric";
-    if (args.has("--no-act-order")) o.act_order = 0;
-    if (args.has("--no-clip")) o.clip = 0;
+    set_solver_options(args, o);
     if (args.has("--rotate")) o.rotate = 1;
     o.embed_bits = args.integer_or("--embed-bits", o.embed_bits);
     if (args.has("--calib")) o.calibration_path = path_of(args, "--calib");

@@ -227,15 +227,21 @@ typedef enum gq_method { GQ_METHOD_GPTQ = 0, GQ_METHOD_RTN = 1 } gq_method;
 
 typedef struct gq_quantize_options {
     size_t struct_size;
-    int32_t bits;                 /* 2, 3, 4, 8; 16 keeps floats */
-    int32_t group;                /* 32, 64, 128, …: a multiple of 32; 0: one scale a row */
-    int32_t method;               /* a gq_method */
-    const char* grid;             /* what a group stores: "zero_point", "symmetric"; NULL: "zero_point" */
-    int32_t act_order;            /* non-zero: columns by descending Hessian diagonal */
-    int32_t clip;                 /* non-zero: GPTQ cuts a group's range where that rounds with less loss */
-    int32_t rotate;               /* non-zero: the model is rotated first, which makes its weights easier to round */
-    int32_t embed_bits;           /* embedding and head: 2, 3, 4, 8, 16 */
-    const char* calibration_path; /* UTF-8 text; NULL: the built-in text */
+    int32_t bits;     /* 2, 3, 4, 8; 16 keeps floats */
+    int32_t group;    /* 32, 64, 128, …: a multiple of 32; 0: one scale a row */
+    int32_t method;   /* a gq_method */
+    const char* grid; /* what a group stores: "zero_point", "symmetric"; NULL: "zero_point" */
+    /* GPTQ's; nothing without it. Names may be NULL: the default. */
+    const char* order;       /* "column"; "act": by descending Hessian diagonal; "gar": that inside groups */
+    const char* grid_search; /* "span"; "clip": a group's range is cut where that rounds with less loss; "joint" */
+    double damping;          /* added to the Hessian's diagonal, a share of its mean: 0 … 1 */
+    double qep, gptaq;       /* 0 … 1: how much of the inputs' drift from the float model is corrected; not both */
+    double foem;             /* 0 … below 1: weight of the first-order term */
+    int32_t sweeps;          /* coordinate descent over the codes after the solve; order act or gar */
+    int32_t refit;           /* non-zero: grids by least squares after that; order act or gar */
+    int32_t rotate;          /* non-zero: the model is rotated first, which makes its weights easier to round */
+    int32_t embed_bits;      /* embedding and head: 2, 3, 4, 8, 16 */
+    const char* calibration_path;                    /* UTF-8 text; NULL: the built-in text */
     int32_t calibration_windows, calibration_window; /* 32 windows of 512 tokens */
     int32_t n_threads;
     const char* isa;         /* as in gq_session_options */

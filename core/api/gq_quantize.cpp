@@ -4,6 +4,7 @@
 #include "core/api/boundary.h"
 #include "core/api/handles.h"
 #include "core/quantize/quantize.h"
+#include "core/quantize/solver_options.h"
 
 namespace gq {
 namespace {
@@ -20,8 +21,14 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
     to.group = at_least("group", o.group, 0);
     to.method = o.method == GQ_METHOD_RTN ? Method::rtn : Method::gptq;
     if (o.grid) to.grid = o.grid;
-    to.act_order = o.act_order != 0;
-    to.clip = o.clip != 0;
+    if (o.order) to.solver.order = order_of(o.order);
+    if (o.grid_search) to.solver.search = grid_search_of(o.grid_search);
+    to.solver.damping = o.damping;
+    to.solver.qep = o.qep;
+    to.solver.gptaq = o.gptaq;
+    to.solver.foem = o.foem;
+    to.solver.sweeps = at_least("sweeps", o.sweeps, 0);
+    to.solver.refit = o.refit != 0;
     to.rotate = o.rotate != 0;
     to.embed_bits = static_cast<unsigned>(at_least("embed_bits", o.embed_bits, 0));
     if (o.calibration_path) to.calibration = o.calibration_path;
@@ -64,8 +71,14 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .group = static_cast<int32_t>(d.group),
                 .method = GQ_METHOD_GPTQ,
                 .grid = nullptr,
-                .act_order = d.act_order,
-                .clip = d.clip,
+                .order = nullptr,
+                .grid_search = nullptr,
+                .damping = d.solver.damping,
+                .qep = d.solver.qep,
+                .gptaq = d.solver.gptaq,
+                .foem = d.solver.foem,
+                .sweeps = static_cast<int32_t>(d.solver.sweeps),
+                .refit = d.solver.refit,
                 .rotate = d.rotate,
                 .embed_bits = static_cast<int32_t>(d.embed_bits),
                 .calibration_path = nullptr,

@@ -132,13 +132,13 @@ class Solver {
     AlignedBuffer<float> importance_;  // (cols): the Hessian's diagonal
 };
 
-// W in the solve's order, dead columns 0; with act_order also the grids, of the original groups.
+// W in the solve's order, dead columns 0; with static grids also the grids, of the original groups.
 void Solver::load(const float* w) {
     compute_.pool.for_ranges(rows_, 1, [&](size_t begin, size_t end, size_t) {
         AlignedBuffer<float> row(cols_);
         for (size_t r = begin; r < end; ++r) {
             for (size_t c = 0; c < cols_; ++c) row[c] = prepared_.dead[c] ? 0.0f : w[r * cols_ + c];
-            for (size_t c = 0; c < cols_ && options_.act_order; c = options_.grid.unit_end(c, cols_))
+            for (size_t c = 0; c < cols_ && options_.static_grids(); c = options_.grid.unit_end(c, cols_))
                 find_grids(&row[c], options_.grid.unit_end(c, cols_) - c, r, c);
             float* to = weights_.row(r);
             for (size_t c = 0; c < cols_; ++c) to[c] = row[prepared_.order[c]];
@@ -149,7 +149,8 @@ void Solver::load(const float* w) {
 // Of the unit of n weights from (row, col) on; groups are of the original columns in either order.
 void Solver::find_grids(const float* weights, size_t n, size_t row, size_t col) {
     std::vector<GroupGrid> found(options_.grid.group == 0 ? 1 : div_up(n, options_.grid.group));
-    find_unit(weights, options_.clip ? &importance_[col] : nullptr, n, options_.grid, row, col, found.data());
+    find_unit(weights, options_.search == GridSearch::span ? nullptr : &importance_[col], n, options_.grid, row, col,
+              found.data());
     for (size_t g = 0; g < found.size(); ++g) grids_.set(options_.grid.group_of(col) + g, row, found[g]);
 }
 
@@ -157,7 +158,7 @@ void Solver::find_grids(const float* weights, size_t n, size_t row, size_t col) 
 // found.
 size_t Solver::block_end(size_t begin) const {
     const size_t end = std::min(begin + block_cols_, cols_), unit = options_.grid.unit();
-    if (options_.act_order || options_.stale_grids || unit == 0 || end == cols_) return end;
+    if (options_.static_grids() || options_.stale_grids || unit == 0 || end == cols_) return end;
     const size_t last_start = end / unit * unit;
     return last_start > begin ? last_start : end;
 }
@@ -194,7 +195,7 @@ void Solver::solve_chunk(const Block& block, size_t row_begin, size_t row_end) {
     size_t taken = block.begin;  // the block's errors before this column are in the step's columns already
     for (size_t col = block.begin; col < block.end; col += panel_cols) {
         const size_t step_end = std::min(col + panel_cols, block.end);
-        if (!options_.act_order && options_.grid.starts_unit(col)) {
+        if (!options_.static_grids() && options_.grid.starts_unit(col)) {
             if (options_.stale_grids) fit_grids(row_begin, row_end, col);
             take_errors(block, row_begin, row_end, block.begin, col,
                         std::min(options_.grid.unit_end(col, cols_), block.end));
@@ -323,7 +324,8 @@ void check_arguments(const Problem& problem) {
 }  // namespace
 
 QuantizedMatrix gptq_solve(const Compute& compute, const float* w, size_t rows, size_t cols, const Matrix& h,
-                           const PreparedHessian& prepared, const GptqOptions& options, SolveReport& report) {
+                           const PreparedDrift*, const PreparedHessian& prepared, const GptqOptions& options,
+                           SolveReport& report) {
     const Problem problem{compute, w, rows, cols, h, prepared, options};
     check_arguments(problem);
     report = SolveReport();

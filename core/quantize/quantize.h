@@ -20,14 +20,13 @@ struct QuantizeOptions {
     unsigned bits = 4;
     size_t group = 128;  // 0: one scale a row
     Method method = Method::gptq;
-    std::string grid = "zero_point";  // a name of packing.h; embedding and head too
-    bool act_order = true;
-    bool clip = true;                        // GptqOptions::clip; without GPTQ nothing
-    bool rotate = false;                     // R1 and R2 of rotate.h
-    unsigned embed_bits = 8;                 // embedding and head; widths as of bits
-    std::filesystem::path calibration = {};  // UTF-8 text; empty: the built-in text
-    size_t windows = 32, window = 512;       // spread evenly over the text, stride (tokens - window) / windows
-    std::filesystem::path report = {};       // JSON; empty: none
+    std::string grid = "zero_point";                    // a name of packing.h; embedding and head too
+    GptqOptions solver = {.search = GridSearch::clip};  // its grid comes from the options here; without GPTQ nothing
+    bool rotate = false;                                // R1 and R2 of rotate.h
+    unsigned embed_bits = 8;                            // embedding and head; widths as of bits
+    std::filesystem::path calibration = {};             // UTF-8 text; empty: the built-in text
+    size_t windows = 32, window = 512;  // spread evenly over the text, stride (tokens - window) / windows
+    std::filesystem::path report = {};  // JSON; empty: none
 };
 
 struct QuantizeProgress {

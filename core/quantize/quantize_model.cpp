@@ -15,6 +15,7 @@
 #include "core/quantize/report.h"
 #include "core/quantize/rotate.h"
 #include "core/quantize/sections.h"
+#include "core/quantize/solver_options.h"
 #include "formats/format_error.h"
 #include "formats/hash.h"
 #include "formats/output_file.h"
@@ -61,7 +62,7 @@ class Walk {
     };
 
     // Whether the float model runs beside the quantized one, on the same tokens.
-    bool compares() const { return calibrated() && (options_.qep > 0 || options_.gptaq > 0); }
+    bool compares() const { return calibrated() && (options_.solver.qep > 0 || options_.solver.gptaq > 0); }
     bool calibrated() const { return options_.method == Method::gptq && options_.bits != float_bits; }
     void plan();
     void prepare_calibration();
@@ -121,10 +122,8 @@ void Walk::run() {
 }
 
 GptqOptions Walk::gptq_options() const {
-    GptqOptions o;
+    GptqOptions o = options_.solver;
     o.grid = {options_.bits, options_.group, find_grid(options_.grid)};
-    o.act_order = options_.act_order;
-    o.clip = options_.clip;
     return o;
 }
 
@@ -400,7 +399,6 @@ QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, const Weigh
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
     const GptqOptions o = gptq_options();
     if (!input) return round_to_nearest(compute_, w.data(), rows, cols, o.grid);
-
     const Matrix* drift = input->drift.rows() == 0 ? nullptr : &input->drift;
     return gptq_solve(compute_, w.data(), rows, cols, input->hessian, drift, input->prepared, o, report);
 }
@@ -457,6 +455,7 @@ void check_options(const QuantizeOptions& o) {
     check_width("bits", o.bits);
     check_width("embed bits", o.embed_bits);
     check_grid(o.grid);
+    check_solver_options(o.solver);
     if (o.group % tile_cols != 0)
         fail(Status::invalid_argument, "group: expected a multiple of %zu, or row, found %zu", tile_cols, o.group);
     if (o.windows == 0 || o.window < 2)

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "core/base/version.h"
+#include "core/quantize/solver_options.h"
 
 namespace gq {
 namespace {
@@ -16,6 +17,17 @@ std::string hex(uint64_t value) {
     return text;
 }
 
+void add_solver_options(const GptqOptions& o, JsonValue& json) {
+    json.set("order", JsonValue::of_string(name_of(o.order)));
+    json.set("grid_search", JsonValue::of_string(name_of(o.search)));
+    json.set("damping", JsonValue::of_number(o.damping));
+    json.set("qep", JsonValue::of_number(o.qep));
+    json.set("gptaq", JsonValue::of_number(o.gptaq));
+    json.set("foem", JsonValue::of_number(o.foem));
+    json.set("sweeps", JsonValue::of_integer(static_cast<int64_t>(o.sweeps)));
+    json.set("refit", JsonValue::of_bool(o.refit));
+}
+
 JsonValue options_json(const QuantizeOptions& o) {
     JsonValue json;
     const auto size = [&](const char* key, size_t value) {
@@ -25,9 +37,8 @@ JsonValue options_json(const QuantizeOptions& o) {
     size("bits", o.bits);
     size("group", o.group);
     json.set("grid", JsonValue::of_string(o.grid));
-    json.set("act_order", JsonValue::of_bool(o.act_order));
+    if (o.method == Method::gptq) add_solver_options(o.solver, json);
     json.set("rotate", JsonValue::of_bool(o.rotate));
-    json.set("clip", JsonValue::of_bool(o.clip));
     size("embed_bits", o.embed_bits);
     size("windows", o.windows);
     size("window", o.window);

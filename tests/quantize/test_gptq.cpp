@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "core/quantize/solver_options.h"
 #include "tests/golden/gptq.inc"
 #include "tests/quantize/solver_test.h"
 
@@ -62,8 +63,8 @@ struct Solved {
 Solved solve(const Problem& problem, const GptqOptions& options, const Machine& machine = Machine()) {
     const PreparedHessian prepared = prepare_hessian(machine.compute, problem.h, options);
     Solved solved;
-    solved.q = gptq_solve(machine.compute, problem.w.data(), problem.rows, problem.cols, problem.h, prepared, options,
-                          solved.report);
+    solved.q = gptq_solve(machine.compute, problem.w.data(), problem.rows, problem.cols, problem.h, nullptr, prepared,
+                          options, solved.report);
     return solved;
 }
 
@@ -122,16 +123,33 @@ struct NaiveResult {
     std::vector<DoubleGrid> grids;  // (rows, groups)
 };
 
+// Group-aware reordering as its authors write it: columns sorted inside each group, then the groups by their first.
+std::vector<size_t> group_aware(const Matrix& h, size_t group) {
+    std::vector<std::vector<size_t>> groups;
+    for (size_t begin = 0; begin < h.rows(); begin += group) {
+        std::vector<size_t> members(std::min(group, h.rows() - begin));
+        std::iota(members.begin(), members.end(), begin);
+        std::stable_sort(members.begin(), members.end(), [&](size_t a, size_t b) { return h(a, a) > h(b, b); });
+        groups.push_back(members);
+    }
+    std::stable_sort(groups.begin(), groups.end(),
+                     [&](const auto& a, const auto& b) { return h(a.front(), a.front()) > h(b.front(), b.front()); });
+    std::vector<size_t> order;
+    for (const auto& members : groups) order.insert(order.end(), members.begin(), members.end());
+    return order;
+}
+
 NaiveResult solve_naively(const Problem& problem, const GptqOptions& options) {
     const size_t n = problem.cols;
     const GridOptions& grid = options.grid;
     const double top = grid.top_code();
     std::vector<size_t> order(n);
     std::iota(order.begin(), order.end(), size_t{0});
-    if (options.act_order) {
+    if (options.order == Order::act) {
         std::stable_sort(order.begin(), order.end(),
                          [&](size_t a, size_t b) { return problem.h(a, a) > problem.h(b, b); });
     }
+    if (options.order == Order::gar) order = group_aware(problem.h, grid.n_groups(n) == 1 ? n : grid.group);
     double mean = 0;
     for (size_t i = 0; i < n; ++i) mean += problem.h(i, i) / static_cast<double>(n);
     DoubleMatrix inverse(n, std::vector<double>(n));
@@ -152,12 +170,12 @@ NaiveResult solve_naively(const Problem& problem, const GptqOptions& options) {
     };
     for (size_t row = 0; row < problem.rows; ++row) {
         std::copy_n(&problem.w[row * n], n, w[row].begin());
-        for (size_t c = 0; c < n && options.act_order; c = grid.group_end(c, n)) fit(row, c);
+        for (size_t c = 0; c < n && options.static_grids(); c = grid.group_end(c, n)) fit(row, c);
         for (size_t c = 0; c < n; ++c) w[row][c] = problem.w[row * n + order[c]];
     }
     for (size_t c = 0; c < n; ++c) {
         for (size_t row = 0; row < problem.rows; ++row) {
-            if (!options.act_order && grid.starts_unit(c)) fit(row, c);
+            if (!options.static_grids() && grid.starts_unit(c)) fit(row, c);
             const DoubleGrid& g = out.grids[row * grid.n_groups(n) + grid.group_of(order[c])];
             const double code = std::clamp(std::nearbyint(w[row][c] / g.scale) + g.zero_point, 0.0, top);
             const double error = (w[row][c] - g.scale * (code - g.zero_point)) / inverse[c][c];
@@ -195,13 +213,12 @@ TEST_SUITE("quantize") {
         for (const unsigned bits : {2u, 3u, 4u, 8u}) {
             for (const size_t group : {size_t{32}, size_t{64}, size_t{96}, size_t{128}, size_t{0}}) {
                 for (const bool symmetric : {false, true}) {
-                    for (const bool act_order : {false, true}) {
+                    for (const Order order : {Order::column, Order::act, Order::gar}) {
                         CAPTURE(bits);
                         CAPTURE(group);
                         CAPTURE(symmetric);
-                        CAPTURE(act_order);
-                        const GptqOptions options{.grid = {bits, group, integer_grid(symmetric)},
-                                                  .act_order = act_order};
+                        CAPTURE(name_of(order));
+                        const GptqOptions options{.grid = {bits, group, integer_grid(symmetric)}, .order = order};
                         const Solved solved = solve(problem, options);
                         const size_t different = rows_that_differ(solved.q, solve_naively(problem, options));
                         CHECK(different <= 4);
@@ -221,7 +238,7 @@ TEST_SUITE("quantize") {
             make_problem(golden::gptq_rows, golden::gptq_cols, golden::gptq_tokens, golden::gptq_seed);
         for (const golden::Gptq& expected : golden::gptq) {
             const GptqOptions options{.grid = {expected.bits, expected.group, integer_grid(expected.symmetric)},
-                                      .act_order = expected.act_order,
+                                      .order = expected.act_order ? Order::act : Order::column,
                                       .stale_grids = expected.stale_grids};
             CAPTURE(expected.bits);
             CAPTURE(expected.group);
@@ -242,8 +259,8 @@ TEST_SUITE("quantize") {
 
     TEST_CASE("threads and instruction sets change no bit") {
         const Problem problem = make_problem(70, 208, 512, 12);  // three pieces of 32 rows, the last one short
-        for (const bool act_order : {false, true}) {
-            const GptqOptions options{.grid = {4, 64, integer_grid(false)}, .act_order = act_order};
+        for (const Order order : {Order::column, Order::act, Order::gar}) {
+            const GptqOptions options{.grid = {4, 64, integer_grid(false)}, .order = order};
             const Solved one = solve(problem, options, Machine(1));
             const Solved scalar = solve(problem, options, Machine(1, scalar_table()));
             CHECK(same(scalar.q, one.q));
@@ -261,8 +278,8 @@ TEST_SUITE("quantize") {
     TEST_CASE("the block changes rounding errors only, whether or not groups straddle it") {
         const Problem problem = make_problem(40, 224, 512, 13);
         for (const size_t group : {size_t{32}, size_t{96}, size_t{128}, size_t{0}}) {
-            for (const bool act_order : {false, true}) {
-                GptqOptions options{.grid = {4, group, integer_grid(false)}, .act_order = act_order, .block = 128};
+            for (const Order order : {Order::column, Order::act, Order::gar}) {
+                GptqOptions options{.grid = {4, group, integer_grid(false)}, .order = order, .block = 128};
                 const Solved usual = solve(problem, options);
                 for (const size_t block : {size_t{32}, size_t{64}, size_t{96}, size_t{256}, size_t{0} - 32}) {
                     options.block = block;
@@ -285,7 +302,7 @@ TEST_SUITE("quantize") {
     TEST_CASE("with clip, static grids are those of clip_grid under the Hessian's diagonal") {
         const Problem problem = make_problem(24, 192, 512, 17);
         for (const unsigned bits : {2u, 3u}) {
-            const GptqOptions options{.grid = {bits, 64, integer_grid(false)}, .clip = true};
+            const GptqOptions options{.grid = {bits, 64, integer_grid(false)}, .search = GridSearch::clip};
             const Solved solved = solve(problem, options);
             std::vector<float> diagonal(problem.cols);
             for (size_t c = 0; c < problem.cols; ++c) diagonal[c] = problem.h(c, c);
@@ -301,14 +318,14 @@ TEST_SUITE("quantize") {
             CHECK(n_equal == problem.rows * 3);
             CHECK(solved.report.check_error < 1e-5);
         }
-        GptqOptions dynamic{.grid = {3, 64, integer_grid(false)}, .clip = true, .act_order = false};
+        GptqOptions dynamic{.grid = {3, 64, integer_grid(false)}, .search = GridSearch::clip, .order = Order::column};
         CHECK(solve(problem, dynamic).report.check_error < 1e-5);
     }
 
     TEST_CASE("stale grids differ inside a block only") {
         const Problem problem = make_problem(16, 256, 512, 14);
         for (const size_t group : {size_t{32}, size_t{64}, size_t{128}, size_t{0}}) {
-            GptqOptions options{.grid = {3, group, integer_grid(false)}, .act_order = false};
+            GptqOptions options{.grid = {3, group, integer_grid(false)}, .order = Order::column};
             const Solved fresh = solve(problem, options);
             options.stale_grids = true;
             const Solved stale = solve(problem, options);
@@ -326,8 +343,8 @@ TEST_SUITE("quantize") {
             for (size_t row = 0; row < problem.rows; ++row)
                 problem.w[row * problem.cols + d] = 7.0f;  // would spoil its group's grid
         }
-        for (const bool act_order : {false, true}) {
-            const GptqOptions options{.grid = {4, 32, integer_grid(false)}, .act_order = act_order};
+        for (const Order order : {Order::column, Order::act, Order::gar}) {
+            const GptqOptions options{.grid = {4, 32, integer_grid(false)}, .order = order};
             const Solved solved = solve(problem, options);
             CHECK(solved.report.dead_columns == dead.size());
             CHECK(!solved.report.fell_back_to_rtn);
@@ -417,9 +434,8 @@ TEST_SUITE("quantize") {
             problem.w[2 * problem.cols + c] = -std::abs(problem.w[2 * problem.cols + c]);
         }
         for (const bool symmetric : {false, true}) {
-            for (const bool act_order : {false, true}) {
-                const Solved solved =
-                    solve(problem, {.grid = {4, 32, integer_grid(symmetric)}, .act_order = act_order});
+            for (const Order order : {Order::column, Order::act, Order::gar}) {
+                const Solved solved = solve(problem, {.grid = {4, 32, integer_grid(symmetric)}, .order = order});
                 for (size_t c = 0; c < problem.cols; ++c) REQUIRE(solved.q.value(0, c) == 0.0f);
                 CHECK(solved.report.check_error < 1e-5);
                 CHECK(solved.report.true_loss < solved.report.rtn_loss);
@@ -447,10 +463,10 @@ TEST_SUITE("quantize") {
     TEST_CASE("what cannot be solved is named") {
         Problem problem = make_problem(4, 96, 256, 21);
         const GptqOptions options{.grid = {4, 32, integer_grid(false)}};
-        for (const bool act_order : {false, true}) {
+        for (const Order order : {Order::column, Order::act, Order::gar}) {
             Problem bad = make_problem(4, 96, 256, 21);
             GptqOptions o = options;
-            o.act_order = act_order;
+            o.order = order;
             bad.w[2 * 96 + 40] = std::numeric_limits<float>::quiet_NaN();
             CHECK(contains(error_of(Status::numeric, [&] { solve(bad, o); }),
                            "weight (2, 40): expected a finite number"));
@@ -473,7 +489,7 @@ TEST_SUITE("quantize") {
         const PreparedHessian prepared = prepare_hessian(machine.compute, problem.h, options);
         SolveReport report;
         const auto narrow = [&] {
-            gptq_solve(machine.compute, problem.w.data(), 4, 64, Matrix(64, 64), prepared, options, report);
+            gptq_solve(machine.compute, problem.w.data(), 4, 64, Matrix(64, 64), nullptr, prepared, options, report);
         };
         CHECK(contains(error_of(Status::invalid_argument, narrow),
                        "expected Hessians of 64 inputs, found one of 64 x 64, prepared for 96"));

@@ -98,12 +98,12 @@ TEST_SUITE("quantize") {
         for (const unsigned bits : {2U, 3U, 4U, 8U, 16U})
             for (const size_t group : {size_t{0}, size_t{32}, size_t{64}, size_t{128}})
                 for (const bool symmetric : {false, true})
-                    for (const bool act_order : {false, true}) {
+                    for (const Order order : {Order::column, Order::act, Order::gar}) {
                         const TemporaryPath out("combination.gq");
                         QuantizeOptions options = tiny_options(bits);
                         options.group = group;
                         options.grid = symmetric ? "symmetric" : "zero_point";
-                        options.act_order = act_order;
+                        options.solver.order = order;
                         options.embed_bits = bits;
                         quantize_tiny("tied", out.path(), options);
                         const auto loaded = LoadedModel::open(out.path(), true);
