@@ -344,7 +344,8 @@ void check_width(const char* option, unsigned bits) {
     fail(Status::invalid_argument, "%s: expected %s or %u, found %u", option, known.c_str(), float_bits, bits);
 }
 
-// A file that is read while the output is written, or was read to make it, is no place for a result.
+// A file that is read while the output is written, or was read to make it, is no place for a result, nor for the
+// PATH.partial that a result is written to.
 void refuse_replacing(const char* what, const std::filesystem::path& target, const Checkpoint& checkpoint,
                       const QuantizeOptions& options) {
     std::vector<std::filesystem::path> inputs = checkpoint.files();
@@ -354,6 +355,10 @@ void refuse_replacing(const char* what, const std::filesystem::path& target, con
         if (std::filesystem::equivalent(target, input, ignored))
             fail(Status::invalid_argument, "%s %s: expected another file than the source's own %s", what,
                  target.c_str(), input.c_str());
+        if (std::filesystem::equivalent(target.string() + ".partial", input, ignored))
+            fail(Status::invalid_argument,
+                 "%s %s: expected another name, since it is written as %s.partial, which is the source's own %s", what,
+                 target.c_str(), target.c_str(), input.c_str());
     }
 }
 
