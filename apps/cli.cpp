@@ -34,12 +34,12 @@ void check(gq_status status) {
 
 namespace {
 
-// A closed standard stream would give its number to the next file, and what is printed would go there.
+// A closed standard stream would give its number to the next file, and what is printed would go there. Its stand-in
+// refuses what the stream is for, so that a text is neither read from nowhere nor lost; messages alone may be.
 void open_standard_streams() {
-    for (int fd = open("/dev/null", O_RDWR); fd >= 0; fd = open("/dev/null", O_RDWR)) {
-        if (fd <= STDERR_FILENO) continue;
-        close(fd);
-        return;
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (fcntl(fd, F_GETFD) >= 0) continue;
+        [[maybe_unused]] const int lowest_free = open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY);
     }
 }
 
@@ -159,6 +159,12 @@ float Arguments::number(const char* name) const {
     return number;
 }
 
+const char* isa_of(const Arguments& args) {
+    if (!args.has("--isa")) return nullptr;
+    if (args.text("--isa").empty()) stop("option '--isa' expects a name, found an empty one");
+    return args.text("--isa").c_str();
+}
+
 gq_session_options session_options(const Arguments& args, int32_t context, int32_t n_threads) {
     gq_session_options o;
     gq_session_defaults(&o);
@@ -168,7 +174,7 @@ gq_session_options session_options(const Arguments& args, int32_t context, int32
     const std::string& kv = args.text("--kv");
     if (kv != "f16" && kv != "f32") stop("option '--kv' expects f16 or f32, found '%s'", kv.c_str());
     o.kv_type = kv == "f32" ? GQ_KV_F32 : GQ_KV_F16;
-    if (args.has("--isa")) o.isa = args.text("--isa").c_str();
+    o.isa = isa_of(args);
     return o;
 }
 
@@ -204,6 +210,12 @@ bool interrupted() {
     return interrupts != 0;
 }
 
+void warn_beyond_training(int32_t context, const gq_model_info& info) {
+    if (context <= info.context_length) return;
+    std::fprintf(stderr, "[warning: the model was trained for %d positions; %d may not end well]\n",
+                 info.context_length, context);
+}
+
 double peak_memory_mb() {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
@@ -213,9 +225,13 @@ double peak_memory_mb() {
 std::string read_file(const std::string& path) {
     std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "rb");
     if (!file) stop("%s: can't be opened: %s", path.c_str(), std::strerror(errno));
+    constexpr size_t most_bytes = size_t{1} << 30;  // a device or a pipe may never end
     std::string text;
     char part[65536];
-    for (size_t n = 0; (n = std::fread(part, 1, sizeof part, file)) > 0;) text.append(part, n);
+    for (size_t n = 0; (n = std::fread(part, 1, sizeof part, file)) > 0;) {
+        if (n > most_bytes - text.size()) stop("%s: a text of at most %zu bytes expected", path.c_str(), most_bytes);
+        text.append(part, n);
+    }
     if (std::ferror(file)) stop("%s: can't be read: %s", path.c_str(), std::strerror(errno));
     if (file != stdin) std::fclose(file);
     return text;

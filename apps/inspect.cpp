@@ -35,7 +35,7 @@ std::vector<int32_t> read_ids(const std::string& file) {
         char* rest = nullptr;
         errno = 0;
         const long id = std::strtol(word.c_str(), &rest, 10);
-        if (*rest != '\0' || errno != 0 || id < 0 || id > INT32_MAX)
+        if (rest != word.data() + word.size() || errno != 0 || id < 0 || id > INT32_MAX)
             cli::stop("%s:%zu: a token id expected, found '%s'", file.c_str(), line, word.c_str());
         ids.push_back(static_cast<int32_t>(id));
     }
@@ -55,6 +55,8 @@ int main(int argc, char** argv) {
     const cli::Arguments args(argc, argv, "inspect PATH [options]     PATH: a .gq, a GGUF or a Hugging Face folder",
                               options, 1);
     if (args.words().empty()) cli::stop("a path expected: a .gq, a GGUF or a Hugging Face folder; --help tells more");
+    if (args.has("--json") + args.has("--tokenize") + args.has("--detokenize") > 1)
+        cli::stop("options '--json', '--tokenize' and '--detokenize': one of them expected, found more");
     const char* path = args.words()[0].c_str();
     if (args.has("--verify")) verify(path);
     if (!args.has("--tokenize") && !args.has("--detokenize")) {

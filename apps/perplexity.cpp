@@ -98,6 +98,7 @@ int main(int argc, char** argv) {
     if (args.natural("--chunks") > 0) chunks = std::min<size_t>(chunks, args.natural("--chunks"));
     std::fprintf(stderr, "[%zu windows of %zu tokens | kernels %s, %d threads%s]\n", chunks, ctx,
                  gq_session_isa(session), gq_session_threads(session), so.exact ? " | exact" : "");
+    cli::warn_beyond_training(static_cast<int32_t>(ctx), info);
     Score score;
     for (size_t c = 0; c < chunks; ++c) {
         score_window(session, &tokens[c * ctx], ctx, start, static_cast<size_t>(info.vocab_size), score);

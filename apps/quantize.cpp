@@ -98,12 +98,13 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
     if (args.has("--rotate")) o.rotate = 1;
     o.embed_bits = args.integer_or("--embed-bits", o.embed_bits);
     if (args.has("--calib")) o.calibration_path = path_of(args, "--calib");
-    if (o.calibration_path && o.method == GQ_METHOD_RTN)
-        cli::stop("option '--calib' expects --method gptq: rounding to nearest is not calibrated");
+    for (const char* option : {"--calib", "--calib-windows", "--calib-window"})
+        if (args.has(option) && o.method == GQ_METHOD_RTN)
+            cli::stop("option '%s' expects --method gptq: rounding to nearest is not calibrated", option);
     o.calibration_windows = args.integer_or("--calib-windows", o.calibration_windows);
     o.calibration_window = args.integer_or("--calib-window", o.calibration_window);
     o.n_threads = args.integer_or("--threads", o.n_threads);
-    if (args.has("--isa")) o.isa = args.text("--isa").c_str();
+    o.isa = cli::isa_of(args);
     if (args.has("--report")) o.report_path = path_of(args, "--report");
     return o;
 }

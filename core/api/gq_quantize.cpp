@@ -31,10 +31,17 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
     to.solver.refit = o.refit != 0;
     to.rotate = o.rotate != 0;
     to.embed_bits = static_cast<unsigned>(at_least("embed_bits", o.embed_bits, 0));
-    if (o.calibration_path) to.calibration = o.calibration_path;
+    const auto path = [](const char* name, const char* value) {
+        if (*value == '\0') fail(Status::invalid_argument, "%s: expected a path or NULL, found an empty path", name);
+        return value;
+    };
+    if (o.calibration_path) to.calibration = path("calibration_path", o.calibration_path);
+    if (o.calibration_path && to.method == Method::rtn)
+        fail(Status::invalid_argument, "calibration_path: expected NULL for rounding to nearest, found '%s'",
+             o.calibration_path);
     to.windows = at_least("calibration_windows", o.calibration_windows, 1);
     to.window = at_least("calibration_window", o.calibration_window, 2);
-    if (o.report_path) to.report = o.report_path;
+    if (o.report_path) to.report = path("report_path", o.report_path);
     check_options(to);
     return to;
 }

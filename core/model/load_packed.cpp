@@ -53,6 +53,17 @@ void set_grid(PackedMatrix& matrix, const GqTensor& tensor) {
              matrix.group);
 }
 
+// Weights that the hyper-parameters leave no place for: without them this would be another model.
+void refuse_unused(const GqFile& file, const Arch& arch, const HyperParams& params) {
+    for (const WeightRow& row : arch.block_weights)
+        if (const std::string name = packed_name(row, params.n_layers); file.find(name))
+            fail(Status::bad_file, "section 'model': n_layers that covers every block expected, %zu and '%s' found",
+                 params.n_layers, name.c_str());
+    if (params.tied_head && file.find(packed_name(arch.head, 0)))
+        fail(Status::bad_file, "section 'model': tied_head false expected beside the tensor '%s', true found",
+             packed_name(arch.head, 0).c_str());
+}
+
 }  // namespace
 
 PackedMatrix packed_view(const GqTensor& tensor) {
@@ -79,6 +90,9 @@ PackedMatrix packed_view(const GqTensor& tensor) {
     matrix.code_bytes = part_bytes(tensor, "codes", sizes.code_bytes);
     if (matrix.grid) matrix.scales = part_bytes(tensor, "scales", sizes.scale_bytes);
     if (matrix.grid && matrix.grid->has_zeros) matrix.zeros = part_bytes(tensor, "zeros", sizes.zero_bytes);
+    if (!matrix.zeros && tensor.find("zeros"))
+        fail(Status::bad_file, "%s: no part 'zeros' expected beside the grid '%s', one found", tensor.name.c_str(),
+             tensor.grid.c_str());
     return matrix;
 }
 
@@ -92,6 +106,7 @@ Model bind_packed(const GqFile& file) {
     if (!model.arch)
         fail(Status::unsupported, "section 'model': architecture '%s' is not known to this version",
              model.params.arch.c_str());
+    refuse_unused(file, *model.arch, model.params);
     model.network = model.arch->build(model.params);
     model.embedding = bind(file, model.arch->embedding, 0, model.params);
     model.head = model.params.tied_head ? model.embedding : bind(file, model.arch->head, 0, model.params);

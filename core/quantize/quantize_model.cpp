@@ -57,8 +57,9 @@ class Walk {
     };
     // What the solves of a stage share.
     struct StageInput {
-        Matrix hessian, drift;  // drift is empty without a reference stream
+        Matrix hessian;
         PreparedHessian prepared;
+        std::optional<PreparedDrift> drift;  // with a reference stream
     };
 
     // Whether the float model runs beside the quantized one, on the same tokens.
@@ -346,9 +347,10 @@ Walk::StageInput Walk::stage_input(const StepList& steps, size_t stage) {
     const SlotId slot = steps.steps[steps.stage_linears(stage).front()].in[0];
     StageInput input;
     input.hessian = stream_->hessian(slot);
-    if (reference_ && stage + 1 < steps.stage_begin.size()) input.drift = stream_->drift(*reference_, slot);
     cost_done_ += stage_cost(input.hessian.cols());
     input.prepared = prepare_hessian(compute_, input.hessian, gptq_options());
+    if (reference_ && stage + 1 < steps.stage_begin.size() && input.prepared.usable)
+        input.drift = prepare_drift(compute_, stream_->drift(*reference_, slot), input.prepared, gptq_options());
     tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()});
     return input;
 }
@@ -399,7 +401,7 @@ QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, const Weigh
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
     const GptqOptions o = gptq_options();
     if (!input) return round_to_nearest(compute_, w.data(), rows, cols, o.grid);
-    const Matrix* drift = input->drift.rows() == 0 ? nullptr : &input->drift;
+    const PreparedDrift* drift = input->drift ? &*input->drift : nullptr;
     return gptq_solve(compute_, w.data(), rows, cols, input->hessian, drift, input->prepared, o, report);
 }
 
@@ -419,7 +421,8 @@ void check_grid(const std::string& name) {
     fail(Status::invalid_argument, "grid: expected %s, found '%s'", known.c_str(), name.c_str());
 }
 
-// A file that is read while the output is written, or was read to make it, is no place for a result.
+// A file that is read while the output is written, or was read to make it, is no place for a result, nor for the
+// PATH.partial that a result is written to.
 void refuse_replacing(const char* what, const std::filesystem::path& target, const Checkpoint& checkpoint,
                       const QuantizeOptions& options) {
     std::vector<std::filesystem::path> inputs = checkpoint.files();
@@ -429,6 +432,10 @@ void refuse_replacing(const char* what, const std::filesystem::path& target, con
         if (std::filesystem::equivalent(target, input, ignored))
             fail(Status::invalid_argument, "%s %s: expected another file than the source's own %s", what,
                  target.c_str(), input.c_str());
+        if (std::filesystem::equivalent(target.string() + ".partial", input, ignored))
+            fail(Status::invalid_argument,
+                 "%s %s: expected another name, since it is written as %s.partial, which is the source's own %s", what,
+                 target.c_str(), target.c_str(), input.c_str());
     }
 }
 

@@ -11,7 +11,7 @@ namespace {
 std::string chat_template_of(const Checkpoint& checkpoint) {
     const char* key = checkpoint.kind() == Checkpoint::Kind::gguf ? "tokenizer.chat_template" : "chat_template";
     const JsonValue* chat = checkpoint.metadata().find(key);
-    return chat && chat->is_string() ? chat->as_string(key) : "";
+    return chat ? chat->as_string(key) : "";
 }
 
 // A template that can't be parsed costs the model its chats, not its life.

@@ -83,10 +83,10 @@ void Session::check(std::span<const BatchRow> batch) const {
 }
 
 void Session::decode(std::span<const BatchRow> batch) {
+    n_logits_ = 0;
     check(batch);
     std::map<SequenceId, size_t> before;
     for (const BatchRow& row : batch) before.try_emplace(row.sequence, cache_.length(row.sequence));
-    n_logits_ = 0;
     try {
         for (size_t i = 0; i < batch.size(); i += slots_.max_rows())
             run_pass(batch.subspan(i, std::min(slots_.max_rows(), batch.size() - i)));

@@ -121,13 +121,35 @@ for command in "run $work/tiny.gq hi --raw -n 2" "inspect $work/tiny.gq" "run --
     status=$?
     if [ $status -eq 1 ] && grep -q "stdout: can't be written" "$work/err"; then passed=$((passed + 1)); else fail "$command on a full stdout (exit $status)"; fi
 done
+# A stdout that is closed takes nothing either; a closed stdin holds no prompt.
+for command in "run $work/tiny.gq hi --raw -n 2" "inspect $work/tiny.gq" "run --help"; do
+    ./$command >&- 2>"$work/err" </dev/null
+    status=$?
+    if [ $status -eq 1 ] && grep -q "stdout: can't be written" "$work/err"; then passed=$((passed + 1)); else fail "$command on a closed stdout (exit $status)"; fi
+done
+bad "stdin is closed" "can't be read" sh -c './run "$1" --raw -n 2 <&-' sh "$work/tiny.gq"
+ok "context beyond the training" "." ./run "$work/tiny.gq" hi --raw -n 2 --ignore-eos -c 1000
+told "is told" "trained for 256 positions"
 bad "report is the output" "expected another file than the output" ./quantize $tiny -o "$work/x.gq" --report "$work/../$(basename "$work")/x.gq"
 bad "report is the output's partial" "expected another file" ./quantize $tiny -o "$work/x.gq" --report "$work/x.gq.partial"
+# An input that has the name under which the output is written would be emptied.
+mkdir "$work/partial" && cp $tiny/* "$work/partial" && mv "$work/partial/model.safetensors" "$work/partial/x.gq.partial"
+bad "source is the output's partial" "written as .*/x.gq.partial, which is the source's own" ./quantize "$work/partial/x.gq.partial" -o "$work/partial/x.gq" $few
+ok "the source is whole" "" cmp $tiny/model.safetensors "$work/partial/x.gq.partial"
+cp "$work/prompt" "$work/y.gq.partial"
+bad "text is the output's partial" "written as .*/y.gq.partial" ./quantize $tiny -o "$work/y.gq" --calib "$work/y.gq.partial" $few
+ok "the text is whole" "" cmp "$work/prompt" "$work/y.gq.partial"
 bad "report is a folder" "a folder found" ./quantize $tiny -o "$work/x.gq" --report "$work"
 mkfifo "$work/pipe"
 bad "report is a pipe" "a device, pipe or socket found" ./quantize $tiny -o "$work/x.gq" --report "$work/pipe"
 bad "empty path" "expects a path, found an empty one" ./quantize $tiny -o "$work/x.gq" --calib ""
 bad "text for rounding" "rounding to nearest is not calibrated" ./quantize $tiny -o "$work/x.gq" --method rtn --calib "$work/prompt"
+bad "windows for rounding" "'--calib-windows' expects --method gptq" ./quantize $tiny -o "$work/x.gq" --method rtn --calib-windows 3
+bad "empty isa" "'--isa' expects a name" ./quantize $tiny -o "$work/x.gq" --isa ""
+bad "system message without a template" "'--system' expects a chat template: --raw" ./run "$work/tiny.gq" hi --raw --system be --isa scalar
+bad "two directions" "one of them expected" ./inspect $tiny --tokenize "$work/prompt" --detokenize "$work/prompt"
+bad "text without an end" "at most 1073741824 bytes expected" ./perplexity "$work/tiny.gq" -f /dev/zero
+bad "two words of prompt" "one prompt expected, found 2" ./run -m "$work/tiny.gq" hi there
 bad "two prompts" "one prompt expected, found 2" ./run "$work/tiny.gq" hi -p there
 bad "bench of too many tokens" "at most 16777216 tokens" ./bench "$work/tiny.gq" -p 18446744073709551615 -n 16
 no_file "$work/x.gq"
@@ -171,6 +193,7 @@ bad "isa" "avx2" ./run "$work/tiny.gq" hi --isa mmx
 bad "kv" "f16 or f32" ./run "$work/tiny.gq" hi --kv q4
 bad "text is too short" "at least 512 tokens" ./perplexity "$work/tiny.gq" -f "$work/prompt"
 bad "ids" "token id expected, found 'x'" sh -c "echo x | ./inspect $tiny --detokenize -"
+bad "NUL is no id" "token id expected" sh -c "printf '\\000\\n' | ./inspect $tiny --detokenize -"
 bad "id out of range" "expected 0 … " sh -c "echo 99999 | ./inspect $tiny --detokenize -"
 
 # A changed weight byte: harmless at open, named by --verify.

@@ -109,6 +109,10 @@ TEST_SUITE("model") {
                       {"blocks.0.attn_q: part 'codes': 512 bytes expected, 64 found"});
         check_refused("no zero points", q([](TinyGq&, GqTensor& t) { t.grid = "zero_point"; }),
                       {"blocks.0.attn_q: part 'zeros'", "expected, not found"});
+        check_refused("zero points that nobody reads", q([](TinyGq& tiny, GqTensor& t) {
+                          t.parts.push_back({"zeros", tiny.bytes(16)});
+                      }),
+                      {"blocks.0.attn_q: no part 'zeros' expected beside the grid 'symmetric'"});
         check_refused("bias", q([](TinyGq& tiny, GqTensor& t) {
                           t.parts.push_back({"bias", tiny.bytes(4)});
                       }),
@@ -123,6 +127,20 @@ TEST_SUITE("model") {
                           tiny.tensor("final_norm").parts = {{"values", tiny.bytes(64)}};
                       },
                       {"final_norm", "plain f32 values expected, found codes f16"});
+    }
+
+    TEST_CASE("weights that the hyper-parameters leave out are refused: without them it would be another model") {
+        const auto add_copy = [](const char* name, const char* like) {
+            return [=](TinyGq& tiny) {
+                GqTensor copy = tiny.tensor(like);
+                copy.name = name;
+                tiny.tensors.push_back(copy);
+            };
+        };
+        check_refused("a block too many", add_copy("blocks.1.attn_norm", "blocks.0.attn_norm"),
+                      {"n_layers that covers every block expected, 1 and 'blocks.1.attn_norm' found"});
+        check_refused("a head beside a tied one", add_copy("head", "embedding"),
+                      {"tied_head false expected beside the tensor 'head', true found"});
     }
 
     TEST_CASE("a chat template that doesn't parse stops nothing but the chat, by line and tag") {
