@@ -126,6 +126,8 @@ extern "C" {
 gq_status gq_describe(const char* path, int32_t format, int32_t verify, char* buffer, size_t* size) {
     return gq::guarded([&] {
         gq::require(path, "path");
+        if (format != GQ_DESCRIBE_TEXT && format != GQ_DESCRIBE_JSON)
+            gq::fail(gq::Status::invalid_argument, "format: expected a gq_describe_format, found %d", format);
         const gq::JsonValue json = gq::describe(path, verify != 0);
         return gq::copy_out(format == GQ_DESCRIBE_JSON ? json.dump(1) + "\n" : gq::lines_of(json), buffer, size);
     });
