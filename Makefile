@@ -186,6 +186,6 @@ help:
 	@echo "make bench      benchmarks of the parts and of the demo's model;  make asan | tsan | fuzz | format | format-check | lint | install | clean"
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(TOOLS) libgq.a libgq.so demo
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(TOOLS) libgq.a libgq.so libgq.so.0 demo
 
 -include $(shell find $(BUILD) -name "*.d" 2>/dev/null)

@@ -1,4 +1,6 @@
-// Parses command lines by rows. See cli.h.
+// Parses command lines by rows, and does what all tools do at their ends: messages, signals, streams. See cli.h.
+// In: argc, argv, rows; the process's own streams and signals. Out: typed values, or a message and exit status 1.
+// Must not know what any option means.
 #include "apps/cli.h"
 
 #include <fcntl.h>

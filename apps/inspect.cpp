@@ -1,4 +1,5 @@
-// ./inspect: what a .gq, a GGUF or a Hugging Face folder holds; its tokenizer at work. Output goes to stdout.
+// ./inspect: what a .gq, a GGUF or a Hugging Face folder holds; its tokenizer at work.
+// In: a path; a text or ids. Out: lines, JSON, ids or text on stdout. Must not know any format: gq.h describes them.
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>

@@ -1,4 +1,6 @@
-// ./quantize: a float checkpoint → a .gq. Progress and losses go to stderr; nothing to stdout.
+// ./quantize: a float checkpoint → a .gq.
+// In: a path and options. Out: the file; progress and losses on stderr, nothing on stdout. Must not know how weights
+// are rounded: gq.h does.
 #include <csignal>
 #include <cstdio>
 #include <cstring>

@@ -1,4 +1,6 @@
-// ./run: a .gq and a prompt → text. The text goes to stdout as it is made; everything else to stderr.
+// ./run: a .gq and a prompt → text.
+// In: a model; a prompt by word, option, file or stdin. Out: the text on stdout as it is made, everything else on
+// stderr. Must not know tokens' meaning or sampling: gq.h does.
 #include <unistd.h>
 
 #include <cstdio>

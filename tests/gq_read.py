@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """A second reader of .gq files, written from formats/gq_file.md alone.
 
-In: a .gq file. Out: its list of tensors and sections; with --verify a comparison of all hashes; with --dequantize one tensor as float32
-in a .npy of shape (experts, rows, cols). Exit 1 with one line on stderr for anything that the specification doesn't allow.
-Needs numpy for --dequantize; uses the package xxhash when it is there and its own XXH64 otherwise.
+In: a .gq file. Out: its list of tensors and sections, and the sizes of its tokenizer; with --verify a comparison of all hashes; with
+--dequantize one tensor as float32 in a .npy of shape (experts, rows, cols). Exit 1 with one line on stderr for anything that the
+specification doesn't allow. Needs numpy for --dequantize; uses the package xxhash when it is there and its own XXH64 otherwise.
 
     gq_read.py FILE [--verify] [--dequantize NAME OUT.npy] [--section NAME]
 """
 
 import argparse
+import json
 import mmap
 import struct
 import sys
@@ -323,6 +324,44 @@ def dequantize(file, tensor):
     return weights.reshape(experts, panels * 16, cols)[:, :rows]
 
 
+# --- tokenizer ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Tokenizer:
+    texts: list
+    merges: list
+    scores: tuple
+    settings: dict
+
+
+def varint(cursor, what):
+    value = 0
+    for shift in range(0, 35, 7):
+        byte = cursor.u8(what)
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value
+    raise BadFile(f"{cursor.where}: {what}: a number of at most 5 bytes expected")
+
+
+def read_tokenizer(file):
+    cursor = Cursor(file.bytes_of(file.sections["tokenizer"]), f"{file.path}: section 'tokenizer'")
+    start = bytes(cursor.take(5, "magic"))
+    expect(start == b"gqtk\x01", f"{cursor.where}: 'gqtk' and version 1 expected, {start!r} found")
+    texts = [bytes(cursor.take(varint(cursor, "token"), "token")) for _ in range(varint(cursor, "token count"))]
+    known = set(texts)
+    merges = [(varint(cursor, "left"), varint(cursor, "right")) for _ in range(varint(cursor, "merge count"))]
+    for left, right in merges:
+        expect(left < len(texts) and right < len(texts), f"{cursor.where}: merge of {left} and {right}: ids expected")
+        expect(texts[left] + texts[right] in known, f"{cursor.where}: merge of {left} and {right} is no token")
+    scores = struct.unpack(f"<{(n := varint(cursor, 'score count'))}f", cursor.take(4 * n, "scores"))
+    expect(n in (0, len(texts)), f"{cursor.where}: no score or {len(texts)} expected, {n} found")
+    settings = json.loads(bytes(cursor.take(varint(cursor, "settings"), "settings")))
+    expect(cursor.left() == 0, f"{cursor.where}: {cursor.left()} bytes after the settings")
+    return Tokenizer(texts, merges, scores, settings)
+
+
 # --- command line -----------------------------------------------------------------------------------------------------
 
 
@@ -334,6 +373,9 @@ def list_file(file):
         print(f"tensor {tensor.name}: {shape} {tensor.codes} {tensor.grid or '-'} group {tensor.group}: {parts}")
     for section in file.sections.values():
         print(f"section {section.name}: {section.size} bytes")
+    if "tokenizer" in file.sections:
+        tokenizer = read_tokenizer(file)
+        print(f"tokenizer: {len(tokenizer.texts)} tokens, {len(tokenizer.merges)} merges, {len(tokenizer.scores)} scores")
 
 
 def main():

@@ -1,4 +1,6 @@
 // What inspect and bench need: descriptions of files, a tokenizer alone, and the machine's read bandwidth.
+// In: paths and sizes of the caller, checked here. Out: text in the caller's buffer, handles, numbers, gq_status.
+// Must not know how files are laid out: formats/ does.
 #include <cstdio>
 
 #include "core/api/boundary.h"

@@ -1,4 +1,6 @@
 // Sampling options by name and range, read from and written to JSON. See generation_settings.h.
+// In: generation_config.json, config.json, GGUF metadata, or a .gq's section. Out: settings within their ranges.
+// Must not know what sampling does with them.
 #include "core/model/generation_settings.h"
 
 #include <algorithm>

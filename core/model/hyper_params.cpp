@@ -1,4 +1,6 @@
 // Checks hyper-parameters and carries them as JSON. See hyper_params.h.
+// In: sizes and constants that somebody read. Out: the same, known to be possible; a .gq's section 'model', and back.
+// Must not know architectures or the keys of other formats.
 #include "core/model/hyper_params.h"
 
 #include <cmath>

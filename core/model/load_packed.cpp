@@ -1,4 +1,6 @@
 // Binds the weights of a .gq in place. See model.h.
+// In: the file's tensors and section 'model'. Out: a Model whose matrices point into the mapping, every part's size
+// checked. Must not know which bit is which weight, nor who computes with it.
 #include "core/base/status.h"
 #include "core/model/model.h"
 

@@ -1,4 +1,6 @@
 // Windows and the staged forward pass. See calibrate.h.
+// In: text, a network, weights as they become known. Out: hidden states between stages, Hessians of their inputs.
+// Must not know how weights are rounded or where they are written.
 #include "core/quantize/calibrate.h"
 
 #include <algorithm>

@@ -1,4 +1,6 @@
 // Packs panels in parallel and hands them to the writer. See packed_writer.h.
+// In: codes with their grids, or floats. Out: the parts of a matrix in memory, and a tensor in the file.
+// Must not know how codes were found.
 #include "core/quantize/packed_writer.h"
 
 #include <algorithm>

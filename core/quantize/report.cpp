@@ -1,4 +1,6 @@
 // Reports as JSON. See report.h.
+// In: options, hashes, what the solver says of each tensor. Out: text; only report_json() knows the time it took.
+// Must not know files or how anything was computed.
 #include "core/quantize/report.h"
 
 #include <cstdio>

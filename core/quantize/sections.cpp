@@ -1,4 +1,6 @@
 // Makes the sections and reads them back. See sections.h.
+// In: a checkpoint, its hyper-parameters and tokenizer. Out: sections that opening the file will accept, or an error
+// before any work is done. Must not know weights.
 #include "core/quantize/sections.h"
 
 #include "core/base/status.h"

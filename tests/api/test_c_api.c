@@ -279,6 +279,7 @@ static void test_describe(const char* source, const char* packed) {
     EXPECT(gq_describe(source, GQ_DESCRIBE_TEXT, 1, NULL, &size) == GQ_INVALID_ARGUMENT); /* no hashes to compare */
     EXPECT(gq_describe(packed, 77, 0, NULL, &size) == GQ_INVALID_ARGUMENT && strstr(gq_last_error(), "found 77"));
     EXPECT(gq_describe("/nowhere", GQ_DESCRIBE_TEXT, 0, NULL, &size) == GQ_IO);
+    EXPECT(gq_describe(packed, 2, 0, NULL, &size) == GQ_INVALID_ARGUMENT);
     EXPECT(gq_describe(NULL, GQ_DESCRIBE_TEXT, 0, NULL, &size) == GQ_INVALID_ARGUMENT);
     EXPECT(gq_probe_bandwidth(1, 0, &rate) == GQ_OK && rate > 0);
     EXPECT(gq_probe_bandwidth(-1, 0, &rate) == GQ_INVALID_ARGUMENT);

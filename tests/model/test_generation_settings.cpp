@@ -1,4 +1,5 @@
 // Sampling settings from files: kept where they are within their range, refused by key, range and value where not.
+// In: JSON. Out: checks of settings and messages. Must not sample.
 #include <doctest/doctest.h>
 
 #include "core/base/status.h"
