@@ -142,8 +142,9 @@ bool Reader::number(double& out, const char* expected) {
     if (!digit(first) || (text_[first] == '0' && digit(first + 1))) return wrong(expected);
     const auto [end, status] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), out);
     if (status == std::errc::result_out_of_range) out = HUGE_VAL;
-    if (end[-1] < '0' || end[-1] > '9') return wrong(expected);
-    at_ = static_cast<size_t>(end - text_.data());
+    const size_t after = static_cast<size_t>(end - text_.data()), point = text_.find('.', at_);
+    if (!digit(after - 1) || (point < after && !digit(point + 1))) return wrong(expected);
+    at_ = after;
     return true;
 }
 
