@@ -211,12 +211,13 @@ bad "KL, reference is missing" "/nowhere.gq" ./perplexity "$work/tiny.gq" -f "$w
 ok "quantize, another vocabulary" "" ./quantize tests/golden/tiny_llama_untied -o "$work/other.gq" --bits 16 --embed-bits 16
 bad "KL, another vocabulary" "other.gq: a vocabulary of 288 expected, that of .*tiny.gq, found 300" ./perplexity "$work/tiny.gq" -f "$work/text" --ctx 64 --kl "$work/other.gq"
 mkdir "$work/other" && cp $tiny/* "$work/other"
-python3 - "$work/other/tokenizer.json" <<'FEWER'
+python3 - "$work/other/tokenizer.json" <<'SWAPPED'
 import json, sys
 tokenizer = json.load(open(sys.argv[1], encoding="utf-8"))
-del tokenizer["model"]["merges"][3:]
+vocab = tokenizer["model"]["vocab"]
+vocab["o"], vocab["e"] = vocab["e"], vocab["o"]
 json.dump(tokenizer, open(sys.argv[1], "w", encoding="utf-8"))
-FEWER
+SWAPPED
 ok "quantize, another tokenizer" "" ./quantize "$work/other" -o "$work/other.gq" --bits 16 --embed-bits 16
 bad "KL, another tokenizer" "other.gq: the tokenizer of .*tiny.gq expected: token [0-9]+ of .*text must be [0-9]+, found [0-9]+" ./perplexity "$work/tiny.gq" -f "$work/text" --ctx 64 --kl "$work/other.gq"
 question='{"context": "yes", "choices": [" no", " yes"], "answer": 1}'
