@@ -1,7 +1,8 @@
 // ./perplexity: how well a .gq predicts a text, alone or beside the float model it was made from, or how often it finds
-// the answers of multiple-choice questions. Results go to stdout, the last line being "ppl X.XXXX +- Y.YYYY" or
-// "acc_norm X.XXXX +- Y.YYYY"; progress goes to stderr. A text is tokenized as one string and cut into consecutive
-// windows of --ctx tokens; what is left over is not used.
+// the answers of multiple-choice questions: the choice with the highest ln p after the context (acc), or with the
+// highest ln p per byte (acc_norm). Results go to stdout, the last line being "ppl X.XXXX +- Y.YYYY" or "acc_norm
+// X.XXXX +- Y.YYYY"; progress goes to stderr. A text is tokenized as one string and cut into consecutive windows of
+// --ctx tokens; what is left over is not used.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -18,13 +19,9 @@ constexpr cli::Option options[] = {
     {"--ctx", "-c", "N", "512", "tokens of a window; tokens at most of a context and its choice"},
     {"--chunks", "", "N", "0", "windows at most; 0: all"},
     {"--protocol", "", "NAME", "half-window", "half-window scores positions ctx/2+1 … ctx-1, full-window 1 … ctx-1"},
-    {"--kl", "", "FLOAT.gq", "",
-     "also KL divergence from this model and agreement with it; its activations are f32, --exact or not"},
+    {"--kl", "", "FLOAT.gq", "", "KL divergence from this model and agreement with it; its activations are always f32"},
     {"--choices", "", "FILE", "",
-     "questions instead of a text, one a line: {\"context\": \"…\", \"choices\": [\"…\", \"…\"], \"answer\": 0}; the "
-     "model"
-     " chooses\n                              by ln p of context + choice as they stand, and by that per byte of the "
-     "choice"},
+     "questions, a line each: {\"context\": \"…\", \"choices\": [\"…\", \"…\"], \"answer\": 0}"},
     {"--json", "", "", "", "all figures as one JSON object instead of lines"},
     cli::exact_option,
     cli::kv_option,
