@@ -4,7 +4,6 @@
 #include "apps/cli.h"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -218,10 +217,16 @@ void warn_beyond_training(int32_t context, const gq_model_info& info) {
                  info.context_length, context);
 }
 
+// VmHWM, for getrusage() also counts what the process was before exec.
 double peak_memory_mb() {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;  // ru_maxrss counts KiB
+    std::FILE* status = std::fopen("/proc/self/status", "r");
+    if (!status) return 0;
+    char line[256];
+    unsigned long long kib = 0;
+    while (std::fgets(line, sizeof line, status) && std::sscanf(line, "VmHWM: %llu", &kib) != 1) {
+    }
+    std::fclose(status);
+    return static_cast<double>(kib) * 1024 / 1e6;
 }
 
 std::string read_file(const std::string& path) {

@@ -34,6 +34,11 @@ told() {
     if grep -qE -- "$2" "$work/err"; then passed=$((passed + 1)); else fail "$1"; fi
 }
 
+# shown NAME WORDS: WORDS in stdout of the last command
+shown() {
+    if grep -qE -- "$2" "$work/out"; then passed=$((passed + 1)); else fail "$1"; fi
+}
+
 no_file() {
     if [ -e "$1" ] || [ -e "$1.partial" ]; then fail "$1 must not exist"; else passed=$((passed + 1)); fi
 }
@@ -72,6 +77,42 @@ agrees() {
 }
 agrees "perplexity, half-window, against single logits" 33 0 --protocol half-window
 agrees "perplexity, full-window, against single logits" 1 1 --protocol full-window --exact
+# Beside a reference: the float model itself differs in nothing, four bits differ, and by what single logits add up to.
+kl="-f $work/text --ctx 64 --chunks 3 --kl $work/tiny16.gq"
+ok "KL from itself" "^KL mean 0[.]000000 [+]- 0[.]000000$" ./perplexity "$work/tiny16.gq" $kl --exact
+shown "KL from itself, maximum" "^KL median 0[.]000000, 90 % 0[.]000000, 99 % 0[.]000000, maximum 0[.]000000$"
+shown "agreement with itself" "^same top token 100[.]000 % [+]- 0[.]000 %$"
+shown "ratio to itself" "^ln.ppl / reference ppl. 0[.]000000 [+]- 0[.]000000$"
+ok "KL of four bits" "^KL mean 0[.][0-9]*[1-9]" ./perplexity "$work/tiny.gq" $kl
+tail -n 1 "$work/out" >"$work/last_line"
+./perplexity "$work/tiny.gq" -f "$work/text" --ctx 64 --chunks 3 >"$work/alone" 2>/dev/null
+ok "KL's last line is what the model has alone" "" cmp "$work/alone" "$work/last_line"
+ok "perplexity, JSON" '^{"positions": 93, "ppl": ' ./perplexity "$work/tiny.gq" -f "$work/text" --ctx 64 --chunks 3 --json
+ok "KL, against single logits" "agrees" sh -c './perplexity "$1/tiny.gq" $2 --json --protocol full-window |
+    python3 tests/apps/kl_by_logits.py ./libgq.so "$1/tiny16.gq" "$1/tiny.gq" 288 "$1/text" 64 3 1' sh "$work" "$kl"
+
+# The papers' tables on a checkpoint that no paper has.
+ok "paper tables" "^[|] 3 [|] 128 ([|] [0-9.]+ ){3}[|]$" python3 tests/paper_tables.py tests/golden "$work/text" --also tiny_llama_tied --ctx 64 --chunks 1
+shown "checkpoints that are missing are named" "^missing in tests/golden: opt-125m, .*Llama-2-7b-hf"
+
+# Questions: contexts that share tokens with none, some or all of a choice; choices of several lengths.
+cat >"$work/questions" <<'QUESTIONS'
+{"context": "Some words to", "choices": [" predict", " be", " or not to be, that is"], "answer": 0}
+{"context": "Some words to ", "choices": ["predict", "be"], "answer": 1, "source": {"page": [1, null]}}
+
+{"context": "a window's le", "choices": ["ngth in tokens", "ak", "ap of faith and then some", "ft"], "answer": 2}
+{"context": "x", "choices": ["\u00e9", "\ud83d\ude00 and more of it", "y"], "answer": 2}
+QUESTIONS
+python3 - >>"$work/questions" <<'LONG'
+import json
+# Contexts on both sides of a page of 64 positions and of a pass of 128 rows.
+for n in range(50, 140, 7):
+    print(json.dumps({"context": "yes " * n, "choices": ["no", "yes yes", "or something else"], "answer": n % 3}))
+LONG
+ok "choices" "^acc_norm [0-9.]+ [+]- [0-9.]+$" ./perplexity "$work/tiny.gq" --choices "$work/questions" --ctx 1000
+shown "choices, raw" "^acc [0-9.]+ [+]- [0-9.]+$"
+ok "choices, against single logits" "agrees" sh -c './perplexity "$1/tiny.gq" --choices "$1/questions" --ctx 1000 --json |
+    python3 tests/apps/choices_by_logits.py ./libgq.so "$1/tiny.gq" 288 "$1/questions" 1000' sh "$work"
 ok "inspect" "blocks.1.ffn_down" ./inspect "$work/tiny.gq" --verify
 ok "inspect, verify and tokenize" "^102$" ./inspect "$work/tiny.gq" --verify --tokenize "$work/prompt"
 told "verified" "every hash is as written"
@@ -192,6 +233,35 @@ bad "temperature" "temperature" ./run "$work/tiny.gq" hi --temp -1
 bad "isa" "avx2" ./run "$work/tiny.gq" hi --isa mmx
 bad "kv" "f16 or f32" ./run "$work/tiny.gq" hi --kv q4
 bad "text is too short" "at least 512 tokens" ./perplexity "$work/tiny.gq" -f "$work/prompt"
+bad "KL, reference is missing" "/nowhere.gq" ./perplexity "$work/tiny.gq" -f "$work/text" --kl /nowhere.gq
+ok "quantize, another vocabulary" "" ./quantize tests/golden/tiny_llama_untied -o "$work/other.gq" --bits 16 --embed-bits 16
+bad "KL, another vocabulary" "other.gq: a vocabulary of 288 expected, that of .*tiny.gq, found 300" ./perplexity "$work/tiny.gq" -f "$work/text" --ctx 64 --kl "$work/other.gq"
+mkdir "$work/other" && cp $tiny/* "$work/other"
+python3 - "$work/other/tokenizer.json" <<'SWAPPED'
+import json, sys
+tokenizer = json.load(open(sys.argv[1], encoding="utf-8"))
+vocab = tokenizer["model"]["vocab"]
+vocab["o"], vocab["e"] = vocab["e"], vocab["o"]
+json.dump(tokenizer, open(sys.argv[1], "w", encoding="utf-8"))
+SWAPPED
+ok "quantize, another tokenizer" "" ./quantize "$work/other" -o "$work/other.gq" --bits 16 --embed-bits 16
+bad "KL, another tokenizer" "other.gq: the tokenizer of .*tiny.gq expected: token [0-9]+ of .*text must be [0-9]+, found [0-9]+" ./perplexity "$work/tiny.gq" -f "$work/text" --ctx 64 --kl "$work/other.gq"
+question='{"context": "yes", "choices": [" no", " yes"], "answer": 1}'
+# refused NAME WORDS LINE: a file of questions whose second line is wrong
+refused() {
+    printf '%s\n%s\n' "$question" "$3" >"$work/wrong"
+    bad "choices, $1" "$work/wrong:2: $2" ./perplexity "$work/tiny.gq" --choices "$work/wrong"
+}
+refused "bad JSON" "column 6: ':' expected, found" '{"a" "b"}'
+refused "missing key" 'key "answer" expected, not found' '{"context": "yes", "choices": ["a", "b"]}'
+refused "answer out of range" '"answer": a whole number of 0 … 1 expected, found 2' '{"context": "yes", "choices": ["a", "b"], "answer": 2}'
+refused "no context" "choice 0: a context that begins with the same token expected" '{"context": "", "choices": ["a", "b"], "answer": 0}'
+refused "empty choice" "choice 1: a text other than white space expected" '{"context": "yes", "choices": ["a", " "], "answer": 0}'
+refused "too long" "choice 1: with its context at most 512 tokens .--ctx. expected, found [0-9]+" "$(python3 -c 'import json; print(json.dumps({"context": "a", "choices": ["b", "c " * 1000], "answer": 0}))')"
+bad "choices, no question" "at least one question expected, found none" ./perplexity "$work/tiny.gq" --choices /dev/null
+bad "choices and a text" "'--file' is about a text" ./perplexity "$work/tiny.gq" --choices "$work/questions" -f "$work/text"
+bad "choices and KL" "'--kl' is about a text" ./perplexity "$work/tiny.gq" --choices "$work/questions" --kl "$work/tiny16.gq"
+bad "choices are missing" "/no/file" ./perplexity "$work/tiny.gq" --choices /no/file
 bad "ids" "token id expected, found 'x'" sh -c "echo x | ./inspect $tiny --detokenize -"
 bad "NUL is no id" "token id expected" sh -c "printf '\\000\\n' | ./inspect $tiny --detokenize -"
 bad "id out of range" "expected 0 … " sh -c "echo 99999 | ./inspect $tiny --detokenize -"
