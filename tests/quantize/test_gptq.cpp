@@ -207,6 +207,7 @@ TEST_SUITE("quantize") {
     // A value near a tie may be rounded the other way in float, and a grid near a change may move: what follows in that
     // row then differs. Float's errors are about 1e-6 of the range, 3e-4 steps at 8 bits; with 192 values in a row, one
     // row in ten may differ. At fewer bits nearly none does. A broken solver differs in every row.
+    // The self-check squares errors of half a step: at 8 bits the same errors are 1e-5 of them.
     TEST_CASE("gptq equals elimination in double: bits x groups x grids x orders") {
         const Problem problem = make_problem(24, 192, 512, 11);
         size_t n_different = 0, n_rows = 0;
@@ -217,12 +218,12 @@ TEST_SUITE("quantize") {
                         CAPTURE(bits);
                         CAPTURE(group);
                         CAPTURE(symmetric);
-                        CAPTURE(name_of(order));
+                        CAPTURE(std::string(name_of(order)));
                         const GptqOptions options{.grid = {bits, group, integer_grid(symmetric)}, .order = order};
                         const Solved solved = solve(problem, options);
                         const size_t different = rows_that_differ(solved.q, solve_naively(problem, options));
                         CHECK(different <= 4);
-                        CHECK(solved.report.check_error < 1e-5);
+                        CHECK(solved.report.check_error < (bits == 8 ? 3e-5 : 1e-5));
                         CHECK(solved.report.true_loss < solved.report.rtn_loss);
                         n_different += different;
                         n_rows += problem.rows;
