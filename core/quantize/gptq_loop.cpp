@@ -18,46 +18,11 @@
 #include <cmath>
 
 #include "core/linalg/gemm.h"
+#include "core/quantize/gptq_lanes.h"
 
 namespace gq {
 
 namespace {
-
-// Rows side by side in the inner loops, padded to a multiple; loops of 16 GCC unrolls before it vectorises.
-constexpr size_t lanes = 32;
-static_assert(tile_cols % panel_cols == 0);  // a step is one panel of gemm_f32, and divides every block and group
-// Rows that go through a block together: their block of W and of errors stays in the L2 cache.
-constexpr size_t chunk_rows = 64;
-
-// Grids while they are worked with: (groups, rows), so that lanes load them side by side.
-struct GridTable {
-    size_t rows;
-    AlignedBuffer<float> scale, zero_point, offset;
-
-    GridTable(size_t n_groups, size_t n_rows)
-        : rows(n_rows), scale(checked_mul(n_groups, n_rows, "grids")), zero_point(scale.size()), offset(scale.size()) {
-        std::fill(scale.begin(), scale.end(), 1.0f);
-    }
-    void set(size_t group, size_t row, const GroupGrid& grid) {
-        scale[group * rows + row] = grid.scale;
-        zero_point[group * rows + row] = grid.zero_point;
-        offset[group * rows + row] = grid.offset;
-    }
-    GroupGrid get(size_t group, size_t row) const {
-        const size_t at = group * rows + row;
-        return {scale[at], static_cast<uint8_t>(zero_point[at]), offset[at]};
-    }
-};
-
-// A step of 32 rows: columns outside, rows inside.
-using Tile = float[panel_cols][lanes];
-
-template <size_t rows, size_t cols>
-void transpose(const float* __restrict in, size_t in_stride, float* __restrict out, size_t out_stride) {
-    for (size_t j = 0; j < cols; ++j) {
-        for (size_t i = 0; i < rows; ++i) out[j * out_stride + i] = in[i * in_stride + j];
-    }
-}
 
 // One column of 32 rows: codes, −(w − q) / U_jj, and twice its loss. No pointer meets another.
 void round_lanes(const float* __restrict w, const float* __restrict scale, const float* __restrict zero_point,
@@ -118,7 +83,6 @@ class Solver {
     void load(const float* w);
     void find_grids(const float* weights, size_t n, size_t row, size_t col);
     size_t block_end(size_t begin) const;
-    void pack_block(const Block& block, const Matrix& factor, AlignedBuffer<float>& panels) const;
     void finish_block(GemmWorkspace& workspace, const Block& block);
     void solve_chunk(const Block& block, size_t row_begin, size_t row_end);
     void take_errors(const Block& block, size_t row_begin, size_t row_end, size_t from, size_t col, size_t col_end);
@@ -177,8 +141,8 @@ void Solver::solve() {
     GemmWorkspace workspace;
     for (size_t begin = 0; begin < cols_;) {
         const Block block{begin, block_end(begin)};
-        pack_block(block, prepared_.u, panels_);
-        if (pull_) pack_block(block, *pull_, pull_panels_);
+        pack_steps(prepared_.u.view(), begin, block.end, block_cols_, panels_.data());
+        if (pull_) pack_steps(pull_->view(), begin, block.end, block_cols_, pull_panels_.data());
         compute_.pool.for_ranges(padded_rows_, lanes, [&](size_t row_begin, size_t row_end, size_t) {
             for (size_t row = row_begin; row < row_end; row += chunk_rows) {
                 solve_chunk(block, row, std::min(row + chunk_rows, row_end));
@@ -199,15 +163,6 @@ void Solver::finish_block(GemmWorkspace& workspace, const Block& block) {
     if (pull_) {
         gemm(compute_, workspace, Update::add, weights_.view().block(0, block.begin, padded_rows_, n),
              pull_->view().block(block.begin, block.end, n, n_after), after);
-    }
-}
-
-// The block's part of a triangular factor in the order of gemm_f32.
-void Solver::pack_block(const Block& block, const Matrix& factor, AlignedBuffer<float>& panels) const {
-    for (size_t col = block.begin; col < block.end; col += panel_cols) {
-        const size_t n = std::min(panel_cols, block.end - col);
-        float* panel = panels.data() + (col - block.begin) * block_cols_;
-        for (size_t k = block.begin; k < col; ++k, panel += panel_cols) std::copy_n(factor.row(k) + col, n, panel);
     }
 }
 
@@ -265,9 +220,12 @@ void Solver::round_column(size_t row, size_t col, const float* start, float* w, 
     if (start) {
         for (size_t lane = 0; lane < lanes; ++lane) w[lane] -= beta * (w[lane] - start[lane]);
     }
+    const bool dead = prepared_.dead[prepared_.order[col]] != 0;
+    float nothing[lanes] = {};  // a dead input costs nothing, also where the grid has no value 0
     round_lanes(w, &grids_.scale[grid], &grids_.zero_point[grid], &grids_.offset[grid], options_.grid.top_code(), u_jj,
-                codes, error, loss);
-    if (start) {
+                codes, error, dead ? nothing : loss);
+    if (dead) std::fill_n(error, lanes, 0.0f);
+    if (start && !dead) {
         for (size_t lane = 0; lane < lanes; ++lane) error[lane] += beta * (w[lane] - start[lane]) / u_jj;
     }
 }

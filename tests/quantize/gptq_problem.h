@@ -64,7 +64,8 @@ inline Solved solve(const Problem& problem, const GptqOptions& options, const Ma
 inline bool same(const QuantizedMatrix& a, const QuantizedMatrix& b) {
     return std::equal(a.codes.begin(), a.codes.end(), b.codes.begin(), b.codes.end()) &&
            std::equal(a.scales.begin(), a.scales.end(), b.scales.begin(), b.scales.end()) &&
-           std::equal(a.zero_points.begin(), a.zero_points.end(), b.zero_points.begin(), b.zero_points.end());
+           std::equal(a.zero_points.begin(), a.zero_points.end(), b.zero_points.begin(), b.zero_points.end()) &&
+           std::equal(a.offsets.begin(), a.offsets.end(), b.offsets.begin(), b.offsets.end());
 }
 
 // tr(E H Eᵀ)/2 in double.
