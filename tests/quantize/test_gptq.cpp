@@ -13,106 +13,16 @@
 
 #include "core/quantize/solver_options.h"
 #include "tests/golden/gptq.inc"
-#include "tests/quantize/solver_test.h"
+#include "tests/quantize/gptq_problem.h"
 
 using namespace gq;
 using namespace gq::test;
 
 namespace {
 
-// The generator of tests/golden/make_gptq_goldens.py.
-struct Numbers {
-    uint32_t state;
-    int below(uint32_t n) {
-        state = state * 1664525u + 1013904223u;
-        return static_cast<int>((state >> 8) % n);
-    }
-};
-
-struct Problem {
-    size_t rows, cols;
-    std::vector<float> w;
-    Matrix h;
-};
-
-// W uniform in ±1/4; H = 2/N Σ x xᵀ of correlated inputs, one in 16 of them large: small integers, so that both are
-// exact where n_tokens is a power of two. Fewer tokens than columns make H singular.
-Problem make_problem(size_t rows, size_t cols, size_t n_tokens, uint32_t seed) {
-    Numbers numbers{seed};
-    Problem problem{rows, cols, std::vector<float>(rows * cols), Matrix(cols, cols)};
-    for (float& x : problem.w) x = static_cast<float>(numbers.below(2001) - 1000) / 4096;
-    std::vector<int> noise(cols + 3), x(cols), sums(cols * cols);
-    for (size_t t = 0; t < n_tokens; ++t) {
-        for (int& value : noise) value = numbers.below(9) - 4;
-        for (size_t j = 0; j < cols; ++j)
-            x[j] = (noise[j] + 2 * noise[j + 1] + 2 * noise[j + 2] + noise[j + 3]) * (j % 16 == 5 ? 4 : 1);
-        for (size_t i = 0; i < cols; ++i) {
-            for (size_t j = 0; j < cols; ++j) sums[i * cols + j] += x[i] * x[j];
-        }
-    }
-    for (size_t i = 0; i < cols * cols; ++i)
-        problem.h.data()[i] = static_cast<float>(sums[i] * 2.0 / static_cast<double>(n_tokens));
-    return problem;
-}
-
-struct Solved {
-    QuantizedMatrix q;
-    SolveReport report;
-};
-
-Solved solve(const Problem& problem, const GptqOptions& options, const Machine& machine = Machine()) {
-    const PreparedHessian prepared = prepare_hessian(machine.compute, problem.h, options);
-    Solved solved;
-    solved.q = gptq_solve(machine.compute, problem.w.data(), problem.rows, problem.cols, problem.h, nullptr, prepared,
-                          options, solved.report);
-    return solved;
-}
-
-bool same(const QuantizedMatrix& a, const QuantizedMatrix& b) {
-    return std::equal(a.codes.begin(), a.codes.end(), b.codes.begin(), b.codes.end()) &&
-           std::equal(a.scales.begin(), a.scales.end(), b.scales.begin(), b.scales.end()) &&
-           std::equal(a.zero_points.begin(), a.zero_points.end(), b.zero_points.begin(), b.zero_points.end());
-}
-
-// tr(E H Eᵀ)/2 in double.
-double loss_of(const Problem& problem, const QuantizedMatrix& q) {
-    double loss = 0;
-    std::vector<double> e(problem.cols);
-    for (size_t row = 0; row < problem.rows; ++row) {
-        for (size_t c = 0; c < problem.cols; ++c)
-            e[c] = static_cast<double>(q.value(row, c)) - problem.w[row * problem.cols + c];
-        for (size_t i = 0; i < problem.cols; ++i) {
-            for (size_t j = 0; j < problem.cols; ++j) loss += e[i] * e[j] * problem.h(i, j) / 2;
-        }
-    }
-    return loss;
-}
-
 // --- the independent solver: no factor, no blocks. The inverse of the damped H is found by Gauss-Jordan elimination;
 // after each column, that column is eliminated from the inverse (the update of Optimal Brain Surgeon that GPTQ's
 // Cholesky factor stands for).
-
-using DoubleMatrix = std::vector<std::vector<double>>;
-
-DoubleMatrix inverse_of(DoubleMatrix a) {
-    const size_t n = a.size();
-    for (size_t i = 0; i < n; ++i) {
-        a[i].resize(2 * n);
-        a[i][n + i] = 1;
-    }
-    for (size_t k = 0; k < n; ++k) {
-        for (size_t i = 0; i < n; ++i) {
-            if (i == k) continue;
-            const double factor = a[i][k] / a[k][k];
-            for (size_t j = k; j < 2 * n; ++j) a[i][j] -= factor * a[k][j];
-        }
-    }
-    DoubleMatrix out(n, std::vector<double>(n));
-    for (size_t i = 0; i < n; ++i) {
-        for (size_t j = 0; j < n; ++j) out[i][j] = a[i][n + j] / a[i][i];
-    }
-    return out;
-}
 
 struct DoubleGrid {
     double scale = 0, zero_point = 0;
@@ -207,6 +117,7 @@ TEST_SUITE("quantize") {
     // A value near a tie may be rounded the other way in float, and a grid near a change may move: what follows in that
     // row then differs. Float's errors are about 1e-6 of the range, 3e-4 steps at 8 bits; with 192 values in a row, one
     // row in ten may differ. At fewer bits nearly none does. A broken solver differs in every row.
+    // The self-check squares errors of half a step: at 8 bits the same errors are 1e-5 of them.
     TEST_CASE("gptq equals elimination in double: bits x groups x grids x orders") {
         const Problem problem = make_problem(24, 192, 512, 11);
         size_t n_different = 0, n_rows = 0;
@@ -217,12 +128,12 @@ TEST_SUITE("quantize") {
                         CAPTURE(bits);
                         CAPTURE(group);
                         CAPTURE(symmetric);
-                        CAPTURE(name_of(order));
+                        CAPTURE(std::string(name_of(order)));
                         const GptqOptions options{.grid = {bits, group, integer_grid(symmetric)}, .order = order};
                         const Solved solved = solve(problem, options);
                         const size_t different = rows_that_differ(solved.q, solve_naively(problem, options));
                         CHECK(different <= 4);
-                        CHECK(solved.report.check_error < 1e-5);
+                        CHECK(solved.report.check_error < (bits == 8 ? 3e-5 : 1e-5));
                         CHECK(solved.report.true_loss < solved.report.rtn_loss);
                         n_different += different;
                         n_rows += problem.rows;
