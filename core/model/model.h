@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/memory.h"
+#include "core/kernels/backend.h"
 #include "core/model/arch.h"
 #include "core/packing/packing.h"
 #include "formats/gq_file.h"
@@ -19,6 +20,7 @@ struct Weight {
     PackedMatrix matrix;
     const float* vector = nullptr;
     const float* bias = nullptr;
+    LowRank low_rank = {};  // beside a linear's matrix
 };
 
 struct BlockWeights {
