@@ -18,6 +18,9 @@ constexpr cli::Option options[] = {
     {"--sym", "", "", "", "short for --grid symmetric"},
     {"--no-act-order", "", "", "", "solve the columns in their own order"},
     {"--no-clip", "", "", "", "grids span all weights, also where cutting the range rounds with less loss"},
+    {"--lorc", "", "RANK", "", "8-bit correction of low rank beside the weights: 32, 64, … (default 0, none)"},
+    {"--lorc-method", "", "eora|lorc", "",
+     "errors measured at the outputs or in the weights (default eora; rtn: lorc)"},
     {"--calib", "", "FILE", "", "UTF-8 text to calibrate with (default: the built-in text)"},
     {"--calib-windows", "", "N", "", "windows of calibration text (default 32)"},
     {"--calib-window", "", "T", "", "tokens of a window (default 512)"},
@@ -51,6 +54,14 @@ gq_method method_of(const std::string& name) {
     cli::stop("option '--method' expects gptq or rtn, found '%s'", name.c_str());
 }
 
+gq_lorc_method lorc_method_of(const std::string& name, int32_t method) {
+    if (name == "lorc") return GQ_LORC_LORC;
+    if (name != "eora") cli::stop("option '--lorc-method' expects eora or lorc, found '%s'", name.c_str());
+    if (method == GQ_METHOD_RTN)
+        cli::stop("option '--lorc-method eora' expects --method gptq: rounding to nearest is not calibrated");
+    return GQ_LORC_EORA;
+}
+
 int32_t group_of(const cli::Arguments& args) {
     if (args.text("--group") == "row") return 0;
     const int32_t group = args.integer("--group");
@@ -74,6 +85,8 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
     if (args.has("--sym")) o.grid = "symmetric";
     if (args.has("--no-act-order")) o.act_order = 0;
     if (args.has("--no-clip")) o.clip = 0;
+    o.lorc_rank = args.integer_or("--lorc", o.lorc_rank);
+    if (args.has("--lorc-method")) o.lorc_method = lorc_method_of(args.text("--lorc-method"), o.method);
     o.embed_bits = args.integer_or("--embed-bits", o.embed_bits);
     if (args.has("--calib")) o.calibration_path = path_of(args, "--calib");
     if (o.calibration_path && o.method == GQ_METHOD_RTN)

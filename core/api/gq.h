@@ -224,6 +224,7 @@ GQ_API gq_status gq_generate(gq_session* session, uint32_t sequence, const int32
 /* ---- quantizing --------------------------------------------------------------------------------- */
 
 typedef enum gq_method { GQ_METHOD_GPTQ = 0, GQ_METHOD_RTN = 1 } gq_method;
+typedef enum gq_lorc_method { GQ_LORC_EORA = 0, GQ_LORC_LORC = 1 } gq_lorc_method;
 
 typedef struct gq_quantize_options {
     size_t struct_size;
@@ -233,6 +234,8 @@ typedef struct gq_quantize_options {
     const char* grid;             /* what a group stores: "zero_point", "symmetric"; NULL: "zero_point" */
     int32_t act_order;            /* non-zero: columns by descending Hessian diagonal */
     int32_t clip;                 /* non-zero: GPTQ cuts a group's range where that rounds with less loss */
+    int32_t lorc_rank;            /* of an 8-bit correction beside the rounded weights; 0: none */
+    int32_t lorc_method;          /* a gq_lorc_method: errors measured at the outputs (GPTQ only), or in the weights */
     int32_t embed_bits;           /* embedding and head: 2, 3, 4, 8, 16 */
     const char* calibration_path; /* UTF-8 text; NULL: the built-in text */
     int32_t calibration_windows, calibration_window; /* 32 windows of 512 tokens */

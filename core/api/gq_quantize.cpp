@@ -15,6 +15,8 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
     };
     if (o.method != GQ_METHOD_GPTQ && o.method != GQ_METHOD_RTN)
         fail(Status::invalid_argument, "method: expected GQ_METHOD_GPTQ or GQ_METHOD_RTN, found %d", o.method);
+    if (o.lorc_method != GQ_LORC_EORA && o.lorc_method != GQ_LORC_LORC)
+        fail(Status::invalid_argument, "lorc_method: expected GQ_LORC_EORA or GQ_LORC_LORC, found %d", o.lorc_method);
     QuantizeOptions to;
     to.bits = static_cast<unsigned>(at_least("bits", o.bits, 0));
     to.group = at_least("group", o.group, 0);
@@ -22,6 +24,8 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
     if (o.grid) to.grid = o.grid;
     to.act_order = o.act_order != 0;
     to.clip = o.clip != 0;
+    to.lorc_rank = at_least("lorc_rank", o.lorc_rank, 0);
+    to.lorc_method = o.lorc_method == GQ_LORC_LORC ? LorcMethod::lorc : LorcMethod::eora;
     to.embed_bits = static_cast<unsigned>(at_least("embed_bits", o.embed_bits, 0));
     if (o.calibration_path) to.calibration = o.calibration_path;
     to.windows = at_least("calibration_windows", o.calibration_windows, 1);
@@ -65,6 +69,8 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .grid = nullptr,
                 .act_order = d.act_order,
                 .clip = d.clip,
+                .lorc_rank = static_cast<int32_t>(d.lorc_rank),
+                .lorc_method = GQ_LORC_EORA,
                 .embed_bits = static_cast<int32_t>(d.embed_bits),
                 .calibration_path = nullptr,
                 .calibration_windows = static_cast<int32_t>(d.windows),

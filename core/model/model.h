@@ -47,6 +47,11 @@ Model bind_packed(const GqFile& file);
 // checked.
 PackedMatrix packed_view(const GqTensor& tensor);
 
+// What a tensor's grid ends with where a correction of low rank belongs to its weights, and the correction; empty
+// where there is none. Sizes are checked.
+inline constexpr std::string_view low_rank_suffix = "+lorc";
+LowRank low_rank_view(const GqTensor& tensor);
+
 // A float checkpoint as the quantizer reads it: each weight in our order, as floats, when asked for.
 class SourceModel {
   public:

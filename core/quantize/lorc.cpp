@@ -3,15 +3,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "core/base/status.h"
 #include "core/linalg/svd.h"
 #include "core/linalg/symmetric_eigen.h"
+#include "core/quantize/gptq.h"
 
 namespace gq {
 namespace {
 
 constexpr unsigned factor_bits = 8;
+constexpr size_t max_sample = 32;
 constexpr double least_eigenvalue = 1e-6;  // of the largest: below it fp32 products leave nothing to solve for
 
 void check_shapes(const Matrix& e, const Matrix* h) {
@@ -118,6 +121,30 @@ Matrix refit(const Compute& compute, const Matrix& e, const Matrix* h, const Mat
     return u;
 }
 
+// W − Ŵ.
+Matrix rounding_errors(const Compute& compute, const float* w, const QuantizedMatrix& q) {
+    Matrix e(q.rows, q.cols);
+    compute.pool.for_ranges(q.rows, 1, [&](size_t begin, size_t end, size_t) {
+        for (size_t i = begin; i < end; ++i)
+            for (size_t j = 0; j < q.cols; ++j) e(i, j) = w[i * q.cols + j] - q.value(i, j);
+    });
+    return e;
+}
+
+// tr(E H Eᵀ)/2 of evenly spread rows.
+double sampled_loss(const Compute& compute, const Matrix& e, const Matrix& h) {
+    Matrix rows(std::min(e.rows(), max_sample), e.cols());
+    for (size_t i = 0; i < rows.rows(); ++i) std::copy_n(e.row(i * e.rows() / rows.rows()), e.cols(), rows.row(i));
+    const std::vector<double> losses = hessian_losses(compute, rows, h);
+    return std::accumulate(losses.begin(), losses.end(), 0.0);
+}
+
+double sum_of_squares(const float* values, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; ++i) sum += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+    return sum;
+}
+
 }  // namespace
 
 LowRankFactors low_rank_factors(const Compute& compute, const Matrix& e, const Matrix* h, size_t rank) {
@@ -148,6 +175,26 @@ RoundedFactors round_factors(const Compute& compute, const Matrix& e, const Matr
 void subtract_product(const Compute& compute, const RoundedFactors& factors, Matrix& e) {
     GemmWorkspace workspace;
     gemm(compute, workspace, Update::subtract, values_of(factors.u).view(), values_of(factors.v).view(), e.view());
+}
+
+RoundedFactors correct_rounding(const Compute& compute, const float* w, const QuantizedMatrix& q, const Matrix* h,
+                                const LorcOptions& options, LorcReport& report) {
+    report = LorcReport();
+    report.rank = std::min({options.rank, q.rows, q.cols});
+    report.by_outputs = options.by_outputs && h;
+    const auto note = [&](const std::string& text) { report.note += (report.note.empty() ? "" : "; ") + text; };
+    if (report.rank < options.rank) note("a correction of rank " + std::to_string(report.rank) + " is all there is");
+    Matrix e = rounding_errors(compute, w, q);
+    const double before = h ? sampled_loss(compute, e, *h) : 0;
+    const Matrix* norm = report.by_outputs ? h : nullptr;
+    const LowRankFactors factors = low_rank_factors(compute, e, norm, report.rank);
+    if (!factors.converged) note("the correction did not settle in " + std::to_string(factors.iterations) + " rounds");
+    RoundedFactors rounded = round_factors(compute, e, norm, factors);
+    subtract_product(compute, rounded, e);
+    const double weight = sum_of_squares(w, q.rows * q.cols);
+    report.error = weight > 0 ? sum_of_squares(e.data(), q.rows * q.cols) / weight : 0;
+    if (before > 0) report.loss_left = sampled_loss(compute, e, *h) / before;
+    return rounded;
 }
 
 }  // namespace gq

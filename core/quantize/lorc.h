@@ -9,6 +9,8 @@
 // singular H is as good as any. LoRC is the same with H = I.
 #pragma once
 
+#include <string>
+
 #include "core/linalg/gemm.h"
 #include "core/quantize/grid_search.h"
 
@@ -36,5 +38,22 @@ RoundedFactors round_factors(const Compute& compute, const Matrix& e, const Matr
 
 // E −= U V for the factors as they are stored.
 void subtract_product(const Compute& compute, const RoundedFactors& factors, Matrix& e);
+
+struct LorcOptions {
+    size_t rank = 0;         // reduced to min(rows, cols), with a note
+    bool by_outputs = true;  // EoRA where there is a Hessian
+};
+
+struct LorcReport {
+    size_t rank = 0;          // 0: no correction
+    bool by_outputs = false;  // EoRA
+    double error = 0;         // that is left: |E − U V|² / |W|²
+    double loss_left = 1;     // part of tr(E H Eᵀ) that is left, on up to 32 evenly spread rows; 1 without a Hessian
+    std::string note;         // "" or what deserves attention
+};
+
+// The correction of what rounding w (rows, cols) to q did. h: as above, of all inputs; null: there is none of use.
+RoundedFactors correct_rounding(const Compute& compute, const float* w, const QuantizedMatrix& q, const Matrix* h,
+                                const LorcOptions& options, LorcReport& report);
 
 }  // namespace gq
