@@ -98,9 +98,10 @@ LowRank low_rank_view(const GqTensor& tensor) {
     // The rank is what its scales say, one panel of rows after another; every size follows from it.
     const GqPart* scales = tensor.find("lorc_v_scales");
     const size_t panels = scales ? scales->bytes.size() / v.grid->scale_bytes : 0;
-    if (panels == 0 || panels * panel_rows > tensor.cols + panel_rows)
+    const size_t most = div_up(tensor.cols, panel_rows);
+    if (panels == 0 || panels > most)
         fail(Status::bad_file, "%s: part 'lorc_v_scales' of 1 to %zu panels expected, found %zu", tensor.name.c_str(),
-             static_cast<size_t>(tensor.cols) / panel_rows + 1, panels);
+             most, panels);
     v.rows = panels * panel_rows;
     PackedMatrix u = v;
     u.rows = tensor.rows;
