@@ -35,16 +35,20 @@ Matrix random_block(size_t rows, size_t cols) {
 std::vector<double> gram(const Compute& compute, const Matrix& y) {
     const size_t b = y.cols();
     std::vector<double> g(b * b);
-    compute.pool.for_ranges(b, 1, [&](size_t begin, size_t end, size_t) {
+    constexpr size_t rows_at_once = 8;  // upper rows have more to do than lower ones: handed out in pieces
+    compute.pool.for_each(div_up(b, rows_at_once), [&](size_t piece, size_t) {
+        const size_t begin = piece * rows_at_once, end = std::min(b, begin + rows_at_once);
         std::vector<double> row(b);
         for (size_t k = 0; k < y.rows(); ++k) {
-            std::copy_n(y.row(k), b, row.begin());
+            std::copy(y.row(k) + begin, y.row(k) + b, row.begin() + static_cast<ptrdiff_t>(begin));
             for (size_t i = begin; i < end; ++i) {
                 const double factor = row[i];
-                for (size_t j = 0; j < b; ++j) g[i * b + j] += factor * row[j];
+                for (size_t j = i; j < b; ++j) g[i * b + j] += factor * row[j];
             }
         }
     });
+    for (size_t i = 0; i < b; ++i)
+        for (size_t j = 0; j < i; ++j) g[i * b + j] = g[j * b + i];
     return g;
 }
 

@@ -23,7 +23,7 @@ struct LinearOperator {
 
 struct SvdOptions {
     size_t rank = 0;          // 1 … min(rows, cols)
-    double tolerance = 1e-4;  // ends when an iteration adds less than this part to the sum of the squared values
+    double tolerance = 3e-4;  // ends when an iteration adds less than this part to the sum of the squared values
     size_t max_iterations = 50;
 };
 
