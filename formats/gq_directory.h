@@ -16,7 +16,7 @@
 namespace gq {
 
 inline constexpr uint16_t gq_major_version = 1;
-inline constexpr uint16_t gq_minor_version = 0;
+inline constexpr uint16_t gq_minor_version = 1;
 inline constexpr uint64_t gq_alignment = 64;          // of every part and section, and of the directory
 inline constexpr uint64_t gq_page = 4096;             // of parts and sections of gq_page_threshold bytes or more,
 inline constexpr uint64_t gq_page_threshold = 65536;  // where it costs at most 1/16 (a rule for writers only)

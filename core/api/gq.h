@@ -228,6 +228,7 @@ GQ_API gq_status gq_generate(gq_session* session, uint32_t sequence, const int32
 /* ---- quantizing --------------------------------------------------------------------------------- */
 
 typedef enum gq_method { GQ_METHOD_GPTQ = 0, GQ_METHOD_RTN = 1 } gq_method;
+typedef enum gq_lorc_method { GQ_LORC_EORA = 0, GQ_LORC_LORC = 1 } gq_lorc_method;
 
 typedef struct gq_quantize_options {
     size_t struct_size;
@@ -244,6 +245,8 @@ typedef struct gq_quantize_options {
     int32_t sweeps;          /* coordinate descent over the codes after the solve; order act or gar */
     int32_t refit;           /* non-zero: grids by least squares after that; order act or gar */
     int32_t rotate;          /* non-zero: the model is rotated first, which makes its weights easier to round */
+    int32_t lorc_rank;       /* of an 8-bit correction beside the rounded weights; 0: none */
+    int32_t lorc_method;     /* a gq_lorc_method: errors measured at the outputs (GPTQ only), or in the weights */
     int32_t embed_bits;      /* embedding and head: 2, 3, 4, 8, 16 */
     const char* calibration_path;                    /* UTF-8 text; NULL: the built-in text */
     int32_t calibration_windows, calibration_window; /* 32 windows of 512 tokens */

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/memory.h"
+#include "core/kernels/backend.h"
 #include "core/model/arch.h"
 #include "core/packing/packing.h"
 #include "formats/gq_file.h"
@@ -19,6 +20,7 @@ struct Weight {
     PackedMatrix matrix;
     const float* vector = nullptr;
     const float* bias = nullptr;
+    LowRank low_rank = {};  // beside a linear's matrix
 };
 
 struct BlockWeights {
@@ -44,6 +46,11 @@ Model bind_packed(const GqFile& file);
 // How one tensor of a .gq is seen; part "values" is row-major floats, part "codes" is panels. Sizes of all parts are
 // checked.
 PackedMatrix packed_view(const GqTensor& tensor);
+
+// What a tensor's grid ends with where a correction of low rank belongs to its weights, and the correction; empty
+// where there is none. Sizes are checked.
+inline constexpr std::string_view low_rank_suffix = "+lorc";
+LowRank low_rank_view(const GqTensor& tensor);
 
 // A float checkpoint as the quantizer reads it: each weight in our order, as floats, when asked for.
 class SourceModel {

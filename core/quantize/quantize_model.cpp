@@ -51,6 +51,7 @@ class Walk {
     struct Block {
         BlockWeights weights;
         std::vector<PackedTensor> packed;  // by role: what weights' views point into
+        std::vector<PackedLowRank> low_rank;
         std::vector<AlignedBuffer<float>> vectors;
         BlockWeights float_weights;                // the reference stream's, empty without one
         std::vector<AlignedBuffer<float>> floats;  // by role: what float_weights' views point into
@@ -81,6 +82,9 @@ class Walk {
     void write_linear(Block& block, size_t layer, RoleId role, const StageInput* input);
     QuantizedMatrix quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const StageInput* input,
                                     SolveReport& report) const;
+    PackedLowRank correct(const AlignedBuffer<float>& w, const QuantizedMatrix& q, const StageInput* input,
+                          LorcReport& report) const;
+    void check_lorc_rank() const;
 
     void note_source(const WeightRow& row, size_t layer);
     void note_chat_error();
@@ -142,7 +146,19 @@ double Walk::stage_cost(size_t cols) const {
     return calibrated() ? d * d * (static_cast<double>(options_.windows * options_.window) / 2 + d / 3) : 0;
 }
 
+// Narrow matrices take less than the rank that is asked for; where none takes it, it is a mistake.
+void Walk::check_lorc_rank() const {
+    size_t widest = 0;
+    for (const WeightRow& row : source_.arch().block_weights)
+        if (row.kind != WeightKind::vector)
+            widest = std::max(widest, std::min(row.rows(source_.params()), row.cols(source_.params())));
+    if (options_.lorc_rank > widest)
+        fail(Status::invalid_argument, "lorc: a rank of at most %zu, the widest matrix of a block, expected, found %zu",
+             widest, options_.lorc_rank);
+}
+
 void Walk::plan() {
+    check_lorc_rank();
     const HyperParams& params = source_.params();
     const Arch& arch = source_.arch();
     n_total_ = 2 + (params.tied_head ? 0 : 1) + (rotated_.params().head_turn ? 1 : 0) +
@@ -205,6 +221,7 @@ TensorReport Walk::report_of(const WeightRow& row, size_t layer, const char* cod
 
 void Walk::done(TensorReport tensor, double cost) {
     if (tensor.solved) tensor.note = note_of(tensor.solve);
+    if (!tensor.lorc.note.empty()) tensor.note += (tensor.note.empty() ? "" : "; ") + tensor.lorc.note;
     ++n_done_;
     cost_done_ += cost;
     const double left = cost_done_ > 0 ? elapsed() / cost_done_ * std::max(0.0, cost_total_ - cost_done_) : -1;
@@ -316,6 +333,7 @@ void Walk::write_block(size_t layer) {
     Block block;
     block.weights.roles.resize(source_.arch().block_weights.size());
     block.packed.resize(block.weights.roles.size());
+    block.low_rank.resize(block.weights.roles.size());
     block.vectors.resize(block.weights.roles.size());
     block.floats.resize(block.weights.roles.size());
     load_vectors(block, layer);
@@ -371,24 +389,26 @@ void Walk::write_linear(Block& block, size_t layer, RoleId role, const StageInpu
     note_source(row, layer);
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
     AlignedBuffer<float> w = rotated_.read(row, layer);
-    SolveReport solve;
+    TensorReport report = report_of(row, layer, "");
+    report.solved = input != nullptr;
     PackedTensor& packed = block.packed[role];
     if (options_.bits == float_bits) {
         const bool fits = fits_f16(w.data(), rows * cols);
         packed = room_for_floats(rows, cols, float_codes_for(source_.tensor(row, layer).type, fits));
         pack_float_strip(compute_, w.data(), rows, 0, packed);
     } else {
+        const QuantizedMatrix q = quantize_linear(w, row, input, report.solve);
         packed = room_for_codes(rows, cols, gptq_options().grid);
-        pack_strip(compute_, quantize_linear(w, row, input, solve), 0, packed);
+        pack_strip(compute_, q, 0, packed);
+        if (options_.lorc_rank > 0) block.low_rank[role] = correct(w, q, input, report.lorc);
     }
     block.weights.roles[role].matrix = packed.matrix;
-    write_packed(writer_, packed_name(row, layer), packed);
+    block.weights.roles[role].low_rank = block.low_rank[role].view();
+    write_packed(writer_, packed_name(row, layer), packed, block.low_rank[role]);
     RoundingError error;
     error.add_strip(compute_, w.data(), rows, 0, packed);
-    TensorReport report = report_of(row, layer, packed.matrix.codes->name);
+    report.codes = packed.matrix.codes->name;
     report.error = error.relative();
-    report.solved = input != nullptr;
-    report.solve = std::move(solve);
     if (reference_) {
         block.floats[role] = std::move(w);
         block.float_weights.roles[role].matrix = row_major_f32(block.floats[role].data(), rows, cols);
@@ -403,6 +423,14 @@ QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, const Weigh
     if (!input) return round_to_nearest(compute_, w.data(), rows, cols, o.grid);
     const PreparedDrift* drift = input->drift ? &*input->drift : nullptr;
     return gptq_solve(compute_, w.data(), rows, cols, input->hessian, drift, input->prepared, o, report);
+}
+
+PackedLowRank Walk::correct(const AlignedBuffer<float>& w, const QuantizedMatrix& q, const StageInput* input,
+                            LorcReport& report) const {
+    const bool usable = input && input->prepared.usable, eora = options_.lorc_method == LorcMethod::eora;
+    const RoundedFactors factors = correct_rounding(compute_, w.data(), q, usable ? &input->hessian : nullptr,
+                                                    {.rank = options_.lorc_rank, .by_outputs = eora}, report);
+    return pack_low_rank(compute_, factors);
 }
 
 // Integers as wide as some codes are, and floats.
@@ -463,6 +491,9 @@ void check_options(const QuantizeOptions& o) {
     check_width("embed bits", o.embed_bits);
     check_grid(o.grid);
     check_solver_options(o.solver);
+    if (o.lorc_rank > 0 && o.bits == float_bits)
+        fail(Status::invalid_argument, "lorc: a rank of 0 expected with bits 16, which round nothing, found %zu",
+             o.lorc_rank);
     if (o.group % tile_cols != 0)
         fail(Status::invalid_argument, "group: expected a multiple of %zu, or row, found %zu", tile_cols, o.group);
     if (o.windows == 0 || o.window < 2)

@@ -206,6 +206,10 @@ bad "context below 0" "context: expected a whole number of 0 … 2147483647, fou
 bad "bits is no number" "whole number of at most 2147483647, found 'four'" ./quantize $tiny -o "$work/x.gq" --bits four
 bad "group" "group: expected a multiple of 32" ./quantize $tiny -o "$work/x.gq" --group 33
 bad "method" "gptq or rtn" ./quantize $tiny -o "$work/x.gq" --method awq
+bad "lorc method" "eora or lorc" ./quantize $tiny -o "$work/x.gq" --lorc 8 --lorc-method svd
+bad "eora without calibration" "not calibrated" ./quantize $tiny -o "$work/x.gq" --method rtn --lorc 8 --lorc-method eora
+bad "negative rank" "lorc_rank: expected at least 0, found -1" ./quantize $tiny -o "$work/x.gq" --lorc -1
+bad "rank beyond the model" "a rank of at most" ./quantize $tiny -o "$work/x.gq" --lorc 5000
 bad "calibration is missing" "/no/text" ./quantize $tiny -o "$work/x.gq" --calib /no/text
 bad "calibration is a folder" "found a folder" ./quantize $tiny -o "$work/x.gq" --calib "$work"
 bad "report can't be created" "no_such_folder: an existing folder expected" ./quantize $tiny -o "$work/x.gq" --report "$work/no_such_folder/r.json"
