@@ -21,6 +21,8 @@ enum class Op : uint8_t {
     add,        // out = in[0] + in[1]
 };
 
+size_t n_inputs(Op op);  // slots that it reads
+
 using SlotId = uint8_t;
 using RoleId = uint8_t;
 
