@@ -14,7 +14,8 @@ constexpr cli::Option options[] = {
     {"--bits", "-b", "N", "", "bits of a weight: 2, 3, 4, 8; 16 keeps floats, in 16 bits (default 4)"},
     {"--group", "-g", "N|row", "", "inputs that share a scale: 32, 64, 128, …; row: the whole row (default 128)"},
     {"--method", "", "gptq|rtn", "", "how weights are rounded (default gptq)"},
-    {"--sym", "", "", "", "no zero points"},
+    {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric (default zero_point)"},
+    {"--sym", "", "", "", "short for --grid symmetric"},
     {"--no-act-order", "", "", "", "solve the columns in their own order"},
     {"--no-clip", "", "", "", "grids span all weights, also where cutting the range rounds with less loss"},
     {"--calib", "", "FILE", "", "UTF-8 text to calibrate with (default: the built-in text)"},
@@ -69,7 +70,8 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
     o.bits = args.integer_or("--bits", o.bits);
     if (args.has("--group")) o.group = group_of(args);
     if (args.has("--method")) o.method = method_of(args.text("--method"));
-    if (args.has("--sym")) o.symmetric = 1;
+    if (args.has("--grid")) o.grid = args.text("--grid").c_str();
+    if (args.has("--sym")) o.grid = "symmetric";
     if (args.has("--no-act-order")) o.act_order = 0;
     if (args.has("--no-clip")) o.clip = 0;
     o.embed_bits = args.integer_or("--embed-bits", o.embed_bits);

@@ -19,7 +19,7 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
     to.bits = static_cast<unsigned>(at_least("bits", o.bits, 0));
     to.group = at_least("group", o.group, 0);
     to.method = o.method == GQ_METHOD_RTN ? Method::rtn : Method::gptq;
-    to.symmetric = o.symmetric != 0;
+    if (o.grid) to.grid = o.grid;
     to.act_order = o.act_order != 0;
     to.clip = o.clip != 0;
     to.embed_bits = static_cast<unsigned>(at_least("embed_bits", o.embed_bits, 0));
@@ -62,7 +62,7 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .bits = static_cast<int32_t>(d.bits),
                 .group = static_cast<int32_t>(d.group),
                 .method = GQ_METHOD_GPTQ,
-                .symmetric = d.symmetric,
+                .grid = nullptr,
                 .act_order = d.act_order,
                 .clip = d.clip,
                 .embed_bits = static_cast<int32_t>(d.embed_bits),

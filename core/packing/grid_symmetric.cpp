@@ -22,15 +22,34 @@ void unpack_symmetric(const std::byte* scales, const std::byte*, unsigned bits, 
     std::fill_n(params.zero_point, panel_rows, int32_t{1} << (bits - 1));
 }
 
+uint8_t middle(unsigned bits) {
+    return static_cast<uint8_t>(1u << (bits - 1));
+}
+
+// Mirrored: a group of one sign keeps half of its codes unused, but loses nothing.
+GroupGrid span_symmetric(float low, float high, unsigned bits) {
+    const float reach = std::max(-low, high);
+    return {reach == 0 ? 1.0f : stored_half_scale((reach + reach) / highest_code(bits)), middle(bits), 0};
+}
+
+GroupGrid nearest_symmetric(float scale, float, unsigned bits) {
+    return {stored_half_scale(scale), middle(bits), 0};
+}
+
 }  // namespace
 
 extern const Grid grid_symmetric{
     .name = "symmetric",
     .scale_bytes = half_scale_bytes,
     .has_zeros = false,
+    .has_offsets = false,
+    .unit_groups = 1,
     .zero_bytes = no_zero_bytes,
     .pack_group = pack_symmetric,
     .unpack_group = unpack_symmetric,
+    .span = span_symmetric,
+    .nearest = nearest_symmetric,
+    .settle = nullptr,
 };
 
 }  // namespace gq

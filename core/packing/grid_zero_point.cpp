@@ -4,6 +4,9 @@
 //     scales, per panel and group, 32 bytes:          | half of row 0 | half of row 1 | ... | half of row 15 |
 //     zeros, codes of at most 4 bits, 8 bytes:        byte i:  low nibble: row 2i, high nibble: row 2i + 1
 //     zeros, codes of 5 to 8 bits, 16 bytes:          byte i:  row i
+#include <algorithm>
+#include <cmath>
+
 #include "core/packing/half_scales.h"
 
 namespace gq {
@@ -35,15 +38,36 @@ void unpack_zero_point(const std::byte* scales, const std::byte* zeros, unsigned
     }
 }
 
+// The code whose value is nearest to 0 when code 0 has the value `offset`; ties to even.
+uint8_t code_of_zero(float offset, float scale, unsigned bits) {
+    return static_cast<uint8_t>(std::clamp(std::nearbyint(-offset / scale), 0.0f, highest_code(bits)));
+}
+
+GroupGrid span_zero_point(float low, float high, unsigned bits) {
+    if (low == high) return {};
+    const float scale = stored_half_scale((high - low) / highest_code(bits));
+    return {scale, code_of_zero(low, scale, bits), 0};
+}
+
+GroupGrid nearest_zero_point(float scale, float offset, unsigned bits) {
+    const float stored = stored_half_scale(scale);
+    return {stored, code_of_zero(offset, stored, bits), 0};
+}
+
 }  // namespace
 
 extern const Grid grid_zero_point{
     .name = "zero_point",
     .scale_bytes = half_scale_bytes,
     .has_zeros = true,
+    .has_offsets = false,
+    .unit_groups = 1,
     .zero_bytes = zero_point_bytes,
     .pack_group = pack_zero_point,
     .unpack_group = unpack_zero_point,
+    .span = span_zero_point,
+    .nearest = nearest_zero_point,
+    .settle = nullptr,
 };
 
 }  // namespace gq

@@ -24,7 +24,7 @@ TileRange tiles_of_group(const PackedMatrix& matrix, size_t group) {
 GroupParams unpack_group(const PackedMatrix& matrix, size_t panel, size_t group) {
     const Grid& grid = *matrix.grid;
     const unsigned bits = matrix.codes->bits;
-    GroupParams params;
+    GroupParams params = {};
     grid.unpack_group(matrix.panel_scales(panel) + group * grid.scale_bytes,
                       grid.has_zeros ? matrix.panel_zeros(panel) + group * grid.zero_bytes(bits) : nullptr, bits,
                       params);
@@ -42,6 +42,7 @@ GroupParams pack_group(const LogicalWeights& weights, const Codes& codes, const 
         const size_t i = (panel * panel_rows + lane) * n_groups + group;
         params.scale[lane] = weights.scales[i];
         if (grid.has_zeros) params.zero_point[lane] = weights.zero_points[i];
+        if (grid.has_offsets) params.offset[lane] = weights.offsets[i];
     }
     const size_t record = panel * n_groups + group;
     std::byte* scale_record = scales + record * grid.scale_bytes;
@@ -77,7 +78,7 @@ void for_each_tile(const PackedMatrix& matrix, size_t panel, const Use& use) {
 }
 
 float value_of(const GroupParams& params, size_t lane, uint8_t code) {
-    return params.scale[lane] * static_cast<float>(code - params.zero_point[lane]);
+    return params.scale[lane] * static_cast<float>(code - params.zero_point[lane]) + params.offset[lane];
 }
 
 void unpack_integer_rows(const PackedMatrix& matrix, size_t panel, size_t lane_begin, size_t lane_end, float* out,

@@ -31,22 +31,44 @@ struct Codes {
     void (*unpack_floats)(const std::byte* elements, size_t n, float* values);
 };
 
-// What one group of one panel means: value = scale[row] * (code - zero_point[row]).
+// What one group of one panel means: value = scale[row] * (code - zero_point[row]) + offset[row].
 struct GroupParams {
     float scale[panel_rows];
     int32_t zero_point[panel_rows];
+    float offset[panel_rows];  // 0 where the grid has no offsets
 };
 
-// One way to store scales and zero points. Each grid_X.cpp defines one constant. "scales" and "zeros" are arrays of
-// (panels, groups) records of scale_bytes and zero_bytes(bits).
+// The same for one row: what a search for grids gives.
+struct GroupGrid {
+    float scale = 1;  // finite, above 0
+    uint8_t zero_point = 0;
+    float offset = 0;
+
+    // Each operation is rounded by itself.
+    float value(float code) const { return scale * (code - static_cast<float>(zero_point)) + offset; }
+};
+
+// One way to store scales and zero points, and what it can express. Each grid_X.cpp defines one constant. "scales" and
+// "zeros" are arrays of (panels, groups) records of scale_bytes and zero_bytes(bits).
 struct Grid {
     const char* name;    // "zero_point", "symmetric"
     size_t scale_bytes;  // per panel and group
     bool has_zeros;      // whether a "zeros" part exists
+    bool has_offsets;    // whether a group's offset can differ from 0
+    size_t unit_groups;  // consecutive groups whose numbers are stored relative to each other; 1: each stands alone
     size_t (*zero_bytes)(unsigned bits);
     // scale[] must already be exactly representable as stored (f16); zero_point[] in [0, 2^bits - 1].
     void (*pack_group)(const GroupParams& params, unsigned bits, std::byte* scales, std::byte* zeros);
     void (*unpack_group)(const std::byte* scales, const std::byte* zeros, unsigned bits, GroupParams& params);
+    // The grid whose codes span [low, high], low <= 0 <= high, as it is stored; 0 is a value of it unless the grid has
+    // offsets. A group of zeros (low == high) gets scale 1. The scale is infinite where the stored type has none so
+    // large.
+    GroupGrid (*span)(float low, float high, unsigned bits);
+    // The stored grid nearest to value = scale * code + offset, scale > 0.
+    GroupGrid (*nearest)(float scale, float offset, unsigned bits);
+    // unit_groups > 1: turns the grids of n <= unit_groups groups of one row, one unit, into what is stored of them
+    // together. Null otherwise.
+    void (*settle)(GroupGrid* groups, size_t n, unsigned bits);
 };
 
 // nullptr when the name is unknown. all_* list every registered one, in the order of their file names.
@@ -101,6 +123,7 @@ struct LogicalWeights {
     const uint8_t* codes = nullptr;        // (rows, cols)
     const float* scales = nullptr;         // (rows, groups), exactly representable in f16
     const uint8_t* zero_points = nullptr;  // (rows, groups); ignored by grids without zeros, which imply 2^(bits-1)
+    const float* offsets = nullptr;        // (rows, groups); null for grids without offsets
 };
 
 // Packs panels [panel_begin, panel_end) into buffers that hold the whole matrix's parts (packed_sizes), so that threads
@@ -111,7 +134,8 @@ void pack_panels(const LogicalWeights& weights, const Codes& codes, const Grid& 
 void pack_float_panels(const float* values, size_t stride, size_t rows, size_t cols, const Codes& codes,
                        size_t panel_begin, size_t panel_end, std::byte* code_bytes);
 
-// Rows [row_begin, row_end) as floats: scale * (code - zero_point), one rounding. out has row stride `stride` >= cols.
+// Rows [row_begin, row_end) as floats: scale * (code - zero_point) + offset, each operation rounded. out has row stride
+// `stride` >= cols.
 void unpack_rows(const PackedMatrix& matrix, size_t row_begin, size_t row_end, float* out, size_t stride);
 
 // A whole panel as floats in the order that gemm_f32 reads: out[k * 16 + lane], k < 32 * n_tiles(); padding rows and

@@ -36,18 +36,23 @@ struct Problem {
     const GptqOptions& options;
 };
 
-// Scales and zero points while they are worked with: (groups, rows), so that lanes load them side by side.
+// Grids while they are worked with: (groups, rows), so that lanes load them side by side.
 struct GridTable {
     size_t rows;
-    AlignedBuffer<float> scale, zero_point;
+    AlignedBuffer<float> scale, zero_point, offset;
 
     GridTable(size_t n_groups, size_t n_rows)
-        : rows(n_rows), scale(checked_mul(n_groups, n_rows, "grids")), zero_point(scale.size()) {
+        : rows(n_rows), scale(checked_mul(n_groups, n_rows, "grids")), zero_point(scale.size()), offset(scale.size()) {
         std::fill(scale.begin(), scale.end(), 1.0f);
     }
     void set(size_t group, size_t row, const GroupGrid& grid) {
         scale[group * rows + row] = grid.scale;
         zero_point[group * rows + row] = grid.zero_point;
+        offset[group * rows + row] = grid.offset;
+    }
+    GroupGrid get(size_t group, size_t row) const {
+        const size_t at = group * rows + row;
+        return {scale[at], static_cast<uint8_t>(zero_point[at]), offset[at]};
     }
 };
 
@@ -63,11 +68,11 @@ void transpose(const float* __restrict in, size_t in_stride, float* __restrict o
 
 // One column of 32 rows: codes, −(w − q) / U_jj, and twice its loss. No pointer meets another.
 void round_lanes(const float* __restrict w, const float* __restrict scale, const float* __restrict zero_point,
-                 float top_code, float u_jj, uint8_t* __restrict codes, float* __restrict error,
-                 float* __restrict loss) {
+                 const float* __restrict offset, float top_code, float u_jj, uint8_t* __restrict codes,
+                 float* __restrict error, float* __restrict loss) {
     for (size_t lane = 0; lane < lanes; ++lane) {
-        const float code = nearest_code(w[lane], scale[lane], zero_point[lane], top_code);
-        error[lane] = (scale[lane] * (code - zero_point[lane]) - w[lane]) / u_jj;
+        const float code = nearest_code(w[lane] - offset[lane], scale[lane], zero_point[lane], top_code);
+        error[lane] = (scale[lane] * (code - zero_point[lane]) + offset[lane] - w[lane]) / u_jj;
         loss[lane] += error[lane] * error[lane];
         codes[lane] = static_cast<uint8_t>(static_cast<int>(code));
     }
@@ -106,7 +111,7 @@ class Solver {
 
   private:
     void load(const float* w);
-    GroupGrid grid_of(const float* weights, size_t n, size_t row, size_t col) const;
+    void find_grids(const float* weights, size_t n, size_t row, size_t col);
     size_t block_end(size_t begin) const;
     void pack_block(const Block& block);
     void solve_chunk(const Block& block, size_t row_begin, size_t row_end);
@@ -133,28 +138,27 @@ void Solver::load(const float* w) {
         AlignedBuffer<float> row(cols_);
         for (size_t r = begin; r < end; ++r) {
             for (size_t c = 0; c < cols_; ++c) row[c] = prepared_.dead[c] ? 0.0f : w[r * cols_ + c];
-            for (size_t c = 0; c < cols_ && options_.act_order; c = options_.grid.group_end(c, cols_)) {
-                const size_t n = options_.grid.group_end(c, cols_) - c;
-                grids_.set(options_.grid.group_of(c), r, grid_of(&row[c], n, r, c));
-            }
+            for (size_t c = 0; c < cols_ && options_.act_order; c = options_.grid.unit_end(c, cols_))
+                find_grids(&row[c], options_.grid.unit_end(c, cols_) - c, r, c);
             float* to = weights_.row(r);
             for (size_t c = 0; c < cols_; ++c) to[c] = row[prepared_.order[c]];
         }
     });
 }
 
-// Of n weights from (row, col) on; groups are of the original columns in either order.
-GroupGrid Solver::grid_of(const float* weights, size_t n, size_t row, size_t col) const {
-    return options_.clip ? clip_grid(weights, &importance_[col], n, options_.grid, row, col)
-                         : fit_grid(weights, n, options_.grid, row, col);
+// Of the unit of n weights from (row, col) on; groups are of the original columns in either order.
+void Solver::find_grids(const float* weights, size_t n, size_t row, size_t col) {
+    std::vector<GroupGrid> found(options_.grid.group == 0 ? 1 : div_up(n, options_.grid.group));
+    find_unit(weights, options_.clip ? &importance_[col] : nullptr, n, options_.grid, row, col, found.data());
+    for (size_t g = 0; g < found.size(); ++g) grids_.set(options_.grid.group_of(col) + g, row, found[g]);
 }
 
-// A block never ends inside a group that starts inside it: then the group's columns have all errors when its grid is
+// A block never ends inside a unit that starts inside it: then the unit's columns have all errors when its grids are
 // found.
 size_t Solver::block_end(size_t begin) const {
-    const size_t end = std::min(begin + block_cols_, cols_), group = options_.grid.group;
-    if (options_.act_order || options_.stale_grids || group == 0 || end == cols_) return end;
-    const size_t last_start = end / group * group;
+    const size_t end = std::min(begin + block_cols_, cols_), unit = options_.grid.unit();
+    if (options_.act_order || options_.stale_grids || unit == 0 || end == cols_) return end;
+    const size_t last_start = end / unit * unit;
     return last_start > begin ? last_start : end;
 }
 
@@ -190,10 +194,10 @@ void Solver::solve_chunk(const Block& block, size_t row_begin, size_t row_end) {
     size_t taken = block.begin;  // the block's errors before this column are in the step's columns already
     for (size_t col = block.begin; col < block.end; col += panel_cols) {
         const size_t step_end = std::min(col + panel_cols, block.end);
-        if (!options_.act_order && options_.grid.starts_group(col)) {
+        if (!options_.act_order && options_.grid.starts_unit(col)) {
             if (options_.stale_grids) fit_grids(row_begin, row_end, col);
             take_errors(block, row_begin, row_end, block.begin, col,
-                        std::min(options_.grid.group_end(col, cols_), block.end));
+                        std::min(options_.grid.unit_end(col, cols_), block.end));
             if (!options_.stale_grids) fit_grids(row_begin, row_end, col);
             taken = col;
         } else {
@@ -221,10 +225,9 @@ void Solver::take_errors(const Block& block, size_t row_begin, size_t row_end, s
 }
 
 void Solver::fit_grids(size_t row_begin, size_t row_end, size_t col) {
-    const size_t n = options_.grid.group_end(col, cols_) - col;
-    for (size_t row = row_begin; row < std::min(row_end, rows_); ++row) {
-        grids_.set(options_.grid.group_of(col), row, grid_of(weights_.row(row) + col, n, row, col));
-    }
+    const size_t n = options_.grid.unit_end(col, cols_) - col;
+    for (size_t row = row_begin; row < std::min(row_end, rows_); ++row)
+        find_grids(weights_.row(row) + col, n, row, col);
 }
 
 // Rounds columns col … col + n of 32 rows, each with the errors of those before it.
@@ -236,8 +239,8 @@ void Solver::solve_step(const Block& block, size_t row, size_t col, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         const size_t grid = options_.grid.group_of(prepared_.order[col + j]) * padded_rows_ + row;
         const float* u = prepared_.u.row(col + j) + col;
-        round_lanes(w[j], &grids_.scale[grid], &grids_.zero_point[grid], options_.grid.top_code(), u[j], codes[j],
-                    error[j], loss);
+        round_lanes(w[j], &grids_.scale[grid], &grids_.zero_point[grid], &grids_.offset[grid], options_.grid.top_code(),
+                    u[j], codes[j], error[j], loss);
         for (size_t k = j + 1; k < n; ++k) {
             for (size_t lane = 0; lane < lanes; ++lane) w[k][lane] += error[j][lane] * u[k];
         }
@@ -253,11 +256,7 @@ void Solver::solve_step(const Block& block, size_t row, size_t col, size_t n) {
 QuantizedMatrix Solver::take_result() {
     const size_t n_groups = out_.n_groups();
     for (size_t row = 0; row < rows_; ++row) {
-        for (size_t group = 0; group < n_groups; ++group) {
-            out_.scales[row * n_groups + group] = grids_.scale[group * padded_rows_ + row];
-            out_.zero_points[row * n_groups + group] =
-                static_cast<uint8_t>(grids_.zero_point[group * padded_rows_ + row]);
-        }
+        for (size_t group = 0; group < n_groups; ++group) out_.set_grid(row * n_groups + group, grids_.get(group, row));
     }
     return std::move(out_);
 }

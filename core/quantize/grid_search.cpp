@@ -7,8 +7,7 @@
 #include <bit>
 #include <cmath>
 #include <numeric>
-
-#include "formats/element_type.h"
+#include <vector>
 
 namespace gq {
 
@@ -51,24 +50,11 @@ Range range_of(const float* weights, size_t n) {
          col + static_cast<size_t>(bad - weights), static_cast<double>(*bad));
 }
 
-// A scale >= 0 as f16 stores it: to nearest, but a subnormal never down, and never 0. Infinite where f16 has none so
-// large.
-float stored_scale(float scale) {
-    constexpr uint16_t smallest_normal = 0x0400;
-    const uint16_t half = f32_to_f16(scale);
-    const bool up = half == 0 || (half < smallest_normal && f16_to_f32(half) < scale);
-    return f16_to_f32(static_cast<uint16_t>(half + (up ? 1 : 0)));
-}
-
-// The range of a group of finite weights, mirrored for a symmetric grid, with a scale that f16 holds.
+// The range of a group of finite weights, whose grid can be stored.
 Range checked_range(const float* weights, size_t n, const GridOptions& options, size_t row, size_t col) {
-    Range range = range_of(weights, n);
+    const Range range = range_of(weights, n);
     if (!range.finite) fail_not_finite(weights, n, row, col);
-    if (options.symmetric) {
-        range.high = std::max(-range.low, range.high);
-        range.low = -range.high;
-    }
-    if (!std::isfinite(stored_scale((range.high - range.low) / options.top_code()))) {
+    if (!std::isfinite(options.grid->span(range.low, range.high, options.bits).scale)) {
         fail(Status::numeric,
              "weights (%zu, %zu … %zu): expected a range whose %u-bit scale is at most 65504, the largest of f16, "
              "found %g … %g",
@@ -79,11 +65,7 @@ Range checked_range(const float* weights, size_t n, const GridOptions& options, 
 
 // The grid that spans `shrink` of the range.
 GroupGrid grid_of(const Range& range, float shrink, const GridOptions& options) {
-    const uint8_t middle = static_cast<uint8_t>(1u << (options.bits - 1));
-    if (range.low == range.high) return {1, options.symmetric ? middle : uint8_t{0}};
-    const float scale = stored_scale((range.high - range.low) * shrink / options.top_code());
-    if (options.symmetric) return {scale, middle};
-    return {scale, static_cast<uint8_t>(nearest_code(-range.low * shrink, scale, 0, options.top_code()))};
+    return options.grid->span(range.low * shrink, range.high * shrink, options.bits);
 }
 
 // Σ importance (q − w)². Sixteen lanes whose sums are added in order: vectorised or not, the same bits.
@@ -92,8 +74,8 @@ double weighted_error(const float* weights, const float* importance, size_t n, c
     const float zero_point = grid.zero_point;
     float sums[lanes] = {};
     const auto take = [&](size_t i, size_t lane) {
-        const float code = nearest_code(weights[i], grid.scale, zero_point, top_code);
-        const float error = grid.scale * (code - zero_point) - weights[i];
+        const float code = nearest_code(weights[i] - grid.offset, grid.scale, zero_point, top_code);
+        const float error = grid.scale * (code - zero_point) + grid.offset - weights[i];
         sums[lane] += error * error * importance[i];
     };
     size_t i = 0;
@@ -107,16 +89,19 @@ double weighted_error(const float* weights, const float* importance, size_t n, c
 void round_row(const float* w, size_t row, const GridOptions& options, QuantizedMatrix& out) {
     const float top = options.top_code();
     uint8_t* codes = out.codes.data() + row * out.cols;
-    size_t at = row * out.n_groups();
-    for (size_t begin = 0; begin < out.cols; ++at) {
+    std::vector<GroupGrid> grids(out.n_groups());
+    for (size_t begin = 0; begin < out.cols; begin = options.unit_end(begin, out.cols)) {
+        const size_t n = options.unit_end(begin, out.cols) - begin;
+        find_unit(w + begin, nullptr, n, options, row, begin, &grids[options.group_of(begin)]);
+    }
+    for (size_t begin = 0, group = 0; begin < out.cols; ++group) {
         const size_t end = options.group_end(begin, out.cols);
-        const GroupGrid grid = fit_grid(w + begin, end - begin, options, row, begin);
-        const float zero_point = grid.zero_point;
+        const GroupGrid& grid = grids[group];
         for (size_t c = begin; c < end; ++c) {
-            codes[c] = static_cast<uint8_t>(static_cast<int>(nearest_code(w[c], grid.scale, zero_point, top)));
+            const float code = nearest_code(w[c] - grid.offset, grid.scale, grid.zero_point, top);
+            codes[c] = static_cast<uint8_t>(static_cast<int>(code));
         }
-        out.scales[at] = grid.scale;
-        out.zero_points[at] = grid.zero_point;
+        out.set_grid(row * out.n_groups() + group, grid);
         begin = end;
     }
 }
@@ -142,6 +127,19 @@ GroupGrid clip_grid(const float* weights, const float* importance, size_t n, con
     return best;
 }
 
+void find_unit(const float* weights, const float* importance, size_t n, const GridOptions& options, size_t row,
+               size_t col, GroupGrid* out) {
+    size_t n_groups = 0;
+    for (size_t begin = 0; begin < n; ++n_groups) {
+        const size_t end = options.group_end(begin, n);
+        out[n_groups] = importance
+                            ? clip_grid(weights + begin, importance + begin, end - begin, options, row, col + begin)
+                            : fit_grid(weights + begin, end - begin, options, row, col + begin);
+        begin = end;
+    }
+    if (options.grid->settle) options.grid->settle(out, n_groups, options.bits);
+}
+
 QuantizedMatrix::QuantizedMatrix(size_t n_rows, size_t n_cols, const GridOptions& options)
     : rows(n_rows), cols(n_cols), group(options.group), bits(options.bits) {
     if (rows == 0 || cols == 0) {
@@ -155,6 +153,7 @@ QuantizedMatrix::QuantizedMatrix(size_t n_rows, size_t n_cols, const GridOptions
     codes = AlignedBuffer<uint8_t>(checked_mul(rows, cols, "codes"));
     scales = AlignedBuffer<float>(checked_mul(rows, n_groups(), "scales"));
     zero_points = AlignedBuffer<uint8_t>(scales.size());
+    if (options.grid->has_offsets) offsets = AlignedBuffer<float>(scales.size());
 }
 
 QuantizedMatrix round_to_nearest(const Compute& compute, const float* w, size_t rows, size_t cols,

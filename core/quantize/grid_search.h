@@ -13,31 +13,29 @@
 
 namespace gq {
 
-// How values are rounded. Scales are stored in f16, so every scale here is exactly an f16.
+// How values are rounded. Every grid here is exactly as it is stored.
 struct GridOptions {
-    unsigned bits = 4;       // 2 … 8
-    size_t group = 128;      // inputs per scale, a multiple of 32; 0: the whole row
-    bool symmetric = false;  // zero point 2^(bits - 1) for all
+    unsigned bits = 4;   // 2 … 8
+    size_t group = 128;  // inputs per scale, a multiple of 32; 0: the whole row
+    const Grid* grid = find_grid("zero_point");
 
     float top_code() const { return static_cast<float>((1u << bits) - 1); }
     size_t n_groups(size_t cols) const { return group == 0 ? 1 : div_up(cols, group); }
     size_t group_of(size_t col) const { return group == 0 ? 0 : col / group; }
-    bool starts_group(size_t col) const { return group == 0 ? col == 0 : col % group == 0; }
-    size_t group_end(size_t begin, size_t cols) const {
-        return group == 0 || cols - begin < group ? cols : begin + group;
+    size_t group_end(size_t begin, size_t cols) const { return end_of(group, begin, cols); }
+    // Groups are found a unit at a time: see Grid::unit_groups.
+    size_t unit() const { return group * grid->unit_groups; }
+    bool starts_unit(size_t col) const { return group == 0 ? col == 0 : col % unit() == 0; }
+    size_t unit_end(size_t begin, size_t cols) const { return end_of(unit(), begin, cols); }
+
+  private:
+    static size_t end_of(size_t length, size_t begin, size_t cols) {
+        return length == 0 || cols - begin < length ? cols : begin + length;
     }
 };
 
-// value = scale * (code - zero_point), code and zero_point in [0, 2^bits - 1]; scale finite and above 0, exact in f16.
-struct GroupGrid {
-    float scale = 1;
-    uint8_t zero_point = 0;
-};
-
-// The grid that spans the n weights of a group, and 0: 0 is always a value of it. A group of zeros gets scale 1.
-// Subnormal f16 scales are rounded up, for their few bits would cut off the end of the range. Error(numeric) where a
-// weight is not finite or the scale is larger than f16 holds; it names the weight by (row, col), the place of
-// weights[0] in its matrix.
+// The grid that spans the n weights of a group, and 0. Error(numeric) where a weight is not finite or the scale is
+// larger than the grid can store; it names the weight by (row, col), the place of weights[0] in its matrix.
 GroupGrid fit_grid(const float* weights, size_t n, const GridOptions& options, size_t row, size_t col);
 
 // The grid that rounds the group with the least Σ importance (q − w)² among those that span 100, 98, … 22 % of
@@ -45,6 +43,11 @@ GroupGrid fit_grid(const float* weights, size_t n, const GridOptions& options, s
 // without feedback. Errors as fit_grid. Source: the `mse` search of GPTQ's reference implementation, weighted.
 GroupGrid clip_grid(const float* weights, const float* importance, size_t n, const GridOptions& options, size_t row,
                     size_t col);
+
+// The grids of the groups of one unit, the weights of columns col … col + n of a row, as they are stored: out has one a
+// group. importance: (n) for clip_grid, null for fit_grid. Errors as fit_grid.
+void find_unit(const float* weights, const float* importance, size_t n, const GridOptions& options, size_t row,
+               size_t col, GroupGrid* out);
 
 // round(w / scale) + zero_point, ties to even, clamped to the codes: as a float, so that loops over it vectorise. NaN
 // gives code 0.
@@ -62,16 +65,25 @@ struct QuantizedMatrix {
     AlignedBuffer<uint8_t> codes;        // (rows, cols), original column order
     AlignedBuffer<float> scales;         // (rows, groups), exact in f16
     AlignedBuffer<uint8_t> zero_points;  // (rows, groups)
+    AlignedBuffer<float> offsets;        // (rows, groups); empty for grids without offsets
 
     QuantizedMatrix() = default;
-    // All codes, scales and zero points 0. Error(invalid_argument) where options or shape are impossible.
+    // All codes, scales, zero points and offsets 0. Error(invalid_argument) where options or shape are impossible.
     QuantizedMatrix(size_t n_rows, size_t n_cols, const GridOptions& options);
 
     size_t n_groups() const { return group == 0 ? 1 : div_up(cols, group); }
-    LogicalWeights view() const { return {rows, cols, group, codes.data(), scales.data(), zero_points.data()}; }
-    float value(size_t row, size_t col) const {  // one rounding
-        const size_t at = row * n_groups() + (group == 0 ? 0 : col / group);
-        return scales[at] * static_cast<float>(codes[row * cols + col] - zero_points[at]);
+    LogicalWeights view() const {
+        return {rows, cols, group, codes.data(), scales.data(), zero_points.data(), offsets.data()};
+    }
+    // `at` is row * n_groups() + group.
+    GroupGrid grid(size_t at) const { return {scales[at], zero_points[at], offsets.size() == 0 ? 0 : offsets[at]}; }
+    void set_grid(size_t at, const GroupGrid& grid) {
+        scales[at] = grid.scale;
+        zero_points[at] = grid.zero_point;
+        if (offsets.size() != 0) offsets[at] = grid.offset;
+    }
+    float value(size_t row, size_t col) const {
+        return grid(row * n_groups() + (group == 0 ? 0 : col / group)).value(codes[row * cols + col]);
     }
 };
 

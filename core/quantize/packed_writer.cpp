@@ -40,8 +40,7 @@ PackedTensor with_room(const Codes& codes, const Grid* grid, size_t rows, size_t
 }  // namespace
 
 PackedTensor room_for_codes(size_t rows, size_t cols, const GridOptions& grid) {
-    return with_room(integer_codes(grid.bits), find_grid(grid.symmetric ? "symmetric" : "zero_point"), rows, cols,
-                     grid.group);
+    return with_room(integer_codes(grid.bits), grid.grid, rows, cols, grid.group);
 }
 
 PackedTensor room_for_floats(size_t rows, size_t cols, const char* codes) {

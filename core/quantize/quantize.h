@@ -20,7 +20,7 @@ struct QuantizeOptions {
     unsigned bits = 4;
     size_t group = 128;  // 0: one scale a row
     Method method = Method::gptq;
-    bool symmetric = false;
+    std::string grid = "zero_point";  // a name of packing.h; embedding and head too
     bool act_order = true;
     bool clip = true;                        // GptqOptions::clip; without GPTQ nothing
     unsigned embed_bits = 8;                 // embedding and head; widths as of bits

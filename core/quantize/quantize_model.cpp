@@ -105,7 +105,7 @@ void Walk::run() {
 
 GptqOptions Walk::gptq_options() const {
     GptqOptions o;
-    o.grid = {options_.bits, options_.group, options_.symmetric};
+    o.grid = {options_.bits, options_.group, find_grid(options_.grid)};
     o.act_order = options_.act_order;
     o.clip = options_.clip;
     return o;
@@ -239,7 +239,7 @@ PackedTensor Walk::write_rounded(const WeightRow& row, unsigned bits) {
     note_source(row, 0);
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
     const size_t group = options_.group == 0 ? embedding_group : std::min(options_.group, embedding_group);
-    const GridOptions grid{bits, group, options_.symmetric};
+    const GridOptions grid{bits, group, find_grid(options_.grid)};
     PackedTensor packed =
         bits == float_bits ? room_for_floats(rows, cols, float_codes_for(row, 0)) : room_for_codes(rows, cols, grid);
     RoundingError error;
@@ -344,6 +344,13 @@ void check_width(const char* option, unsigned bits) {
     fail(Status::invalid_argument, "%s: expected %s or %u, found %u", option, known.c_str(), float_bits, bits);
 }
 
+void check_grid(const std::string& name) {
+    if (find_grid(name)) return;
+    std::string known;
+    for (const Grid* grid : all_grids()) known += (known.empty() ? "" : ", ") + std::string(grid->name);
+    fail(Status::invalid_argument, "grid: expected %s, found '%s'", known.c_str(), name.c_str());
+}
+
 // A file that is read while the output is written, or was read to make it, is no place for a result.
 void refuse_replacing(const char* what, const std::filesystem::path& target, const Checkpoint& checkpoint,
                       const QuantizeOptions& options) {
@@ -379,6 +386,7 @@ void write_report(OutputFile& file, const std::string& text, const std::filesyst
 void check_options(const QuantizeOptions& o) {
     check_width("bits", o.bits);
     check_width("embed bits", o.embed_bits);
+    check_grid(o.grid);
     if (o.group % tile_cols != 0)
         fail(Status::invalid_argument, "group: expected a multiple of %zu, or row, found %zu", tile_cols, o.group);
     if (o.windows == 0 || o.window < 2)

@@ -24,7 +24,7 @@ JsonValue options_json(const QuantizeOptions& o) {
     json.set("method", JsonValue::of_string(o.method == Method::gptq ? "gptq" : "rtn"));
     size("bits", o.bits);
     size("group", o.group);
-    json.set("symmetric", JsonValue::of_bool(o.symmetric));
+    json.set("grid", JsonValue::of_string(o.grid));
     json.set("act_order", JsonValue::of_bool(o.act_order));
     json.set("clip", JsonValue::of_bool(o.clip));
     size("embed_bits", o.embed_bits);

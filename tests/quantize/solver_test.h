@@ -7,6 +7,7 @@
 
 #include "core/base/status.h"
 #include "core/kernels/compute.h"
+#include "core/packing/packing.h"
 
 namespace gq::test {
 
@@ -27,6 +28,11 @@ std::string error_of(Status status, Call call) {
         return error.what();
     }
     return "no error";
+}
+
+// The two grids of integers.
+inline const Grid* integer_grid(bool symmetric) {
+    return find_grid(symmetric ? "symmetric" : "zero_point");
 }
 
 inline bool contains(const std::string& text, const char* part) {

@@ -157,7 +157,7 @@ NaiveResult solve_naively(const Problem& problem, const GptqOptions& options) {
     }
     for (size_t c = 0; c < n; ++c) {
         for (size_t row = 0; row < problem.rows; ++row) {
-            if (!options.act_order && grid.starts_group(c)) fit(row, c);
+            if (!options.act_order && grid.starts_unit(c)) fit(row, c);
             const DoubleGrid& g = out.grids[row * grid.n_groups(n) + grid.group_of(order[c])];
             const double code = std::clamp(std::nearbyint(w[row][c] / g.scale) + g.zero_point, 0.0, top);
             const double error = (w[row][c] - g.scale * (code - g.zero_point)) / inverse[c][c];
@@ -200,7 +200,8 @@ TEST_SUITE("quantize") {
                         CAPTURE(group);
                         CAPTURE(symmetric);
                         CAPTURE(act_order);
-                        const GptqOptions options{.grid = {bits, group, symmetric}, .act_order = act_order};
+                        const GptqOptions options{.grid = {bits, group, integer_grid(symmetric)},
+                                                  .act_order = act_order};
                         const Solved solved = solve(problem, options);
                         const size_t different = rows_that_differ(solved.q, solve_naively(problem, options));
                         CHECK(different <= 4);
@@ -219,7 +220,7 @@ TEST_SUITE("quantize") {
         const Problem problem =
             make_problem(golden::gptq_rows, golden::gptq_cols, golden::gptq_tokens, golden::gptq_seed);
         for (const golden::Gptq& expected : golden::gptq) {
-            const GptqOptions options{.grid = {expected.bits, expected.group, expected.symmetric},
+            const GptqOptions options{.grid = {expected.bits, expected.group, integer_grid(expected.symmetric)},
                                       .act_order = expected.act_order,
                                       .stale_grids = expected.stale_grids};
             CAPTURE(expected.bits);
@@ -242,7 +243,7 @@ TEST_SUITE("quantize") {
     TEST_CASE("threads and instruction sets change no bit") {
         const Problem problem = make_problem(70, 208, 512, 12);  // three pieces of 32 rows, the last one short
         for (const bool act_order : {false, true}) {
-            const GptqOptions options{.grid = {4, 64, false}, .act_order = act_order};
+            const GptqOptions options{.grid = {4, 64, integer_grid(false)}, .act_order = act_order};
             const Solved one = solve(problem, options, Machine(1));
             const Solved scalar = solve(problem, options, Machine(1, scalar_table()));
             CHECK(same(scalar.q, one.q));
@@ -261,7 +262,7 @@ TEST_SUITE("quantize") {
         const Problem problem = make_problem(40, 224, 512, 13);
         for (const size_t group : {size_t{32}, size_t{96}, size_t{128}, size_t{0}}) {
             for (const bool act_order : {false, true}) {
-                GptqOptions options{.grid = {4, group, false}, .act_order = act_order, .block = 128};
+                GptqOptions options{.grid = {4, group, integer_grid(false)}, .act_order = act_order, .block = 128};
                 const Solved usual = solve(problem, options);
                 for (const size_t block : {size_t{32}, size_t{64}, size_t{96}, size_t{256}, size_t{0} - 32}) {
                     options.block = block;
@@ -284,7 +285,7 @@ TEST_SUITE("quantize") {
     TEST_CASE("with clip, static grids are those of clip_grid under the Hessian's diagonal") {
         const Problem problem = make_problem(24, 192, 512, 17);
         for (const unsigned bits : {2u, 3u}) {
-            const GptqOptions options{.grid = {bits, 64, false}, .clip = true};
+            const GptqOptions options{.grid = {bits, 64, integer_grid(false)}, .clip = true};
             const Solved solved = solve(problem, options);
             std::vector<float> diagonal(problem.cols);
             for (size_t c = 0; c < problem.cols; ++c) diagonal[c] = problem.h(c, c);
@@ -300,14 +301,14 @@ TEST_SUITE("quantize") {
             CHECK(n_equal == problem.rows * 3);
             CHECK(solved.report.check_error < 1e-5);
         }
-        GptqOptions dynamic{.grid = {3, 64, false}, .clip = true, .act_order = false};
+        GptqOptions dynamic{.grid = {3, 64, integer_grid(false)}, .clip = true, .act_order = false};
         CHECK(solve(problem, dynamic).report.check_error < 1e-5);
     }
 
     TEST_CASE("stale grids differ inside a block only") {
         const Problem problem = make_problem(16, 256, 512, 14);
         for (const size_t group : {size_t{32}, size_t{64}, size_t{128}, size_t{0}}) {
-            GptqOptions options{.grid = {3, group, false}, .act_order = false};
+            GptqOptions options{.grid = {3, group, integer_grid(false)}, .act_order = false};
             const Solved fresh = solve(problem, options);
             options.stale_grids = true;
             const Solved stale = solve(problem, options);
@@ -326,7 +327,7 @@ TEST_SUITE("quantize") {
                 problem.w[row * problem.cols + d] = 7.0f;  // would spoil its group's grid
         }
         for (const bool act_order : {false, true}) {
-            const GptqOptions options{.grid = {4, 32, false}, .act_order = act_order};
+            const GptqOptions options{.grid = {4, 32, integer_grid(false)}, .act_order = act_order};
             const Solved solved = solve(problem, options);
             CHECK(solved.report.dead_columns == dead.size());
             CHECK(!solved.report.fell_back_to_rtn);
@@ -348,20 +349,20 @@ TEST_SUITE("quantize") {
 
     TEST_CASE("a singular H is solved with damping, after retries where damping is 0") {
         const Problem problem = make_problem(16, 128, 64, 16);  // rank 64
-        const Solved solved = solve(problem, {.grid = {4, 32, false}});
+        const Solved solved = solve(problem, {.grid = {4, 32, integer_grid(false)}});
         CHECK(!solved.report.fell_back_to_rtn);
         CHECK(solved.report.damping == 0.01);
         CHECK(solved.report.damping_retries == 0);
         CHECK(solved.report.check_error < 1e-4);  // the smallest eigenvalue is the damping: larger rounding errors
-        CHECK(loss_of(problem, solved.q) <
-              loss_of(problem, round_to_nearest(Machine().compute, problem.w.data(), 16, 128, {4, 32, false})));
+        CHECK(loss_of(problem, solved.q) < loss_of(problem, round_to_nearest(Machine().compute, problem.w.data(), 16,
+                                                                             128, {4, 32, integer_grid(false)})));
 
         Problem twins = make_problem(
             16, 128, 512, 16);  // two inputs are equal, and uncorrelated with the others: one pivot is exactly 0
         for (const size_t twin : {126, 127}) {
             for (size_t i = 0; i < twins.cols; ++i) twins.h(i, twin) = twins.h(twin, i) = i < 126 ? 0.0f : 4.0f;
         }
-        const Solved retried = solve(twins, {.grid = {4, 32, false}, .damping = 0});
+        const Solved retried = solve(twins, {.grid = {4, 32, integer_grid(false)}, .damping = 0});
         CHECK(!retried.report.fell_back_to_rtn);
         CHECK(retried.report.damping_retries == 1);
         CHECK(retried.report.damping == 0.001);
@@ -370,7 +371,7 @@ TEST_SUITE("quantize") {
 
     TEST_CASE("where H is useless the weights are rounded to nearest, and the report says why") {
         Problem problem = make_problem(12, 96, 256, 17);
-        const GptqOptions options{.grid = {4, 32, false}};
+        const GptqOptions options{.grid = {4, 32, integer_grid(false)}};
         const QuantizedMatrix rounded =
             round_to_nearest(Machine().compute, problem.w.data(), problem.rows, problem.cols, options.grid);
         const char* reason = "";
@@ -417,7 +418,8 @@ TEST_SUITE("quantize") {
         }
         for (const bool symmetric : {false, true}) {
             for (const bool act_order : {false, true}) {
-                const Solved solved = solve(problem, {.grid = {4, 32, symmetric}, .act_order = act_order});
+                const Solved solved =
+                    solve(problem, {.grid = {4, 32, integer_grid(symmetric)}, .act_order = act_order});
                 for (size_t c = 0; c < problem.cols; ++c) REQUIRE(solved.q.value(0, c) == 0.0f);
                 CHECK(solved.report.check_error < 1e-5);
                 CHECK(solved.report.true_loss < solved.report.rtn_loss);
@@ -427,7 +429,7 @@ TEST_SUITE("quantize") {
 
     TEST_CASE("losses of the report") {
         const Problem few = make_problem(20, 160, 512, 19), many = make_problem(300, 160, 512, 20);
-        const GptqOptions options{.grid = {3, 32, false}};
+        const GptqOptions options{.grid = {3, 32, integer_grid(false)}};
         for (const Problem* problem : {&few, &many}) {
             const Solved solved = solve(*problem, options);
             const QuantizedMatrix rounded =
@@ -444,7 +446,7 @@ TEST_SUITE("quantize") {
 
     TEST_CASE("what cannot be solved is named") {
         Problem problem = make_problem(4, 96, 256, 21);
-        const GptqOptions options{.grid = {4, 32, false}};
+        const GptqOptions options{.grid = {4, 32, integer_grid(false)}};
         for (const bool act_order : {false, true}) {
             Problem bad = make_problem(4, 96, 256, 21);
             GptqOptions o = options;
@@ -457,9 +459,9 @@ TEST_SUITE("quantize") {
                 contains(error_of(Status::numeric, [&] { solve(bad, o); }), "weights (2, 32 … 63): expected a range"));
         }
         const auto with = [&](GptqOptions o) { return error_of(Status::invalid_argument, [&] { solve(problem, o); }); };
-        CHECK(contains(with({.grid = {4, 33, false}}), "group: expected a multiple of 32"));
-        CHECK(contains(with({.grid = {4, size_t{0} - 32, false}}), "group: expected a multiple of 32"));
-        CHECK(contains(with({.grid = {12, 32, false}}), "bits of a code: expected 2 to 8, found 12"));
+        CHECK(contains(with({.grid = {4, 33, integer_grid(false)}}), "group: expected a multiple of 32"));
+        CHECK(contains(with({.grid = {4, size_t{0} - 32, integer_grid(false)}}), "group: expected a multiple of 32"));
+        CHECK(contains(with({.grid = {12, 32, integer_grid(false)}}), "bits of a code: expected 2 to 8, found 12"));
         CHECK(contains(with({.grid = options.grid, .block = 100}), "gptq block: expected a multiple of 32, found 100"));
         CHECK(contains(with({.grid = options.grid, .damping = -1}),
                        "damping: expected a share of the mean diagonal from 0 to 1, found -1"));

@@ -19,7 +19,7 @@ using namespace gq::test;
 namespace {
 
 GroupGrid grid_of(const std::vector<float>& w, unsigned bits, bool symmetric) {
-    return fit_grid(w.data(), w.size(), {bits, 0, symmetric}, 0, 0);
+    return fit_grid(w.data(), w.size(), {bits, 0, integer_grid(symmetric)}, 0, 0);
 }
 
 std::vector<int> codes_of(const std::vector<float>& w, const GroupGrid& grid, unsigned bits) {
@@ -100,7 +100,7 @@ TEST_SUITE("quantize") {
                 std::vector<float> w = random_weights(128, bits), importance(w.size());
                 w[5] *= 8;  // what clipping is for
                 for (size_t i = 0; i < w.size(); ++i) importance[i] = static_cast<float>(1 + i % 7);
-                const GridOptions options{bits, 0, symmetric};
+                const GridOptions options{bits, 0, integer_grid(symmetric)};
                 const auto loss = [&](const GroupGrid& grid) {
                     double sum = 0;
                     for (size_t i = 0; i < w.size(); ++i) {
@@ -132,13 +132,13 @@ TEST_SUITE("quantize") {
 
     TEST_CASE("clip_grid of zeros, and of what can't be rounded") {
         const std::vector<float> zeros(32), ones(32, 1.0f);
-        const GroupGrid grid = clip_grid(zeros.data(), ones.data(), zeros.size(), {4, 0, false}, 0, 0);
+        const GroupGrid grid = clip_grid(zeros.data(), ones.data(), zeros.size(), {4, 0, integer_grid(false)}, 0, 0);
         CHECK(grid.scale == 1.0f);
         std::vector<float> bad = ones;
         bad[3] = std::numeric_limits<float>::infinity();
         CHECK(contains(error_of(Status::numeric,
                                 [&] {
-                                    clip_grid(bad.data(), ones.data(), 32, {4, 0, false}, 7, 64);
+                                    clip_grid(bad.data(), ones.data(), 32, {4, 0, integer_grid(false)}, 7, 64);
                                 }),
                        "weight (7, 67): expected a finite number, found inf"));
     }
@@ -175,7 +175,7 @@ TEST_SUITE("quantize") {
         const std::vector<float> w = random_weights(rows * cols, 3);
         for (const size_t group : {size_t{32}, size_t{64}, size_t{0}}) {
             for (const bool symmetric : {false, true}) {
-                const GridOptions options{3, group, symmetric};
+                const GridOptions options{3, group, integer_grid(symmetric)};
                 Machine one(1);
                 const QuantizedMatrix q = round_to_nearest(one.compute, w.data(), rows, cols, options);
                 REQUIRE(q.n_groups() == options.n_groups(cols));
@@ -209,33 +209,41 @@ TEST_SUITE("quantize") {
         std::vector<float> w = random_weights(2 * 96, 5);
         SUBCASE("NaN") {
             w[96 + 70] = std::numeric_limits<float>::quiet_NaN();
-            const std::string message = error_of(Status::numeric, [&] { round(w, 2, 96, {4, 32, false}); });
+            const std::string message = error_of(Status::numeric, [&] {
+                round(w, 2, 96, {4, 32, integer_grid(false)});
+            });
             CHECK(contains(message, "weight (1, 70): expected a finite number, found"));
         }
         SUBCASE("infinity in a group's tail") {
             w[95] = -std::numeric_limits<float>::infinity();
-            CHECK(contains(error_of(Status::numeric, [&] { round(w, 2, 96, {4, 0, true}); }), "weight (0, 95)"));
+            CHECK(contains(error_of(Status::numeric,
+                                    [&] {
+                                        round(w, 2, 96, {4, 0, integer_grid(true)});
+                                    }),
+                           "weight (0, 95)"));
         }
         SUBCASE("a scale that f16 does not hold") {
             w[96 + 40] = 65520.0f * 15;  // 65520 is the first float that rounds to infinity in f16
-            const std::string message = error_of(Status::numeric, [&] { round(w, 2, 96, {4, 32, false}); });
+            const std::string message = error_of(Status::numeric, [&] {
+                round(w, 2, 96, {4, 32, integer_grid(false)});
+            });
             CHECK(contains(message, "weights (1, 32 … 63): expected a range whose 4-bit scale is at most 65504"));
         }
         SUBCASE("shapes and options") {
             CHECK(contains(error_of(Status::invalid_argument, [&] { round(w, 0, 96, {}); }), "found 0 x 96"));
             CHECK(contains(error_of(Status::invalid_argument,
                                     [&] {
-                                        round(w, 2, 96, {1, 32, false});
+                                        round(w, 2, 96, {1, 32, integer_grid(false)});
                                     }),
                            "expected 2 to 8, found 1"));
             CHECK(contains(error_of(Status::invalid_argument,
                                     [&] {
-                                        round(w, 2, 96, {9, 32, false});
+                                        round(w, 2, 96, {9, 32, integer_grid(false)});
                                     }),
                            "expected 2 to 8, found 9"));
             CHECK(contains(error_of(Status::invalid_argument,
                                     [&] {
-                                        round(w, 2, 96, {4, 48, false});
+                                        round(w, 2, 96, {4, 48, integer_grid(false)});
                                     }),
                            "expected a multiple of 32"));
         }

@@ -23,7 +23,7 @@ std::string section_text(const GqFile& file, const char* name) {
 // What one option's combination promises of every linear of the file.
 void check_layout(const GqFile& file, const QuantizeOptions& options) {
     const std::string codes = options.bits == 16 ? "f16" : "int" + std::to_string(options.bits);
-    const std::string grid = options.bits == 16 ? "" : options.symmetric ? "symmetric" : "zero_point";
+    const std::string grid = options.bits == 16 ? "" : options.grid;
     size_t n_linears = 0;
     for (const GqTensor& tensor : file.tensors()) {
         if (tensor.name.ends_with("norm")) continue;
@@ -102,7 +102,7 @@ TEST_SUITE("quantize") {
                         const TemporaryPath out("combination.gq");
                         QuantizeOptions options = tiny_options(bits);
                         options.group = group;
-                        options.symmetric = symmetric;
+                        options.grid = symmetric ? "symmetric" : "zero_point";
                         options.act_order = act_order;
                         options.embed_bits = bits;
                         quantize_tiny("tied", out.path(), options);
@@ -122,11 +122,12 @@ TEST_SUITE("quantize") {
                 const TemporaryPath out("rtn.gq");
                 QuantizeOptions options = tiny_options(bits);
                 options.method = Method::rtn;
-                options.symmetric = symmetric;
+                options.grid = symmetric ? "symmetric" : "zero_point";
                 quantize_tiny("tied", out.path(), options, 2);
                 CAPTURE(bits);
                 CAPTURE(symmetric);
-                check_rtn_weights(GqFile(out.path()), source, {bits, options.group, symmetric});
+                check_rtn_weights(GqFile(out.path()), source,
+                                  {bits, options.group, find_grid(symmetric ? "symmetric" : "zero_point")});
             }
     }
 

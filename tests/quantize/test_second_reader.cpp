@@ -76,7 +76,7 @@ TEST_SUITE("quantize") {
                 continue;
             }
             for (const bool symmetric : {false, true}) {
-                const GridOptions grid{codes->bits, 64, symmetric};
+                const GridOptions grid{codes->bits, 64, find_grid(symmetric ? "symmetric" : "zero_point")};
                 PackedTensor tensor = room_for_codes(rows, cols, grid);
                 pack_strip(compute, round_to_nearest(compute, values.data(), rows, cols, grid), 0, tensor);
                 check_same(python, tensor, std::string(codes->name) + (symmetric ? "_symmetric" : ""));
