@@ -10,6 +10,7 @@
 #include "core/base/status.h"
 #include "core/quantize/calibrate.h"
 #include "core/quantize/calibration_text.h"
+#include "core/quantize/distill.h"
 #include "core/quantize/packed_writer.h"
 #include "core/quantize/quantize.h"
 #include "core/quantize/report.h"
@@ -49,8 +50,14 @@ class Walk {
         BlockWeights weights;
         std::vector<PackedTensor> packed;  // by role: what weights' views point into
         std::vector<AlignedBuffer<float>> vectors;
+        // By role, for distillation only, before which nothing of the block is written.
+        std::vector<AlignedBuffer<float>> floats;
+        std::vector<QuantizedMatrix> rounded;
+        std::vector<TensorReport> reports;
+        Matrix inputs, targets;
     };
 
+    bool distilled() const { return options_.distill_epochs > 0 && options_.bits != float_bits; }
     bool calibrated() const { return options_.method == Method::gptq && options_.bits != float_bits; }
     void plan();
     void prepare_calibration();
@@ -60,8 +67,14 @@ class Walk {
     const char* float_codes_for(const WeightRow& row, size_t layer) const;
     void write_block(size_t layer);
     void load_vectors(Block& block, size_t layer);
+    void write_vectors(const Block& block, size_t layer);
+    void run_float_block(Block& block, size_t layer);
+    void distill(Block& block, size_t layer);
     void write_stage(Block& block, size_t layer, size_t stage);
     void write_linear(Block& block, size_t layer, RoleId role, const Matrix* hessian, const PreparedHessian* prepared);
+    void write_solved(Block& block, size_t layer, RoleId role);
+    void write_tensor(const AlignedBuffer<float>& w, size_t layer, const WeightRow& row, const PackedTensor& packed,
+                      TensorReport report);
     QuantizedMatrix quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const Matrix* hessian,
                                     const PreparedHessian* prepared, SolveReport& report) const;
 
@@ -84,6 +97,7 @@ class Walk {
     GqWriter& writer_;
     const QuantizeCallback& progress_;
     std::unique_ptr<Stream> stream_;
+    std::unique_ptr<Stream> float_stream_;  // the same windows through the float model; null where nothing asks for it
     std::vector<std::vector<int32_t>> windows_;
     RunReport run_;
     const Clock::time_point start_ = Clock::now();
@@ -111,12 +125,13 @@ GptqOptions Walk::gptq_options() const {
     return o;
 }
 
-// Multiplications, roughly: the solve and two passes over the weights, or just the latter.
+// Multiplications, roughly: the solve, two passes over the weights and those of training, or just two passes.
 double Walk::solve_cost(const WeightRow& row) const {
     const double rows = static_cast<double>(row.rows(source_.params())),
                  cols = static_cast<double>(row.cols(source_.params()));
     const double tokens = static_cast<double>(options_.windows * options_.window);
-    return calibrated() ? rows * cols * (cols + tokens) : rows * cols;
+    const double epochs = static_cast<double>(options_.distill_epochs);
+    return calibrated() ? rows * cols * (cols + tokens * (1 + 3 * epochs)) : rows * cols;
 }
 
 // The Hessian (one triangle) and its factorization.
@@ -153,6 +168,9 @@ void Walk::prepare_calibration() {
     windows_ = cut_windows(tokenizer_, text, options_.windows, options_.window, p.vocab);
     const KvGeometry one_layer{1, p.n_kv_heads, p.head_dim, KvType::f32};
     stream_ = std::make_unique<Stream>(source_.network(), one_layer, compute_, options_.windows, options_.window);
+    if (distilled())
+        float_stream_ =
+            std::make_unique<Stream>(source_.network(), one_layer, compute_, options_.windows, options_.window);
 }
 
 void Walk::note_source(const WeightRow& row, size_t layer) {
@@ -209,6 +227,7 @@ void Walk::write_outer() {
     write_vector(writer_, packed_name(arch.final_norm, 0), {norm.data(), norm.size()});
     done(report_of(arch.final_norm, 0, "f32"), 0);
     if (stream_) stream_->embed({.matrix = embedding.matrix}, windows_);
+    if (float_stream_) float_stream_->embed({.matrix = embedding.matrix}, windows_);
 }
 
 // Calls work(first_row, n_rows, values) for strips of a weight: a vocabulary's matrix is never held as floats whole.
@@ -265,8 +284,13 @@ void Walk::write_block(size_t layer) {
     block.packed.resize(block.weights.roles.size());
     block.vectors.resize(block.weights.roles.size());
     load_vectors(block, layer);
+    if (distilled())
+        run_float_block(block, layer);
+    else
+        write_vectors(block, layer);
     if (stream_) stream_->run(steps, 0, steps.stage_begin.front(), block.weights);
     for (size_t stage = 0; stage < steps.stage_begin.size(); ++stage) write_stage(block, layer, stage);
+    if (distilled()) distill(block, layer);
 }
 
 void Walk::load_vectors(Block& block, size_t layer) {
@@ -276,9 +300,64 @@ void Walk::load_vectors(Block& block, size_t layer) {
         note_source(row, layer);
         block.vectors[role] = source_.read(row, layer);
         block.weights.roles[role].vector = block.vectors[role].data();
+    }
+}
+
+void Walk::write_vectors(const Block& block, size_t layer) {
+    for (size_t role = 0; role < block.vectors.size(); ++role) {
+        const WeightRow& row = source_.arch().block_weights[role];
+        if (row.kind != WeightKind::vector) continue;
         write_vector(writer_, packed_name(row, layer), {block.vectors[role].data(), block.vectors[role].size()});
         done(report_of(row, layer, "f32"), 0);
     }
+}
+
+// What the block is trained on: the quantized stream in front of it, the float stream behind it.
+void Walk::run_float_block(Block& block, size_t layer) {
+    const StepList& steps = source_.network().blocks[layer];
+    const size_t n_roles = block.weights.roles.size();
+    BlockWeights weights = block.weights;
+    block.floats.resize(n_roles);
+    block.rounded.resize(n_roles);
+    block.reports.resize(n_roles);
+    for (size_t role = 0; role < n_roles; ++role) {
+        const WeightRow& row = source_.arch().block_weights[role];
+        if (row.kind == WeightKind::vector) continue;
+        block.floats[role] = source_.read(row, layer);
+        PackedMatrix& matrix = weights.roles[role].matrix;
+        matrix.codes = find_codes("f32");
+        matrix.layout = PackedMatrix::Layout::row_major;
+        matrix.rows = row.rows(source_.params());
+        matrix.cols = row.cols(source_.params());
+        matrix.code_bytes = reinterpret_cast<const std::byte*>(block.floats[role].data());
+    }
+    block.inputs = stream_->rows(source_.network().residual);
+    float_stream_->run(steps, 0, steps.steps.size(), weights);
+    block.targets = float_stream_->rows(source_.network().residual);
+}
+
+void Walk::distill(Block& block, size_t layer) {
+    const StepList& steps = source_.network().blocks[layer];
+    std::vector<DistillLinear> linears;
+    std::vector<DistillNorm> norms;
+    for (size_t i = 0; i < block.weights.roles.size(); ++i) {
+        const RoleId role = static_cast<RoleId>(i);
+        if (block.vectors[i].size() > 0) {
+            norms.push_back({role, block.vectors[i].data(), block.vectors[i].size()});
+        } else {
+            linears.push_back({role, block.floats[i].data(), &block.rounded[i], gptq_options().grid});
+        }
+    }
+    DistillOptions options;
+    options.epochs = options_.distill_epochs;
+    const DistillRows rows{block.inputs.view(), block.targets.view(), options_.window};
+    const DistillReport report = distill_block(compute_, source_.network(), steps, linears, norms, rows, options);
+    log_message(LogLevel::info, "block %zu: loss on held-out windows %.5f, %.5f after distillation (epoch %zu kept)",
+                layer, report.before, report.after, report.kept_epoch);
+    write_vectors(block, layer);
+    for (const DistillLinear& linear : linears) write_solved(block, layer, linear.role);
+    stream_->set_rows(source_.network().residual, block.inputs);
+    stream_->run(steps, 0, steps.steps.size(), block.weights);
 }
 
 // Hessian of the stage's input → its linears quantized → the stage run with them.
@@ -306,24 +385,42 @@ void Walk::write_linear(Block& block, size_t layer, RoleId role, const Matrix* h
     const WeightRow& row = source_.arch().block_weights[role];
     note_source(row, layer);
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
-    const AlignedBuffer<float> w = source_.read(row, layer);
+    const AlignedBuffer<float> read = distilled() ? AlignedBuffer<float>() : source_.read(row, layer);
+    const AlignedBuffer<float>& w = distilled() ? block.floats[role] : read;
     SolveReport solve;
     PackedTensor& packed = block.packed[role];
     if (options_.bits == float_bits) {
         packed = room_for_floats(rows, cols, float_codes_for(row, layer));
         pack_float_strip(compute_, w.data(), rows, 0, packed);
     } else {
+        QuantizedMatrix rounded = quantize_linear(w, row, hessian, prepared, solve);
         packed = room_for_codes(rows, cols, gptq_options().grid);
-        pack_strip(compute_, quantize_linear(w, row, hessian, prepared, solve), 0, packed);
+        pack_strip(compute_, rounded, 0, packed);
+        if (distilled()) block.rounded[role] = std::move(rounded);
     }
     block.weights.roles[role].matrix = packed.matrix;
-    write_packed(writer_, packed_name(row, layer), packed);
-    RoundingError error;
-    error.add_strip(compute_, w.data(), rows, 0, packed);
     TensorReport report = report_of(row, layer, packed.matrix.codes->name);
-    report.error = error.relative();
     report.solved = hessian != nullptr;
     report.solve = std::move(solve);
+    if (distilled()) {
+        block.reports[role] = std::move(report);
+    } else {
+        write_tensor(w, layer, row, packed, std::move(report));
+    }
+}
+
+void Walk::write_solved(Block& block, size_t layer, RoleId role) {
+    PackedTensor& packed = block.packed[role];
+    pack_strip(compute_, block.rounded[role], 0, packed);
+    write_tensor(block.floats[role], layer, source_.arch().block_weights[role], packed, std::move(block.reports[role]));
+}
+
+void Walk::write_tensor(const AlignedBuffer<float>& w, size_t layer, const WeightRow& row, const PackedTensor& packed,
+                        TensorReport report) {
+    write_packed(writer_, packed_name(row, layer), packed);
+    RoundingError error;
+    error.add_strip(compute_, w.data(), packed.matrix.rows, 0, packed);
+    report.error = error.relative();
     done(std::move(report), solve_cost(row));
 }
 
@@ -389,6 +486,8 @@ void check_options(const QuantizeOptions& o) {
     check_grid(o.grid);
     if (o.group % tile_cols != 0)
         fail(Status::invalid_argument, "group: expected a multiple of %zu, or row, found %zu", tile_cols, o.group);
+    if (o.distill_epochs > 0 && (o.method != Method::gptq || o.windows < 2))
+        fail(Status::invalid_argument, "distill epochs: expected method gptq and at least 2 calibration windows");
     if (o.windows == 0 || o.window < 2)
         fail(Status::invalid_argument, "calibration: expected at least 1 window of 2 tokens, found %zu of %zu",
              o.windows, o.window);

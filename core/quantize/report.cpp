@@ -27,6 +27,7 @@ JsonValue options_json(const QuantizeOptions& o) {
     json.set("grid", JsonValue::of_string(o.grid));
     json.set("act_order", JsonValue::of_bool(o.act_order));
     json.set("clip", JsonValue::of_bool(o.clip));
+    if (o.distill_epochs > 0) size("distill_epochs", o.distill_epochs);
     size("embed_bits", o.embed_bits);
     size("windows", o.windows);
     size("window", o.window);
