@@ -28,6 +28,7 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
     to.window = at_least("calibration_window", o.calibration_window, 2);
     if (o.report_path) to.report = o.report_path;
     to.distill_epochs = at_least("distill_epochs", o.distill_epochs, 0);
+    to.refine_epochs = at_least("refine_epochs", o.refine_epochs, 0);
     check_options(to);
     return to;
 }
@@ -73,7 +74,8 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .n_threads = 0,
                 .isa = nullptr,
                 .report_path = nullptr,
-                .distill_epochs = static_cast<int32_t>(d.distill_epochs)};
+                .distill_epochs = static_cast<int32_t>(d.distill_epochs),
+                .refine_epochs = static_cast<int32_t>(d.refine_epochs)};
 }
 
 gq_status gq_quantize(const char* source, const char* output, const gq_quantize_options* options,

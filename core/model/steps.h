@@ -33,6 +33,8 @@ struct Step {
     RoleId weight = 0;   // linear, rms_norm
     uint32_t heads = 0;  // rope: heads of the slot
     AttentionShape attention = {};
+
+    bool operator==(const Step&) const = default;
 };
 
 struct SlotSpec {

@@ -99,7 +99,7 @@ QuantizedMatrix TrainedLinear::result() const {
     QuantizedMatrix out(rows(), cols(), linear_.grid);
     for (size_t i = 0; i < out.codes.size(); ++i)
         out.codes[i] = static_cast<uint8_t>(static_cast<int>(std::nearbyint(codes_.value[i])));
-    grids_.give(out);
+    for (size_t at = 0; at < grids_.all().size(); ++at) out.set_grid(at, grids_.all()[at]);
     return out;
 }
 
@@ -115,7 +115,6 @@ class Distiller {
         std::vector<QuantizedMatrix> linears;
         std::vector<std::vector<float>> norms;
     };
-    void split_windows();
     // Output of some windows; their loss, and its gradient where the way back follows.
     double forward(std::span<const size_t> windows, bool with_gradient);
     double held_out_loss();
@@ -168,18 +167,7 @@ Distiller::Distiller(const Compute& compute, const Network& network, const StepL
         values_[norm.role].vector = trained.weights.value.data();
         gradients_[norm.role].vector = trained.weights.gradient.data();
     }
-    split_windows();
-}
-
-void Distiller::split_windows() {
-    const size_t n = rows_.inputs.rows / rows_.window;
-    if (n < 2) fail(Status::invalid_argument, "distillation: expected at least 2 windows of calibration, found %zu", n);
-    const size_t n_held = std::clamp<size_t>(static_cast<size_t>(static_cast<double>(n) * options_.held_out), 1, n - 1);
-    for (size_t w = 0, held = 0; w < n; ++w) {
-        const bool hold = held < n_held && w >= (2 * held + 1) * n / (2 * n_held);
-        (hold ? held_out_ : training_).push_back(w);
-        held += hold;
-    }
+    split_windows(rows_, options_.held_out, training_, held_out_);
 }
 
 double Distiller::forward(std::span<const size_t> windows, bool with_gradient) {
@@ -214,11 +202,8 @@ double Distiller::held_out_loss() {
     return sum / static_cast<double>(held_out_.size() * rows_.window);
 }
 
-// In another order each time, the same one in every run.
 double Distiller::train_epoch(size_t epoch) {
-    std::vector<size_t> order = training_;
-    std::mt19937 random(static_cast<uint32_t>(epoch));
-    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random() % i]);
+    const std::vector<size_t> order = shuffled(training_, epoch);
     double sum = 0;
     for (size_t i = 0; i < order.size(); i += options_.batch) {
         sum += forward(std::span(order).subspan(i, std::min(options_.batch, order.size() - i)), true);
@@ -268,6 +253,24 @@ DistillReport Distiller::run() {
 }
 
 }  // namespace
+
+void split_windows(const DistillRows& rows, double share, std::vector<size_t>& training,
+                   std::vector<size_t>& held_out) {
+    const size_t n = rows.inputs.rows / rows.window;
+    if (n < 2) fail(Status::invalid_argument, "distillation: expected at least 2 windows of calibration, found %zu", n);
+    const size_t n_held = std::clamp<size_t>(static_cast<size_t>(static_cast<double>(n) * share), 1, n - 1);
+    for (size_t w = 0, held = 0; w < n; ++w) {
+        const bool hold = held < n_held && w >= (2 * held + 1) * n / (2 * n_held);
+        (hold ? held_out : training).push_back(w);
+        held += hold;
+    }
+}
+
+std::vector<size_t> shuffled(std::vector<size_t> windows, size_t epoch) {
+    std::mt19937 random(static_cast<uint32_t>(epoch));
+    for (size_t i = windows.size(); i > 1; --i) std::swap(windows[i - 1], windows[random() % i]);
+    return windows;
+}
 
 DistillReport distill_block(const Compute& compute, const Network& network, const StepList& steps,
                             std::span<const DistillLinear> linears, std::span<const DistillNorm> norms,

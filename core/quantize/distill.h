@@ -54,4 +54,9 @@ DistillReport distill_block(const Compute& compute, const Network& network, cons
                             std::span<const DistillLinear> linears, std::span<const DistillNorm> norms,
                             const DistillRows& rows, const DistillOptions& options);
 
+// Every window for training or held out, evenly spread, at least one of each. Error(invalid_argument) for fewer than 2.
+void split_windows(const DistillRows& rows, double share, std::vector<size_t>& training, std::vector<size_t>& held_out);
+// In another order each epoch, the same in every run.
+std::vector<size_t> shuffled(std::vector<size_t> windows, size_t epoch);
+
 }  // namespace gq

@@ -23,6 +23,7 @@ struct QuantizeOptions {
     std::string grid = "zero_point";  // a name of packing.h; embedding and head too
     bool act_order = true;
     bool clip = true;                        // GptqOptions::clip; without GPTQ nothing
+    size_t refine_epochs = 0;                // of the whole model's grids and norms behind it, distill_model.h
     size_t distill_epochs = 0;               // over the calibration text for every block, distill.h; 0: none
     unsigned embed_bits = 8;                 // embedding and head; widths as of bits
     std::filesystem::path calibration = {};  // UTF-8 text; empty: the built-in text

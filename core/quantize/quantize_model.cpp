@@ -10,7 +10,7 @@
 #include "core/base/status.h"
 #include "core/quantize/calibrate.h"
 #include "core/quantize/calibration_text.h"
-#include "core/quantize/distill.h"
+#include "core/quantize/distill_model.h"
 #include "core/quantize/packed_writer.h"
 #include "core/quantize/quantize.h"
 #include "core/quantize/report.h"
@@ -50,7 +50,7 @@ class Walk {
         BlockWeights weights;
         std::vector<PackedTensor> packed;  // by role: what weights' views point into
         std::vector<AlignedBuffer<float>> vectors;
-        // By role, for distillation only, before which nothing of the block is written.
+        // By role, for training only, before which nothing of the block is written.
         std::vector<AlignedBuffer<float>> floats;
         std::vector<QuantizedMatrix> rounded;
         std::vector<TensorReport> reports;
@@ -58,6 +58,8 @@ class Walk {
     };
 
     bool distilled() const { return options_.distill_epochs > 0 && options_.bits != float_bits; }
+    bool refined() const { return options_.refine_epochs > 0 && options_.bits != float_bits; }
+    bool trained() const { return distilled() || refined(); }  // a block is written when it has been
     bool calibrated() const { return options_.method == Method::gptq && options_.bits != float_bits; }
     void plan();
     void prepare_calibration();
@@ -68,11 +70,15 @@ class Walk {
     void write_block(size_t layer);
     void load_vectors(Block& block, size_t layer);
     void write_vectors(const Block& block, size_t layer);
+    PackedMatrix float_matrix(const AlignedBuffer<float>& values, const WeightRow& row) const;
     void run_float_block(Block& block, size_t layer);
     void distill(Block& block, size_t layer);
+    void refine();
+    RefineBlock trainables(Block& block) const;
+    void write_trained(Block& block, size_t layer);
     void write_stage(Block& block, size_t layer, size_t stage);
     void write_linear(Block& block, size_t layer, RoleId role, const Matrix* hessian, const PreparedHessian* prepared);
-    void write_solved(Block& block, size_t layer, RoleId role);
+    void pack(Block& block, RoleId role);
     void write_tensor(const AlignedBuffer<float>& w, size_t layer, const WeightRow& row, const PackedTensor& packed,
                       TensorReport report);
     QuantizedMatrix quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const Matrix* hessian,
@@ -99,6 +105,10 @@ class Walk {
     std::unique_ptr<Stream> stream_;
     std::unique_ptr<Stream> float_stream_;  // the same windows through the float model; null where nothing asks for it
     std::vector<std::vector<int32_t>> windows_;
+    // For refinement only:
+    PackedTensor head_;
+    Matrix embedded_;  // the quantized stream in front of the first block
+    std::vector<Block> kept_;
     RunReport run_;
     const Clock::time_point start_ = Clock::now();
     size_t n_done_ = 0, n_total_ = 0;
@@ -111,6 +121,7 @@ void Walk::run() {
     if (calibrated()) prepare_calibration();
     write_outer();
     for (size_t layer = 0; layer < source_.params().n_layers; ++layer) write_block(layer);
+    if (refined()) refine();
     if (n_done_ != n_total_)
         fail(Status::internal, "quantize: %zu tensors were planned, %zu written", n_total_, n_done_);
     write_sections(writer_, sections_, provenance_json(options_, run_));
@@ -168,7 +179,7 @@ void Walk::prepare_calibration() {
     windows_ = cut_windows(tokenizer_, text, options_.windows, options_.window, p.vocab);
     const KvGeometry one_layer{1, p.n_kv_heads, p.head_dim, KvType::f32};
     stream_ = std::make_unique<Stream>(source_.network(), one_layer, compute_, options_.windows, options_.window);
-    if (distilled())
+    if (trained())
         float_stream_ =
             std::make_unique<Stream>(source_.network(), one_layer, compute_, options_.windows, options_.window);
 }
@@ -220,14 +231,20 @@ void Walk::done(TensorReport tensor, double cost) {
 // Embedding, head and final norm. Calibration starts from the embedding's rounded rows.
 void Walk::write_outer() {
     const Arch& arch = source_.arch();
-    const PackedTensor embedding = write_rounded(arch.embedding, options_.embed_bits);
-    if (!source_.params().tied_head) write_rounded(arch.head, options_.embed_bits);
+    PackedTensor embedding = write_rounded(arch.embedding, options_.embed_bits);
+    if (!source_.params().tied_head) head_ = write_rounded(arch.head, options_.embed_bits);
     note_source(arch.final_norm, 0);
     const AlignedBuffer<float> norm = source_.read(arch.final_norm, 0);
     write_vector(writer_, packed_name(arch.final_norm, 0), {norm.data(), norm.size()});
     done(report_of(arch.final_norm, 0, "f32"), 0);
     if (stream_) stream_->embed({.matrix = embedding.matrix}, windows_);
-    if (float_stream_) float_stream_->embed({.matrix = embedding.matrix}, windows_);
+    if (float_stream_) {
+        const AlignedBuffer<float> exact = source_.read(arch.embedding, 0);
+        float_stream_->embed({.matrix = float_matrix(exact, arch.embedding)}, windows_);
+    }
+    if (refined()) embedded_ = stream_->rows(source_.network().residual);
+    if (source_.params().tied_head) head_ = std::move(embedding);
+    if (!refined()) head_ = {};
 }
 
 // Calls work(first_row, n_rows, values) for strips of a weight: a vocabulary's matrix is never held as floats whole.
@@ -284,13 +301,20 @@ void Walk::write_block(size_t layer) {
     block.packed.resize(block.weights.roles.size());
     block.vectors.resize(block.weights.roles.size());
     load_vectors(block, layer);
-    if (distilled())
+    if (trained()) {
         run_float_block(block, layer);
-    else
+    } else {
         write_vectors(block, layer);
+    }
     if (stream_) stream_->run(steps, 0, steps.stage_begin.front(), block.weights);
     for (size_t stage = 0; stage < steps.stage_begin.size(); ++stage) write_stage(block, layer, stage);
     if (distilled()) distill(block, layer);
+    if (refined()) {
+        block.floats.clear();
+        kept_.push_back(std::move(block));
+    } else if (distilled()) {
+        write_trained(block, layer);
+    }
 }
 
 void Walk::load_vectors(Block& block, size_t layer) {
@@ -312,6 +336,16 @@ void Walk::write_vectors(const Block& block, size_t layer) {
     }
 }
 
+PackedMatrix Walk::float_matrix(const AlignedBuffer<float>& values, const WeightRow& row) const {
+    PackedMatrix matrix;
+    matrix.codes = find_codes("f32");
+    matrix.layout = PackedMatrix::Layout::row_major;
+    matrix.rows = row.rows(source_.params());
+    matrix.cols = row.cols(source_.params());
+    matrix.code_bytes = reinterpret_cast<const std::byte*>(values.data());
+    return matrix;
+}
+
 // What the block is trained on: the quantized stream in front of it, the float stream behind it.
 void Walk::run_float_block(Block& block, size_t layer) {
     const StepList& steps = source_.network().blocks[layer];
@@ -324,40 +358,69 @@ void Walk::run_float_block(Block& block, size_t layer) {
         const WeightRow& row = source_.arch().block_weights[role];
         if (row.kind == WeightKind::vector) continue;
         block.floats[role] = source_.read(row, layer);
-        PackedMatrix& matrix = weights.roles[role].matrix;
-        matrix.codes = find_codes("f32");
-        matrix.layout = PackedMatrix::Layout::row_major;
-        matrix.rows = row.rows(source_.params());
-        matrix.cols = row.cols(source_.params());
-        matrix.code_bytes = reinterpret_cast<const std::byte*>(block.floats[role].data());
+        weights.roles[role].matrix = float_matrix(block.floats[role], row);
     }
-    block.inputs = stream_->rows(source_.network().residual);
+    if (distilled()) block.inputs = stream_->rows(source_.network().residual);
     float_stream_->run(steps, 0, steps.steps.size(), weights);
-    block.targets = float_stream_->rows(source_.network().residual);
+    if (distilled()) block.targets = float_stream_->rows(source_.network().residual);
 }
 
-void Walk::distill(Block& block, size_t layer) {
-    const StepList& steps = source_.network().blocks[layer];
-    std::vector<DistillLinear> linears;
-    std::vector<DistillNorm> norms;
+RefineBlock Walk::trainables(Block& block) const {
+    RefineBlock result;
     for (size_t i = 0; i < block.weights.roles.size(); ++i) {
         const RoleId role = static_cast<RoleId>(i);
         if (block.vectors[i].size() > 0) {
-            norms.push_back({role, block.vectors[i].data(), block.vectors[i].size()});
+            result.norms.push_back({role, block.vectors[i].data(), block.vectors[i].size()});
         } else {
-            linears.push_back({role, block.floats[i].data(), &block.rounded[i], gptq_options().grid});
+            const float* weights = block.floats.empty() ? nullptr : block.floats[i].data();
+            result.linears.push_back({role, weights, &block.rounded[i], gptq_options().grid});
         }
     }
+    return result;
+}
+
+// The quantized stream goes through the block once more, as it has become.
+void Walk::distill(Block& block, size_t layer) {
+    const StepList& steps = source_.network().blocks[layer];
+    const SlotId residual = source_.network().residual;
+    const RefineBlock parts = trainables(block);
     DistillOptions options;
     options.epochs = options_.distill_epochs;
-    const DistillRows rows{block.inputs.view(), block.targets.view(), options_.window};
-    const DistillReport report = distill_block(compute_, source_.network(), steps, linears, norms, rows, options);
+    const DistillReport report = distill_block(compute_, source_.network(), steps, parts.linears, parts.norms,
+                                               {block.inputs.view(), block.targets.view(), options_.window}, options);
     log_message(LogLevel::info, "block %zu: loss on held-out windows %.5f, %.5f after distillation (epoch %zu kept)",
                 layer, report.before, report.after, report.kept_epoch);
-    write_vectors(block, layer);
-    for (const DistillLinear& linear : linears) write_solved(block, layer, linear.role);
-    stream_->set_rows(source_.network().residual, block.inputs);
+    for (const DistillLinear& linear : parts.linears) pack(block, linear.role);
+    stream_->set_rows(residual, block.inputs);
     stream_->run(steps, 0, steps.steps.size(), block.weights);
+    block.inputs = {};
+    block.targets = {};
+}
+
+void Walk::refine() {
+    const HyperParams& params = source_.params();
+    const Arch& arch = source_.arch();
+    stream_.reset();  // the blocks' own outputs are not needed any more
+    std::vector<RefineBlock> blocks;
+    for (Block& block : kept_) blocks.push_back(trainables(block));
+    const AlignedBuffer<float> exact = source_.read(params.tied_head ? arch.embedding : arch.head, 0),
+                               norm = source_.read(arch.final_norm, 0);
+    Matrix quantized(params.vocab, params.hidden);
+    unpack_rows(head_.matrix, 0, params.vocab, quantized.data(), params.hidden);
+    const Matrix targets = float_stream_->rows(source_.network().residual);
+    RefineOptions options;
+    options.epochs = options_.refine_epochs;
+    const RefineReport report =
+        refine_model(compute_, source_.network(), blocks,
+                     {quantized.view(), {exact.data(), params.vocab, params.hidden, params.hidden}, norm.data()},
+                     {embedded_.view(), targets.view(), options_.window}, options);
+    log_message(LogLevel::info, "model: KL on held-out windows %.5f, %.5f after refinement (epoch %zu kept)",
+                report.before, report.after, report.kept_epoch);
+    for (size_t layer = 0; layer < kept_.size(); ++layer) {
+        for (const DistillLinear& linear : blocks[layer].linears) pack(kept_[layer], linear.role);
+        write_trained(kept_[layer], layer);
+        kept_[layer] = {};
+    }
 }
 
 // Hessian of the stage's input → its linears quantized → the stage run with them.
@@ -385,8 +448,8 @@ void Walk::write_linear(Block& block, size_t layer, RoleId role, const Matrix* h
     const WeightRow& row = source_.arch().block_weights[role];
     note_source(row, layer);
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
-    const AlignedBuffer<float> read = distilled() ? AlignedBuffer<float>() : source_.read(row, layer);
-    const AlignedBuffer<float>& w = distilled() ? block.floats[role] : read;
+    const AlignedBuffer<float> read = trained() ? AlignedBuffer<float>() : source_.read(row, layer);
+    const AlignedBuffer<float>& w = trained() ? block.floats[role] : read;
     SolveReport solve;
     PackedTensor& packed = block.packed[role];
     if (options_.bits == float_bits) {
@@ -396,23 +459,33 @@ void Walk::write_linear(Block& block, size_t layer, RoleId role, const Matrix* h
         QuantizedMatrix rounded = quantize_linear(w, row, hessian, prepared, solve);
         packed = room_for_codes(rows, cols, gptq_options().grid);
         pack_strip(compute_, rounded, 0, packed);
-        if (distilled()) block.rounded[role] = std::move(rounded);
+        if (trained()) block.rounded[role] = std::move(rounded);
     }
     block.weights.roles[role].matrix = packed.matrix;
     TensorReport report = report_of(row, layer, packed.matrix.codes->name);
     report.solved = hessian != nullptr;
     report.solve = std::move(solve);
-    if (distilled()) {
+    if (trained()) {
         block.reports[role] = std::move(report);
     } else {
         write_tensor(w, layer, row, packed, std::move(report));
     }
 }
 
-void Walk::write_solved(Block& block, size_t layer, RoleId role) {
+void Walk::pack(Block& block, RoleId role) {
     PackedTensor& packed = block.packed[role];
+    packed = room_for_codes(block.rounded[role].rows, block.rounded[role].cols, gptq_options().grid);
     pack_strip(compute_, block.rounded[role], 0, packed);
-    write_tensor(block.floats[role], layer, source_.arch().block_weights[role], packed, std::move(block.reports[role]));
+    block.weights.roles[role].matrix = packed.matrix;
+}
+
+void Walk::write_trained(Block& block, size_t layer) {
+    write_vectors(block, layer);
+    for (size_t role = 0; role < block.packed.size(); ++role) {
+        const WeightRow& row = source_.arch().block_weights[role];
+        if (row.kind == WeightKind::vector) continue;
+        write_tensor(source_.read(row, layer), layer, row, block.packed[role], std::move(block.reports[role]));
+    }
 }
 
 void Walk::write_tensor(const AlignedBuffer<float>& w, size_t layer, const WeightRow& row, const PackedTensor& packed,
@@ -486,8 +559,8 @@ void check_options(const QuantizeOptions& o) {
     check_grid(o.grid);
     if (o.group % tile_cols != 0)
         fail(Status::invalid_argument, "group: expected a multiple of %zu, or row, found %zu", tile_cols, o.group);
-    if (o.distill_epochs > 0 && (o.method != Method::gptq || o.windows < 2))
-        fail(Status::invalid_argument, "distill epochs: expected method gptq and at least 2 calibration windows");
+    if (o.distill_epochs + o.refine_epochs > 0 && (o.method != Method::gptq || o.windows < 2))
+        fail(Status::invalid_argument, "distill and refine: expected method gptq and at least 2 calibration windows");
     if (o.windows == 0 || o.window < 2)
         fail(Status::invalid_argument, "calibration: expected at least 1 window of 2 tokens, found %zu of %zu",
              o.windows, o.window);

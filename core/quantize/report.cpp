@@ -28,6 +28,7 @@ JsonValue options_json(const QuantizeOptions& o) {
     json.set("act_order", JsonValue::of_bool(o.act_order));
     json.set("clip", JsonValue::of_bool(o.clip));
     if (o.distill_epochs > 0) size("distill_epochs", o.distill_epochs);
+    if (o.refine_epochs > 0) size("refine_epochs", o.refine_epochs);
     size("embed_bits", o.embed_bits);
     size("windows", o.windows);
     size("window", o.window);

@@ -70,8 +70,4 @@ void TrainedGrids::settle_row(size_t row) {
         kind.settle(grids + g, std::min(kind.unit_groups, n_groups_ - g), options_.bits);
 }
 
-void TrainedGrids::give(QuantizedMatrix& out) const {
-    for (size_t at = 0; at < grids_.size(); ++at) out.set_grid(at, grids_[at]);
-}
-
 }  // namespace gq

@@ -21,7 +21,7 @@ class TrainedGrids {
     void add_gradients(size_t row, const float* d, const float* w);
     // Moves all grids: rates are relative to the scales of the start.
     void move(const Compute& compute, const AdamStep& step);
-    void give(QuantizedMatrix& out) const;  // its grids, as they are stored
+    const std::vector<GroupGrid>& all() const { return grids_; }  // (rows, groups), as they are stored
 
   private:
     void settle_row(size_t row);

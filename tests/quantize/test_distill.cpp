@@ -76,7 +76,7 @@ struct Student {
 
 DistillOptions many_epochs() {
     DistillOptions options;
-    options.epochs = 12;
+    options.epochs = 6;
     return options;
 }
 
