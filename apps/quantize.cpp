@@ -12,9 +12,9 @@ namespace {
 constexpr cli::Option options[] = {
     {"--output", "-o", "OUT.gq", "", "the file to write"},
     {"--bits", "-b", "N", "", "bits of a weight: 2, 3, 4, 8; 16 keeps floats, in 16 bits (default 4)"},
-    {"--group", "-g", "N|row", "", "inputs that share a scale: 32, 64, 128, …; row: the whole row (default 128)"},
+    {"--group", "-g", "N|row", "", "inputs that share a scale: 16, 32, 64, 128, …; row: the whole row (default 128)"},
     {"--method", "", "gptq|rtn", "", "how weights are rounded (default gptq)"},
-    {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric (default zero_point)"},
+    {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric, offset (default zero_point)"},
     {"--sym", "", "", "", "short for --grid symmetric"},
     {"--no-act-order", "", "", "", "solve the columns in their own order"},
     {"--no-clip", "", "", "", "grids span all weights, also where cutting the range rounds with less loss"},
@@ -54,7 +54,7 @@ gq_method method_of(const std::string& name) {
 int32_t group_of(const cli::Arguments& args) {
     if (args.text("--group") == "row") return 0;
     const int32_t group = args.integer("--group");
-    if (group == 0) cli::stop("option '--group' expects a multiple of 32, or row, found '0'");
+    if (group == 0) cli::stop("option '--group' expects 16, a multiple of 32, or row, found '0'");
     return group;
 }
 

@@ -228,9 +228,10 @@ typedef enum gq_method { GQ_METHOD_GPTQ = 0, GQ_METHOD_RTN = 1 } gq_method;
 typedef struct gq_quantize_options {
     size_t struct_size;
     int32_t bits;                 /* 2, 3, 4, 8; 16 keeps floats */
-    int32_t group;                /* 32, 64, 128, …: a multiple of 32; 0: one scale a row */
+    int32_t group;                /* 16 or a multiple of 32; 0: one scale a row */
     int32_t method;               /* a gq_method */
-    const char* grid;             /* what a group stores: "zero_point", "symmetric"; NULL: "zero_point" */
+    const char* grid;             /* what a group stores: "zero_point", "symmetric",
+                                     "offset"; NULL: "zero_point" */
     int32_t act_order;            /* non-zero: columns by descending Hessian diagonal */
     int32_t clip;                 /* non-zero: GPTQ cuts a group's range where that rounds with less loss */
     int32_t embed_bits;           /* embedding and head: 2, 3, 4, 8, 16 */

@@ -43,7 +43,7 @@ class CpuBackend final : public Backend {
 
     Q8Rows prepare_q8(const Activations& x, size_t n_rows);
     void run_panels(const PanelRange& range, size_t thread);
-    void decode_panels(const PanelRange& range);
+    void decode_panels(const PanelRange& range, size_t thread);
     void prefill_panels(const PanelRange& range, size_t thread);
     void float_panels(const PanelRange& range, size_t thread);
     void store_kv(const Activations& k, const Activations& v, const Segment& segment, const KvGeometry& geometry,

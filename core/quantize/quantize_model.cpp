@@ -387,8 +387,7 @@ void check_options(const QuantizeOptions& o) {
     check_width("bits", o.bits);
     check_width("embed bits", o.embed_bits);
     check_grid(o.grid);
-    if (o.group % tile_cols != 0)
-        fail(Status::invalid_argument, "group: expected a multiple of %zu, or row, found %zu", tile_cols, o.group);
+    if (!is_group(o.group)) fail(Status::invalid_argument, "group: expected %s, found %zu", group_words, o.group);
     if (o.windows == 0 || o.window < 2)
         fail(Status::invalid_argument, "calibration: expected at least 1 window of 2 tokens, found %zu of %zu",
              o.windows, o.window);
