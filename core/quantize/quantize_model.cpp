@@ -83,8 +83,7 @@ void check_options(const QuantizeOptions& o) {
     if (o.lorc_rank > 0 && o.bits == float_bits)
         fail(Status::invalid_argument, "lorc: a rank of 0 expected with bits 16, which round nothing, found %zu",
              o.lorc_rank);
-    if (o.group % tile_cols != 0)
-        fail(Status::invalid_argument, "group: expected a multiple of %zu, or row, found %zu", tile_cols, o.group);
+    if (!is_group(o.group)) fail(Status::invalid_argument, "group: expected %s, found %zu", group_words, o.group);
     if (o.distill_epochs + o.refine_epochs > 0) check_training(o);
     if (o.windows == 0 || o.window < 2)
         fail(Status::invalid_argument, "calibration: expected at least 1 window of 2 tokens, found %zu of %zu",
