@@ -135,7 +135,8 @@ GroupGrid joint_grid(const float* weights, const float* importance, size_t n, co
     const double zero = options.grid->has_offsets ? group.low() : 0;  // else a range holds it
     const double full = (std::max(group.high(), zero) - std::min(group.low(), zero)) / options.top_code();
     if (!(full > 0) || !(group.total() > 0)) return best.grid;
-    constexpr int coarse = 2, widest = 104, narrowest = 20;  // percent of the full scale
+    // Percent of the full scale. More than all of it serves weights that matter and stand apart.
+    constexpr int widest = 150, narrowest = 20, coarse = 2;
     double share = 1;
     for (int percent = widest; percent >= narrowest; percent -= coarse) {
         if (try_scale(group, percent * full / 100, best)) share = percent / 100.0;

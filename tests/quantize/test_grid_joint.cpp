@@ -47,7 +47,7 @@ double least_error(const Weights& group, const GridOptions& options) {
     const auto [low, high] = std::minmax_element(group.w.begin(), group.w.end());
     const double top = options.top_code(), full = (*high - *low) / top;
     double least = 1e30;
-    for (double share = 0.2; share < 1.1; share += 0.005) {
+    for (double share = 0.2; share < 1.5; share += 0.005) {
         const double scale = share * full;
         if (options.grid->has_offsets) {
             for (double offset = *low - scale; offset < std::max<double>(*low, *high - scale * top) + scale;
