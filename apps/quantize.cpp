@@ -1,4 +1,6 @@
-// ./quantize: a float checkpoint → a .gq. Progress and losses go to stderr; nothing to stdout.
+// ./quantize: a float checkpoint → a .gq.
+// In: a path and options. Out: the file; progress and losses on stderr, nothing on stdout. Must not know how weights
+// are rounded: gq.h does.
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -26,6 +28,10 @@ constexpr cli::Option options[] = {
     {"--foem", "", "B", "", "weight of the first-order term, 0 to below 1 (default 0)"},
     {"--sweeps", "", "N", "", "coordinate-descent sweeps over the codes after the solve (default 0)"},
     {"--refit", "", "", "", "fit the grids to the final codes"},
+    {"--rotate", "", "", "", "turn the residual stream and the heads' values by orthogonal matrices first (R1, R2)"},
+    {"--lorc", "", "RANK", "", "8-bit correction of low rank beside the weights: 32, 64, … (default 0, none)"},
+    {"--lorc-method", "", "eora|lorc", "",
+     "errors measured at the outputs or in the weights (default eora; rtn: lorc)"},
     {"--calib", "", "FILE", "", "UTF-8 text to calibrate with (default: the built-in text)"},
     {"--calib-windows", "", "N", "", "windows of calibration text (default 32)"},
     {"--calib-window", "", "T", "", "tokens of a window (default 512)"},
@@ -57,6 +63,14 @@ gq_method method_of(const std::string& name) {
     if (name == "gptq") return GQ_METHOD_GPTQ;
     if (name == "rtn") return GQ_METHOD_RTN;
     cli::stop("option '--method' expects gptq or rtn, found '%s'", name.c_str());
+}
+
+gq_lorc_method lorc_method_of(const std::string& name, int32_t method) {
+    if (name == "lorc") return GQ_LORC_LORC;
+    if (name != "eora") cli::stop("option '--lorc-method' expects eora or lorc, found '%s'", name.c_str());
+    if (method == GQ_METHOD_RTN)
+        cli::stop("option '--lorc-method eora' expects --method gptq: rounding to nearest is not calibrated");
+    return GQ_LORC_EORA;
 }
 
 int32_t group_of(const cli::Arguments& args) {
@@ -94,14 +108,18 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
     if (args.has("--grid")) o.grid = args.text("--grid").c_str();
     if (args.has("--sym")) o.grid = "symmetric";
     set_solver_options(args, o);
+    if (args.has("--rotate")) o.rotate = 1;
+    o.lorc_rank = args.integer_or("--lorc", o.lorc_rank);
+    if (args.has("--lorc-method")) o.lorc_method = lorc_method_of(args.text("--lorc-method"), o.method);
     o.embed_bits = args.integer_or("--embed-bits", o.embed_bits);
     if (args.has("--calib")) o.calibration_path = path_of(args, "--calib");
-    if (o.calibration_path && o.method == GQ_METHOD_RTN)
-        cli::stop("option '--calib' expects --method gptq: rounding to nearest is not calibrated");
+    for (const char* option : {"--calib", "--calib-windows", "--calib-window"})
+        if (args.has(option) && o.method == GQ_METHOD_RTN)
+            cli::stop("option '%s' expects --method gptq: rounding to nearest is not calibrated", option);
     o.calibration_windows = args.integer_or("--calib-windows", o.calibration_windows);
     o.calibration_window = args.integer_or("--calib-window", o.calibration_window);
     o.n_threads = args.integer_or("--threads", o.n_threads);
-    if (args.has("--isa")) o.isa = args.text("--isa").c_str();
+    o.isa = cli::isa_of(args);
     if (args.has("--report")) o.report_path = path_of(args, "--report");
     return o;
 }

@@ -13,6 +13,7 @@
 namespace gq {
 
 enum class Method { gptq, rtn };
+enum class LorcMethod { lorc, eora };  // lorc.h: errors measured in the weights, or at the outputs
 
 struct QuantizeOptions {
     // Any width that integer codes exist for: 2, 3, 4, 8. 16: no rounding to integers; f16 and bf16 are kept as they
@@ -22,10 +23,15 @@ struct QuantizeOptions {
     Method method = Method::gptq;
     std::string grid = "zero_point";                    // a name of packing.h; embedding and head too
     GptqOptions solver = {.search = GridSearch::clip};  // its grid comes from the options here; without GPTQ nothing
-    unsigned embed_bits = 8;                            // embedding and head; widths as of bits
-    std::filesystem::path calibration = {};             // UTF-8 text; empty: the built-in text
-    size_t windows = 32, window = 512;  // spread evenly over the text, stride (tokens - window) / windows
-    std::filesystem::path report = {};  // JSON; empty: none
+    bool rotate = false;                                // R1 and R2 of rotate.h
+    // Rank of the correction that a block's linears get beside their integers; 0: none. Matrices that are narrower get
+    // all the rank they have.
+    size_t lorc_rank = 0;
+    LorcMethod lorc_method = LorcMethod::eora;  // without calibration always lorc
+    unsigned embed_bits = 8;                    // embedding and head; widths as of bits
+    std::filesystem::path calibration = {};     // UTF-8 text; empty: the built-in text
+    size_t windows = 32, window = 512;          // spread evenly over the text, stride (tokens - window) / windows
+    std::filesystem::path report = {};          // JSON; empty: none
 };
 
 struct QuantizeProgress {

@@ -1,4 +1,6 @@
 // Reports as JSON. See report.h.
+// In: options, hashes, what the solver says of each tensor. Out: text; only report_json() knows the time it took.
+// Must not know files or how anything was computed.
 #include "core/quantize/report.h"
 
 #include <cstdio>
@@ -38,9 +40,24 @@ JsonValue options_json(const QuantizeOptions& o) {
     size("group", o.group);
     json.set("grid", JsonValue::of_string(o.grid));
     if (o.method == Method::gptq) add_solver_options(o.solver, json);
+    json.set("rotate", JsonValue::of_bool(o.rotate));
     size("embed_bits", o.embed_bits);
+    if (o.lorc_rank > 0) {
+        size("lorc", o.lorc_rank);
+        json.set("lorc_method", JsonValue::of_string(o.lorc_method == LorcMethod::eora ? "eora" : "lorc"));
+    }
     size("windows", o.windows);
     size("window", o.window);
+    return json;
+}
+
+JsonValue lorc_json(const TensorReport& t) {
+    JsonValue json;
+    json.set("rank", JsonValue::of_integer(static_cast<int64_t>(t.lorc.rank)));
+    json.set("method", JsonValue::of_string(t.lorc.by_outputs ? "eora" : "lorc"));
+    json.set("error", JsonValue::of_number(t.lorc.error));
+    if (t.solved)
+        json.set("loss", JsonValue::of_number(t.lorc.loss_left * t.solve.true_loss / static_cast<double>(t.rows)));
     return json;
 }
 
@@ -52,6 +69,7 @@ JsonValue tensor_json(const TensorReport& t) {
     json.set("shape", JsonValue::of_array({JsonValue::of_integer(static_cast<int64_t>(t.rows)),
                                            JsonValue::of_integer(static_cast<int64_t>(t.cols))}));
     if (t.error) json.set("error", JsonValue::of_number(*t.error));
+    if (t.lorc.rank > 0) json.set("lorc", lorc_json(t));
     if (!t.solved) return json;
     const double rows = static_cast<double>(t.rows);
     json.set("loss", JsonValue::of_number(t.solve.true_loss / rows));
