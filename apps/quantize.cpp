@@ -22,7 +22,8 @@ constexpr cli::Option options[] = {
     {"--no-act-order", "", "", "", "short for --order column"},
     {"--grid-search", "", "NAME", "", "grids span their weights, clip them, or joint: also move zero (default clip)"},
     {"--no-clip", "", "", "", "short for --grid-search span"},
-    {"--damping", "", "X", "", "added to the Hessian's diagonal, a share of its mean (default 0.01)"},
+    {"--damping", "", "X|adaptive", "",
+     "added to the Hessian's diagonal, a share of its mean; adaptive: by --held-out (default 0.01)"},
     {"--qep", "", "A", "", "weights corrected for what earlier layers changed, share 0 to 1 (default 0)"},
     {"--gptaq", "", "A", "", "the same while solving (default 0)"},
     {"--foem", "", "B", "", "weight of the first-order term, 0 to below 1 (default 0)"},
@@ -38,6 +39,7 @@ constexpr cli::Option options[] = {
     {"--distill", "", "EPOCHS", "", "train every block towards the float one, so often over the text (default 0)"},
     {"--refine", "", "EPOCHS", "",
      "then train scales and norms of the whole model, so often over the text (default 0)"},
+    {"--held-out", "", "N", "", "windows besides: where rounding loses less on them it is kept (default 0)"},
     {"--embed-bits", "", "N", "", "bits of the embedding and the head (default 8)"},
     cli::threads_option,
     cli::isa_option,
@@ -94,7 +96,9 @@ void set_solver_options(const cli::Arguments& args, gq_quantize_options& o) {
     if (args.has("--no-act-order")) o.order = "column";
     if (args.has("--grid-search")) o.grid_search = args.text("--grid-search").c_str();
     if (args.has("--no-clip")) o.grid_search = "span";
-    if (args.has("--damping")) o.damping = args.number("--damping");
+    o.adaptive_damping = args.text("--damping") == "adaptive";
+    if (args.has("--damping") && !o.adaptive_damping) o.damping = args.number("--damping");
+    o.held_out_windows = args.integer_or("--held-out", o.held_out_windows);
     if (args.has("--qep")) o.qep = args.number("--qep");
     if (args.has("--gptaq")) o.gptaq = args.number("--gptaq");
     if (args.has("--foem")) o.foem = args.number("--foem");

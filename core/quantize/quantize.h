@@ -33,7 +33,11 @@ struct QuantizeOptions {
     unsigned embed_bits = 8;                 // embedding and head; widths as of bits
     std::filesystem::path calibration = {};  // UTF-8 text; empty: the built-in text
     size_t windows = 32, window = 512;       // spread evenly over the text, stride (tokens - window) / windows
-    std::filesystem::path report = {};       // JSON; empty: none
+    // Windows besides those, spread among them, that no solve sees. Each tensor is then rounded to nearest where that
+    // loses less on them.
+    size_t held_out = 0;
+    bool adaptive_damping = false;      // solver.damping is the best on them, of a few, stage by stage
+    std::filesystem::path report = {};  // JSON; empty: none
 };
 
 struct QuantizeProgress {

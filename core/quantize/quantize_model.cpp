@@ -80,6 +80,8 @@ void check_options(const QuantizeOptions& o) {
     check_width("embed bits", o.embed_bits);
     check_grid(o.grid);
     check_solver_options(o.solver);
+    if (o.adaptive_damping && o.held_out == 0)
+        fail(Status::invalid_argument, "adaptive damping: expected held-out windows to choose by, found none");
     if (o.lorc_rank > 0 && o.bits == float_bits)
         fail(Status::invalid_argument, "lorc: a rank of 0 expected with bits 16, which round nothing, found %zu",
              o.lorc_rank);

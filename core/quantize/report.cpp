@@ -50,6 +50,8 @@ JsonValue options_json(const QuantizeOptions& o) {
     }
     size("windows", o.windows);
     size("window", o.window);
+    if (o.held_out > 0) size("held_out", o.held_out);
+    if (o.adaptive_damping) json.set("adaptive_damping", JsonValue::of_bool(true));
     return json;
 }
 
@@ -78,6 +80,10 @@ JsonValue tensor_json(const TensorReport& t) {
     json.set("rtn_loss", JsonValue::of_number(t.solve.rtn_loss / rows));
     json.set("check_error", JsonValue::of_number(t.solve.check_error));
     json.set("damping", JsonValue::of_number(t.solve.damping));
+    if (t.solve.held_out) {
+        json.set("held_out_loss", JsonValue::of_number(t.solve.held_out_loss / rows));
+        json.set("held_out_rtn_loss", JsonValue::of_number(t.solve.held_out_rtn_loss / rows));
+    }
     if (t.solve.dead_columns > 0)
         json.set("dead_inputs", JsonValue::of_integer(static_cast<int64_t>(t.solve.dead_columns)));
     if (!t.note.empty()) json.set("note", JsonValue::of_string(t.note));
@@ -122,6 +128,7 @@ std::string note_of(const SolveReport& solve) {
     std::string note;
     const auto add = [&](const std::string& text) { note += (note.empty() ? "" : "; ") + text; };
     if (solve.fell_back_to_rtn) add("rounded to nearest: " + solve.reason);
+    if (solve.kept_rtn) add("rounded to nearest: loses less on held-out windows");
     if (solve.check_error > largest_check_error)
         add("the self-check of the loss is off by " + std::to_string(solve.check_error));
     if (solve.damping_retries > 0) add("damping raised " + std::to_string(solve.damping_retries) + " times");

@@ -21,6 +21,8 @@ namespace gq {
 //   rtn_loss     the same of plain rounding
 //   check_error  what the self-check of the loss is off by, relative
 //   damping      that was used, of the mean diagonal
+//   held_out_loss, held_out_rtn_loss  the same on windows that no solve saw, of the solve and of plain rounding on
+//                searched grids; with a drift less a constant, so maybe negative
 //   dead_inputs  how many inputs were always zero
 // and of those with a correction of low rank an object `lorc`: its `rank`, `method` ("lorc", "eora"), and what is left
 // behind it: `error`, as above, and `loss` of those that GPTQ solved.

@@ -111,10 +111,11 @@ void Walk::prepare_calibration() {
     run_.calibration_name = built_in ? "built-in" : options_.calibration.filename().string();
     run_.calibration_hash = xxh64(std::as_bytes(std::span(text)));
     const HyperParams& p = source_.params();
-    windows_ = cut_windows(tokenizer_, text, options_.windows, options_.window, p.vocab);
+    const size_t n_windows = options_.windows + options_.held_out;
+    windows_ = held_out_last(cut_windows(tokenizer_, text, n_windows, options_.window, p.vocab), options_.held_out);
     const KvGeometry one_layer{1, p.n_kv_heads, p.head_dim, KvType::f32};
     const auto make_stream = [&] {
-        return std::make_unique<Stream>(source_.network(), one_layer, compute_, options_.windows, options_.window);
+        return std::make_unique<Stream>(source_.network(), one_layer, compute_, n_windows, options_.window);
     };
     stream_ = make_stream();
     if (compares()) reference_ = make_stream();

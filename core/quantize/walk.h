@@ -11,6 +11,7 @@
 
 #include "core/quantize/calibrate.h"
 #include "core/quantize/distill_model.h"
+#include "core/quantize/held_out.h"
 #include "core/quantize/packed_writer.h"
 #include "core/quantize/quantize.h"
 #include "core/quantize/report.h"
@@ -51,6 +52,7 @@ class Walk {
         Matrix hessian;
         PreparedHessian prepared;
         std::optional<PreparedDrift> drift;  // with a reference stream
+        std::optional<HeldOut> held_out;
     };
 
     bool distilled() const { return options_.distill_epochs > 0 && options_.bits != float_bits; }
@@ -78,7 +80,8 @@ class Walk {
     RefineBlock trainables(Block& block) const;
     void write_trained(Block& block, size_t layer);
     void write_stage(Block& block, size_t layer, size_t stage);
-    StageInput stage_input(const StepList& steps, size_t stage);
+    StageInput stage_input(const StepList& steps, size_t layer, size_t stage);
+    double damping_of(const StageInput& input, const Matrix* drift, const WeightRow& row, size_t layer);
     void run_streams(const StepList& steps, size_t begin, size_t end, const Block& block);
     void write_linear(Block& block, size_t layer, RoleId role, const StageInput* input);
     QuantizedMatrix quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const StageInput* input,

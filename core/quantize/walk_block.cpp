@@ -1,4 +1,6 @@
 // One block: its stages' statistics, its linears rounded, both streams run. See walk.h.
+#include <algorithm>
+
 #include "core/base/status.h"
 #include "core/quantize/walk.h"
 
@@ -61,23 +63,46 @@ void Walk::run_streams(const StepList& steps, size_t begin, size_t end, const Bl
 
 // What the float model's inputs were is not for the last stage of a block: its input is made by the block itself, and
 // matching it there overfits (QEP, arXiv 2504.09629, leaves down_proj out).
-Walk::StageInput Walk::stage_input(const StepList& steps, size_t stage) {
-    const SlotId slot = steps.steps[steps.stage_linears(stage).front()].in[0];
+Walk::StageInput Walk::stage_input(const StepList& steps, size_t layer, size_t stage) {
+    const Step& first = steps.steps[steps.stage_linears(stage).front()];
+    const SlotId slot = first.in[0];
+    const bool drifts_here = drifts() && stage + 1 < steps.stage_begin.size();
+    const WindowRange seen{0, options_.windows}, unseen{options_.windows, options_.windows + options_.held_out};
     StageInput input;
-    input.hessian = stream_->hessian(slot);
+    input.hessian = stream_->hessian(slot, seen);
+    const Matrix drift = drifts_here ? stream_->drift(*reference_, slot, seen) : Matrix();
+    if (options_.held_out > 0) {
+        input.held_out.emplace();
+        input.held_out->hessian = stream_->hessian(slot, unseen);
+        if (drifts_here) input.held_out->drift = stream_->drift(*reference_, slot, unseen);
+    }
     cost_done_ += stage_cost(input.hessian.cols());
-    input.prepared = prepare_hessian(compute_, input.hessian, gptq_options());
-    if (drifts() && stage + 1 < steps.stage_begin.size() && input.prepared.usable)
-        input.drift = prepare_drift(compute_, stream_->drift(*reference_, slot), input.prepared, gptq_options());
+    GptqOptions o = gptq_options();
+    if (options_.adaptive_damping)
+        o.damping =
+            damping_of(input, drifts_here ? &drift : nullptr, source_.arch().block_weights[first.weight], layer);
+    input.prepared = prepare_hessian(compute_, input.hessian, o);
+    if (drifts_here && input.prepared.usable) input.drift = prepare_drift(compute_, drift, input.prepared, o);
     tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()});
     return input;
+}
+
+// The damping that suits some evenly spread rows of a linear of the stage.
+double Walk::damping_of(const StageInput& input, const Matrix* drift, const WeightRow& row, size_t layer) {
+    constexpr size_t most_rows = 64;
+    const AlignedBuffer<float> w = rotated_.read(row, layer);
+    const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
+    Matrix sample(std::min(rows, most_rows), cols);
+    for (size_t i = 0; i < sample.rows(); ++i)
+        std::copy_n(w.data() + i * rows / sample.rows() * cols, cols, sample.row(i));
+    return best_damping(compute_, sample, input.hessian, drift, *input.held_out, gptq_options());
 }
 
 // Statistics of the stage's input → its linears quantized → the stage run with them.
 void Walk::write_stage(Block& block, size_t layer, size_t stage) {
     const StepList& steps = source_.network().blocks[layer];
     std::optional<StageInput> input;
-    if (stream_) input = stage_input(steps, stage);
+    if (stream_) input = stage_input(steps, layer, stage);
     for (const size_t step : steps.stage_linears(stage))
         write_linear(block, layer, steps.steps[step].weight, input ? &*input : nullptr);
     input.reset();
@@ -139,7 +164,9 @@ QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, const Weigh
     const GptqOptions o = gptq_options();
     if (!input) return round_to_nearest(compute_, w.data(), rows, cols, o.grid);
     const PreparedDrift* drift = input->drift ? &*input->drift : nullptr;
-    return gptq_solve(compute_, w.data(), rows, cols, input->hessian, drift, input->prepared, o, report);
+    QuantizedMatrix q = gptq_solve(compute_, w.data(), rows, cols, input->hessian, drift, input->prepared, o, report);
+    if (!input->held_out || report.fell_back_to_rtn) return q;
+    return keep_better(compute_, w.data(), input->hessian, *input->held_out, o, std::move(q), report);
 }
 
 PackedLowRank Walk::correct(const AlignedBuffer<float>& w, const QuantizedMatrix& q, const StageInput* input,
