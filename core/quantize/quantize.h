@@ -31,7 +31,7 @@ struct QuantizeOptions {
     unsigned embed_bits = 8;                    // embedding and head; widths as of bits
     std::filesystem::path calibration = {};     // UTF-8 text; empty: the built-in text
     size_t windows = 32, window = 512;          // spread evenly over the text, stride (tokens - window) / windows
-    std::filesystem::path report = {};          // JSON; empty: none
+    std::filesystem::path report = {};          // a page where its name ends in .html, else JSON; empty: none
 };
 
 struct QuantizeProgress {

@@ -10,6 +10,7 @@
 #include "core/base/status.h"
 #include "core/quantize/calibrate.h"
 #include "core/quantize/calibration_text.h"
+#include "core/quantize/file_report.h"
 #include "core/quantize/packed_writer.h"
 #include "core/quantize/quantize.h"
 #include "core/quantize/report.h"
@@ -45,7 +46,7 @@ class Walk {
           progress_(progress) {}
 
     void run();
-    std::string report() const { return report_json(options_, run_, elapsed()); }
+    double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
   private:
     struct Block {
@@ -91,7 +92,6 @@ class Walk {
     TensorReport report_of(const WeightRow& row, size_t layer, const char* codes) const;
     void done(TensorReport tensor, double cost);
     void tell(const QuantizeProgress& progress) const;
-    double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
     double solve_cost(const WeightRow& row) const;
     double stage_cost(size_t cols) const;
     GptqOptions gptq_options() const;
@@ -475,15 +475,6 @@ void refuse_clash(const std::filesystem::path& output, const std::filesystem::pa
              report.c_str(), output.c_str());
 }
 
-void write_report(OutputFile& file, const std::string& text, const std::filesystem::path& output) {
-    try {
-        file.write(std::as_bytes(std::span(text)), 0);
-        file.commit();
-    } catch (const FormatError& error) {
-        fail(Status::io, "%s is complete, its report is not: %s", output.c_str(), error.what());
-    }
-}
-
 }  // namespace
 
 void check_options(const QuantizeOptions& o) {
@@ -513,7 +504,7 @@ void quantize_model(const std::filesystem::path& source, const std::filesystem::
     if (!options.report.empty()) report.emplace(options.report);
     Walk walk(*checkpoint, options, compute, writer, progress);
     walk.run();
-    if (report) write_report(*report, walk.report(), output);
+    if (report) write_report(*report, walk.elapsed(), output, options.report);
 }
 
 }  // namespace gq
