@@ -43,7 +43,7 @@ constexpr cli::Option options[] = {
     {"--embed-bits", "", "N", "", "bits of the embedding and the head (default 8)"},
     cli::threads_option,
     cli::isa_option,
-    {"--report", "", "FILE", "", "what happened to each tensor, as JSON"},
+    {"--report", "", "FILE", "", "what happened to each tensor: a page where FILE ends in .html, otherwise JSON"},
 };
 
 void print_time(double seconds) {

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/base/status.h"
+#include "core/quantize/file_report.h"
 #include "core/quantize/solver_options.h"
 #include "core/quantize/walk.h"
 #include "formats/format_error.h"
@@ -64,15 +65,6 @@ void refuse_clash(const std::filesystem::path& output, const std::filesystem::pa
              report.c_str(), output.c_str());
 }
 
-void write_report(OutputFile& file, const std::string& text, const std::filesystem::path& output) {
-    try {
-        file.write(std::as_bytes(std::span(text)), 0);
-        file.commit();
-    } catch (const FormatError& error) {
-        fail(Status::io, "%s is complete, its report is not: %s", output.c_str(), error.what());
-    }
-}
-
 }  // namespace
 
 void check_options(const QuantizeOptions& o) {
@@ -104,7 +96,7 @@ void quantize_model(const std::filesystem::path& source, const std::filesystem::
     if (!options.report.empty()) report.emplace(options.report);
     Walk walk(*checkpoint, options, compute, writer, progress);
     walk.run();
-    if (report) write_report(*report, walk.report(), output);
+    if (report) write_report(*report, walk.elapsed(), output, options.report);
 }
 
 }  // namespace gq
