@@ -35,6 +35,9 @@ constexpr cli::Option options[] = {
     {"--calib", "", "FILE", "", "UTF-8 text to calibrate with (default: the built-in text)"},
     {"--calib-windows", "", "N", "", "windows of calibration text (default 32)"},
     {"--calib-window", "", "T", "", "tokens of a window (default 512)"},
+    {"--distill", "", "EPOCHS", "", "train every block towards the float one, so often over the text (default 0)"},
+    {"--refine", "", "EPOCHS", "",
+     "then train scales and norms of the whole model, so often over the text (default 0)"},
     {"--embed-bits", "", "N", "", "bits of the embedding and the head (default 8)"},
     cli::threads_option,
     cli::isa_option,
@@ -118,6 +121,8 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
             cli::stop("option '%s' expects --method gptq: rounding to nearest is not calibrated", option);
     o.calibration_windows = args.integer_or("--calib-windows", o.calibration_windows);
     o.calibration_window = args.integer_or("--calib-window", o.calibration_window);
+    o.distill_epochs = args.integer_or("--distill", o.distill_epochs);
+    o.refine_epochs = args.integer_or("--refine", o.refine_epochs);
     o.n_threads = args.integer_or("--threads", o.n_threads);
     o.isa = cli::isa_of(args);
     if (args.has("--report")) o.report_path = path_of(args, "--report");

@@ -253,6 +253,8 @@ typedef struct gq_quantize_options {
     int32_t n_threads;
     const char* isa;         /* as in gq_session_options */
     const char* report_path; /* a page where it ends in .html, otherwise JSON; NULL: none */
+    int32_t distill_epochs;  /* of training every block towards the float one on the calibration text; 0: none */
+    int32_t refine_epochs;   /* of training scales and norms of the whole model after that; 0: none */
 } gq_quantize_options;
 GQ_API void gq_quantize_defaults(gq_quantize_options* options);
 

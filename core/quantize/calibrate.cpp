@@ -119,6 +119,25 @@ void Stream::run(const StepList& block, size_t begin, size_t end, const BlockWei
     hidden_.keep_only(after);
 }
 
+Matrix Stream::rows(SlotId slot) {
+    const Activations& x = slots_[slot];
+    Matrix result(n_windows_ * window_, x.width);
+    for (size_t w = 0; w < n_windows_; ++w) {
+        hidden_.get(slot, w, x);
+        for (size_t r = 0; r < window_; ++r) std::copy_n(x.row(r), x.width, result.row(w * window_ + r));
+    }
+    return result;
+}
+
+void Stream::set_rows(SlotId slot, const Matrix& rows) {
+    const Activations& x = slots_[slot];
+    for (size_t w = 0; w < n_windows_; ++w) {
+        for (size_t r = 0; r < window_; ++r) std::copy_n(rows.row(w * window_ + r), x.width, x.row(r));
+        hidden_.put(slot, w, x);
+    }
+    hidden_.keep_only({&slot, 1});
+}
+
 ConstMatrixView Stream::window_rows(SlotId slot, size_t window) {
     const Activations& x = slots_[slot];
     hidden_.get(slot, window, x);

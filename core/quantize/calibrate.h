@@ -54,6 +54,9 @@ class Stream {
     void embed(const Weight& embedding, std::span<const std::vector<int32_t>> windows);
     // Runs steps [begin, end) of a block over every window, keeping only what later steps (or the next block) read.
     void run(const StepList& block, size_t begin, size_t end, const BlockWeights& weights);
+    // All windows' rows of a slot that is kept, one after another: (windows * window, width).
+    Matrix rows(SlotId slot);
+    void set_rows(SlotId slot, const Matrix& rows);
     // H = 2 / tokens · Σ x xᵀ over all rows of a slot; (width, width), both triangles.
     Matrix hessian(SlotId slot);
     // D = 2 / tokens · Σ (y − x) xᵀ, x the rows of a slot and y those of the same tokens in `reference`, which stands

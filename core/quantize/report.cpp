@@ -41,6 +41,8 @@ JsonValue options_json(const QuantizeOptions& o) {
     json.set("grid", JsonValue::of_string(o.grid));
     if (o.method == Method::gptq) add_solver_options(o.solver, json);
     json.set("rotate", JsonValue::of_bool(o.rotate));
+    if (o.distill_epochs > 0) size("distill_epochs", o.distill_epochs);
+    if (o.refine_epochs > 0) size("refine_epochs", o.refine_epochs);
     size("embed_bits", o.embed_bits);
     if (o.lorc_rank > 0) {
         size("lorc", o.lorc_rank);
