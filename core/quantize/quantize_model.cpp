@@ -8,7 +8,6 @@
 #include "core/quantize/file_report.h"
 #include "core/quantize/solver_options.h"
 #include "core/quantize/walk.h"
-#include "formats/format_error.h"
 #include "formats/output_file.h"
 
 namespace gq {
