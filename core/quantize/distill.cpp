@@ -209,6 +209,7 @@ double Distiller::train_epoch(size_t epoch) {
         sum += forward(std::span(order).subspan(i, std::min(options_.batch, order.size() - i)), true);
         tape_.backward(values_, gradients_);
         move(++n_steps_);
+        if (options_.between_windows) options_.between_windows();
     }
     return sum / static_cast<double>(order.size() * rows_.window);
 }

@@ -7,6 +7,8 @@
 // round's slope taken as 1 for v, so that scale and offset have their exact slopes. Integer zero points stay.
 #pragma once
 
+#include <functional>
+
 #include "core/quantize/backward.h"
 #include "core/quantize/grid_search.h"
 
@@ -18,7 +20,8 @@ struct DistillOptions {
     // Steps of Adam at their largest, falling to 0 along a cosine: of v in codes; of scales and offsets relative to the
     // scale that they began with; of norms relative to their mean size.
     double weight_rate = 0.02, scale_rate = 0.01, norm_rate = 0.002;
-    double quiet = 3;       // of the root mean square of a tensor's gradients: smaller ones move it less than a step
+    double quiet = 3;  // of the root mean square of a tensor's gradients: smaller ones move it less than a step
+    std::function<void()> between_windows = {};  // may throw, to cancel
     double held_out = 0.1;  // of the windows, evenly spread, at least one: they choose the epoch that is kept
 };
 

@@ -265,6 +265,7 @@ double Refiner::train_epoch(size_t epoch) {
         forward(order[i]);
         sum += predict(order[i], true);
         backward((i + 1) % options_.batch == 0 || i + 1 == order.size());
+        if (options_.between_windows) options_.between_windows();
     }
     return sum / static_cast<double>(order.size() * rows_.window);
 }

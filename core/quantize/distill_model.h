@@ -13,6 +13,7 @@ struct RefineOptions {
     size_t epochs = 2;
     size_t batch = 1;                                                        // windows per step of Adam
     double grid_rate = 0.003, norm_rate = 0.001, quiet = 1, held_out = 0.1;  // as in DistillOptions
+    std::function<void()> between_windows = {};
 };
 
 // One block: DistillLinear::weights is not read.

@@ -92,6 +92,7 @@ class Walk {
     double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
     double solve_cost(const WeightRow& row) const;
     double stage_cost(size_t cols) const;
+    double refine_cost() const;
     GptqOptions gptq_options() const;
 
     const Checkpoint& checkpoint_;
@@ -151,6 +152,16 @@ double Walk::stage_cost(size_t cols) const {
     return calibrated() ? d * d * (static_cast<double>(options_.windows * options_.window) / 2 + d / 3) : 0;
 }
 
+// Forward twice and back through all blocks and the head.
+double Walk::refine_cost() const {
+    if (!refined()) return 0;
+    const HyperParams& params = source_.params();
+    double weights = static_cast<double>(params.vocab * params.hidden);
+    for (const WeightRow& row : source_.arch().block_weights)
+        weights += static_cast<double>(params.n_layers * row.rows(params) * row.cols(params));
+    return 4 * weights * static_cast<double>(options_.windows * options_.window * options_.refine_epochs);
+}
+
 void Walk::plan() {
     const HyperParams& params = source_.params();
     const Arch& arch = source_.arch();
@@ -163,6 +174,7 @@ void Walk::plan() {
             cost_total_ += stage_cost(arch.block_weights[block.steps[linears.front()].weight].cols(params));
         }
     }
+    cost_total_ += refine_cost();
     run_.source_name = checkpoint_.path().filename().empty() ? checkpoint_.path().parent_path().filename()
                                                              : checkpoint_.path().filename();
     run_.source_kind = checkpoint_.kind() == Checkpoint::Kind::gguf ? "gguf" : "safetensors";
@@ -386,6 +398,7 @@ void Walk::distill(Block& block, size_t layer) {
     const RefineBlock parts = trainables(block);
     DistillOptions options;
     options.epochs = options_.distill_epochs;
+    options.between_windows = [&] { tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()}); };
     const DistillReport report = distill_block(compute_, source_.network(), steps, parts.linears, parts.norms,
                                                {block.inputs.view(), block.targets.view(), options_.window}, options);
     log_message(LogLevel::info, "block %zu: loss on held-out windows %.5f, %.5f after distillation (epoch %zu kept)",
@@ -410,6 +423,11 @@ void Walk::refine() {
     const Matrix targets = float_stream_->rows(source_.network().residual);
     RefineOptions options;
     options.epochs = options_.refine_epochs;
+    const double share = refine_cost() / static_cast<double>(options_.windows * options_.refine_epochs);
+    options.between_windows = [&] {
+        cost_done_ += share;
+        tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()});
+    };
     const RefineReport report =
         refine_model(compute_, source_.network(), blocks,
                      {quantized.view(), {exact.data(), params.vocab, params.hidden, params.hidden}, norm.data()},

@@ -149,4 +149,27 @@ TEST_SUITE("distill") {
             CHECK(LoadedModel::open(one.path(), true)->model.blocks.size() > 0);
         }
     }
+
+    TEST_CASE("training asks for GPTQ and for windows to hold out") {
+        QuantizeOptions options = tiny_options(4);
+        options.method = Method::rtn;
+        options.refine_epochs = 1;
+        CHECK(refuse(golden_path("tiny_llama_tied"), options).says("expected method gptq and at least 2"));
+        options = tiny_options(4);
+        options.distill_epochs = 1;
+        options.windows = 1;
+        CHECK(refuse(golden_path("tiny_llama_tied"), options).says("expected method gptq and at least 2"));
+    }
+
+    TEST_CASE("training can be cancelled between windows") {
+        const TemporaryPath out("cancelled.gq");
+        QuantizeOptions options = tiny_options(4);
+        options.refine_epochs = 50;
+        ThreadPool pool(1);
+        size_t calls = 0;  // some 10 before the refinement, and nothing but the embedding and the last norm written
+        CHECK_THROWS_WITH_AS(quantize_model(golden_path("tiny_llama_tied"), out.path(), options, {pool, kernel_table()},
+                                            [&](const QuantizeProgress&) { return ++calls == 30; }),
+                             doctest::Contains("cancelled after 2 of"), Error);
+        CHECK_FALSE(std::filesystem::exists(out.path()));
+    }
 }
