@@ -19,7 +19,8 @@ FOREIGN      := $(addprefix %_,$(addsuffix .cpp,$(filter-out $(ISAS_$(MACHINE)),
 # Arithmetic at -O3, whose unrolling keeps the kernels' tiles in registers; what every token or byte of text goes through at
 # -O2; what runs once at -O1, which compiles fastest.
 OPT      ?= $(if $(filter $(HOT),$<),-O3,$(if $(filter $(WARM),$<),-O2,-O1))
-HOT      := core/packing/% core/kernels/% core/linalg/% cpu_simd/% $(addprefix core/quantize/,gptq.% grid_search.% hessian.% backward.% window_attention.% distill.% distill_model.% adam.% trained_grids.%) \
+HOT      := core/packing/% core/kernels/% core/linalg/% cpu_simd/% apps/scoring.% \
+            $(addprefix core/quantize/,gptq% grid_search% hessian% backward% window_attention% distill% adam% trained_grids%) \
             $(addprefix formats/,element_type.% gguf_blocks.% hash.%) $(wildcard tests/*/bench_*.cpp)
 WARM     := core/base/% core/runtime/% $(foreach f,added_tokens bpe char_set decoder normalizer pre_tokenizer regex tokenizer \
             stream_decoder unicode vocabulary,core/text/$(f).%)
@@ -100,7 +101,7 @@ $(TOOLS:%=$(BUILD)/apps/%): %: %.o $(CLI_OBJ) $(BUILD)/libgq.a
 tools: $(TOOLS:%=$(BUILD)/apps/%)
 	@for tool in $^; do cmp -s $$tool $${tool##*/} || { rm -f $${tool##*/} && cp -p $$tool .; }; done
 
-$(BUILD)/unit_tests: $(TEST_OBJ) $(BUILD)/libgq.a
+$(BUILD)/unit_tests: $(TEST_OBJ) $(CLI_OBJ) $(BUILD)/libgq.a
 	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
 # --- what users type ---------------------------------------------------------------------------------------------------------------
@@ -186,6 +187,6 @@ help:
 	@echo "make bench      benchmarks of the parts and of the demo's model;  make asan | tsan | fuzz | format | format-check | lint | install | clean"
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(TOOLS) libgq.a libgq.so demo
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(TOOLS) libgq.a libgq.so libgq.so.0 demo
 
 -include $(shell find $(BUILD) -name "*.d" 2>/dev/null)

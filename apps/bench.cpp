@@ -1,4 +1,6 @@
 // ./bench: prompt and decode speed of a .gq, beside the machine's read bandwidth measured in the same run.
+// In: a model, sizes, thread counts. Out: a table or JSON on stdout. Must not know kernels or how bandwidth is probed:
+// gq.h gives both.
 #include <algorithm>
 #include <chrono>
 #include <cmath>

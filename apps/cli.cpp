@@ -1,8 +1,9 @@
-// Parses command lines by rows. See cli.h.
+// Parses command lines by rows, and does what all tools do at their ends: messages, signals, streams. See cli.h.
+// In: argc, argv, rows; the process's own streams and signals. Out: typed values, or a message and exit status 1.
+// Must not know what any option means.
 #include "apps/cli.h"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,12 +35,12 @@ void check(gq_status status) {
 
 namespace {
 
-// A closed standard stream would give its number to the next file, and what is printed would go there.
+// A closed standard stream would give its number to the next file, and what is printed would go there. Its stand-in
+// refuses what the stream is for, so that a text is neither read from nowhere nor lost; messages alone may be.
 void open_standard_streams() {
-    for (int fd = open("/dev/null", O_RDWR); fd >= 0; fd = open("/dev/null", O_RDWR)) {
-        if (fd <= STDERR_FILENO) continue;
-        close(fd);
-        return;
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (fcntl(fd, F_GETFD) >= 0) continue;
+        [[maybe_unused]] const int lowest_free = open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY);
     }
 }
 
@@ -159,6 +160,12 @@ float Arguments::number(const char* name) const {
     return number;
 }
 
+const char* isa_of(const Arguments& args) {
+    if (!args.has("--isa")) return nullptr;
+    if (args.text("--isa").empty()) stop("option '--isa' expects a name, found an empty one");
+    return args.text("--isa").c_str();
+}
+
 gq_session_options session_options(const Arguments& args, int32_t context, int32_t n_threads) {
     gq_session_options o;
     gq_session_defaults(&o);
@@ -168,7 +175,7 @@ gq_session_options session_options(const Arguments& args, int32_t context, int32
     const std::string& kv = args.text("--kv");
     if (kv != "f16" && kv != "f32") stop("option '--kv' expects f16 or f32, found '%s'", kv.c_str());
     o.kv_type = kv == "f32" ? GQ_KV_F32 : GQ_KV_F16;
-    if (args.has("--isa")) o.isa = args.text("--isa").c_str();
+    o.isa = isa_of(args);
     return o;
 }
 
@@ -204,18 +211,34 @@ bool interrupted() {
     return interrupts != 0;
 }
 
+void warn_beyond_training(int32_t context, const gq_model_info& info) {
+    if (context <= info.context_length) return;
+    std::fprintf(stderr, "[warning: the model was trained for %d positions; %d may not end well]\n",
+                 info.context_length, context);
+}
+
+// VmHWM, for getrusage() also counts what the process was before exec.
 double peak_memory_mb() {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;  // ru_maxrss counts KiB
+    std::FILE* status = std::fopen("/proc/self/status", "r");
+    if (!status) return 0;
+    char line[256];
+    unsigned long long kib = 0;
+    while (std::fgets(line, sizeof line, status) && std::sscanf(line, "VmHWM: %llu", &kib) != 1) {
+    }
+    std::fclose(status);
+    return static_cast<double>(kib) * 1024 / 1e6;
 }
 
 std::string read_file(const std::string& path) {
     std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "rb");
     if (!file) stop("%s: can't be opened: %s", path.c_str(), std::strerror(errno));
+    constexpr size_t most_bytes = size_t{1} << 30;  // a device or a pipe may never end
     std::string text;
     char part[65536];
-    for (size_t n = 0; (n = std::fread(part, 1, sizeof part, file)) > 0;) text.append(part, n);
+    for (size_t n = 0; (n = std::fread(part, 1, sizeof part, file)) > 0;) {
+        if (n > most_bytes - text.size()) stop("%s: a text of at most %zu bytes expected", path.c_str(), most_bytes);
+        text.append(part, n);
+    }
     if (std::ferror(file)) stop("%s: can't be read: %s", path.c_str(), std::strerror(errno));
     if (file != stdin) std::fclose(file);
     return text;

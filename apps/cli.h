@@ -60,6 +60,11 @@ void check(gq_status status);
 // Options of a session from the rows above (--threads is the caller's business: ./bench takes a list).
 gq_session_options session_options(const Arguments& args, int32_t context, int32_t n_threads);
 
+// The value of --isa, or NULL where it is absent.
+const char* isa_of(const Arguments& args);
+// Tells on stderr of a context longer than the one that the model was trained for.
+void warn_beyond_training(int32_t context, const gq_model_info& info);
+
 // Prints the library's messages to stderr from here on.
 void show_log();
 // From here on Ctrl-C, SIGTERM and SIGHUP only set interrupted(); a second one ends the process.

@@ -1,4 +1,5 @@
-// ./inspect: what a .gq, a GGUF or a Hugging Face folder holds; its tokenizer at work. Output goes to stdout.
+// ./inspect: what a .gq, a GGUF or a Hugging Face folder holds; its tokenizer at work.
+// In: a path; a text or ids. Out: lines, JSON, ids or text on stdout. Must not know any format: gq.h describes them.
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -35,7 +36,7 @@ std::vector<int32_t> read_ids(const std::string& file) {
         char* rest = nullptr;
         errno = 0;
         const long id = std::strtol(word.c_str(), &rest, 10);
-        if (*rest != '\0' || errno != 0 || id < 0 || id > INT32_MAX)
+        if (rest != word.data() + word.size() || errno != 0 || id < 0 || id > INT32_MAX)
             cli::stop("%s:%zu: a token id expected, found '%s'", file.c_str(), line, word.c_str());
         ids.push_back(static_cast<int32_t>(id));
     }
@@ -55,6 +56,8 @@ int main(int argc, char** argv) {
     const cli::Arguments args(argc, argv, "inspect PATH [options]     PATH: a .gq, a GGUF or a Hugging Face folder",
                               options, 1);
     if (args.words().empty()) cli::stop("a path expected: a .gq, a GGUF or a Hugging Face folder; --help tells more");
+    if (args.has("--json") + args.has("--tokenize") + args.has("--detokenize") > 1)
+        cli::stop("options '--json', '--tokenize' and '--detokenize': one of them expected, found more");
     const char* path = args.words()[0].c_str();
     if (args.has("--verify")) verify(path);
     if (!args.has("--tokenize") && !args.has("--detokenize")) {

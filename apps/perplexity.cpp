@@ -1,71 +1,62 @@
-// ./perplexity: how well a .gq predicts a text. The last line of stdout is "ppl X.XXXX +- Y.YYYY"; progress goes to
-// stderr. The text is tokenized as one string and cut into consecutive windows of --ctx tokens; what is left over is
-// not used.
+// ./perplexity: how well a .gq predicts a text, alone or beside the float model it was made from, or how often it finds
+// the answers of multiple-choice questions: the choice with the highest ln p after the context (acc), or with the
+// highest ln p per byte (acc_norm). Results go to stdout, the last line being "ppl X.XXXX +- Y.YYYY" or "acc_norm
+// X.XXXX +- Y.YYYY"; progress goes to stderr. A text is tokenized as one string and cut into consecutive windows of
+// --ctx tokens; what is left over is not used.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
+#include <optional>
 
+#include "apps/choices.h"
 #include "apps/cli.h"
+#include "apps/windows.h"
 
 namespace {
 
 constexpr cli::Option options[] = {
     {"--file", "-f", "TEXT", "", "the text"},
-    {"--ctx", "-c", "N", "512", "tokens of a window"},
+    {"--ctx", "-c", "N", "512", "tokens of a window; tokens at most of a context and its choice"},
     {"--chunks", "", "N", "0", "windows at most; 0: all"},
     {"--protocol", "", "NAME", "half-window", "half-window scores positions ctx/2+1 … ctx-1, full-window 1 … ctx-1"},
+    {"--kl", "", "FLOAT.gq", "", "KL divergence from this model and agreement with it; its activations are always f32"},
+    {"--choices", "", "FILE", "",
+     "questions, a line each: {\"context\": \"…\", \"choices\": [\"…\", \"…\"], \"answer\": 0}"},
+    {"--json", "", "", "", "all figures as one JSON object instead of lines"},
     cli::exact_option,
     cli::kv_option,
     cli::threads_option,
     cli::isa_option,
 };
 
-constexpr size_t rows_at_once = 128;  // bounds the logits that wait to be scored
+struct Model {
+    std::string path;
+    gq_model* model = nullptr;
+    gq_session* session = nullptr;
+    gq_model_info info{};
+    size_t vocab = 0;
 
-// Mean and standard error of negative log-likelihoods.
-struct Score {
-    double sum = 0, squares = 0;
-    size_t n = 0;
-    void add(double nll) {
-        sum += nll;
-        squares += nll * nll;
-        ++n;
+    explicit Model(const std::string& file) : path(file) {
+        cli::check(gq_model_open(file.c_str(), nullptr, &model));
+        info.struct_size = sizeof info;
+        cli::check(gq_model_get_info(model, &info));
+        vocab = static_cast<size_t>(info.vocab_size);
     }
-    double ppl() const { return std::exp(sum / static_cast<double>(n)); }
-    double error() const {
-        const double mean = sum / static_cast<double>(n), count = static_cast<double>(n);
-        return n < 2 ? 0 : std::sqrt(std::max(0.0, squares / count - mean * mean) / (count - 1)) * ppl();
+    Model(const Model&) = delete;
+    Model& operator=(const Model&) = delete;
+    ~Model() {
+        gq_session_free(session);
+        gq_model_free(model);
+    }
+    void open_session(const cli::Arguments& args, size_t context, bool exact) {
+        gq_session_options o =
+            cli::session_options(args, static_cast<int32_t>(context), args.integer_or("--threads", 0));
+        o.max_rows = static_cast<int32_t>(windows::rows_at_once);
+        o.exact = exact;
+        cli::check(gq_session_create(model, &o, &session));
+        cli::warn_beyond_training(static_cast<int32_t>(context), info);
     }
 };
-
-double negative_log_likelihood(const float* logits, size_t vocab, int32_t token) {
-    float top = logits[0];
-    for (size_t i = 1; i < vocab; ++i) top = std::fmax(top, logits[i]);
-    double sum = 0;
-    for (size_t i = 0; i < vocab; ++i) sum += static_cast<double>(std::exp(logits[i] - top));
-    return std::log(sum) + static_cast<double>(top) - static_cast<double>(logits[token]);
-}
-
-// Scores the tokens at positions first_scored … ctx-1 of one window.
-void score_window(gq_session* session, const int32_t* tokens, size_t ctx, size_t first_scored, size_t vocab,
-                  Score& score) {
-    for (size_t begin = 0; begin < ctx; begin += rows_at_once) {
-        const size_t end = std::min(ctx, begin + rows_at_once);
-        std::vector<gq_batch_row> rows;
-        for (size_t i = begin; i < end; ++i)
-            rows.push_back({0, static_cast<int32_t>(i), tokens[i], i + 1 >= first_scored && i + 1 < ctx});
-        cli::check(gq_decode(session, rows.data(), rows.size()));
-        size_t index = 0;
-        for (const gq_batch_row& row : rows) {
-            if (!row.want_logits) continue;
-            const float* logits = nullptr;
-            cli::check(gq_logits(session, index++, &logits));
-            score.add(negative_log_likelihood(logits, vocab, tokens[row.position + 1]));
-        }
-    }
-    cli::check(gq_sequence_truncate(session, 0, 0));
-}
 
 size_t first_scored(const std::string& protocol, size_t ctx) {
     if (protocol == "half-window") return ctx / 2 + 1;
@@ -73,40 +64,132 @@ size_t first_scored(const std::string& protocol, size_t ctx) {
     cli::stop("option '--protocol' expects half-window or full-window, found '%s'", protocol.c_str());
 }
 
+// Logits of two models can be compared where they mean the same tokens.
+void check_same_tokens(const Model& reference, const Model& model, const std::string& text, const std::string& file,
+                       const std::vector<int32_t>& tokens) {
+    if (reference.vocab != model.vocab)
+        cli::stop("%s: a vocabulary of %zu expected, that of %s, found %zu", reference.path.c_str(), model.vocab,
+                  model.path.c_str(), reference.vocab);
+    const std::vector<int32_t> others = cli::tokenize(reference.model, text, file, true, false);
+    if (others == tokens) return;
+    const auto [mine, other] = std::mismatch(tokens.begin(), tokens.end(), others.begin(), others.end());
+    const auto id = [](const auto& at, const std::vector<int32_t>& of) {
+        return at == of.end() ? std::string("the end") : std::to_string(*at);
+    };
+    cli::stop("%s: the tokenizer of %s expected: token %zu of %s must be %s, found %s", reference.path.c_str(),
+              model.path.c_str(), static_cast<size_t>(mine - tokens.begin()), file.c_str(), id(mine, tokens).c_str(),
+              id(other, others).c_str());
+}
+
+void print_alone(const scoring::Mean& nll, bool json) {
+    const double ppl = scoring::perplexity(nll), error = scoring::perplexity_error(nll);
+    if (json) {
+        std::printf("{\"positions\": %zu, \"ppl\": %.9g, \"ppl_error\": %.9g}\n", nll.n, ppl, error);
+    } else {
+        std::printf("ppl %.4f +- %.4f\n", ppl, error);
+    }
+}
+
+void print_comparison(scoring::Comparison& c, bool json) {
+    std::sort(c.divergences.begin(), c.divergences.end());
+    const auto quantile = [&](double fraction) { return scoring::quantile(c.divergences, fraction); };
+    const double ppl = scoring::perplexity(c.model_nll), reference = scoring::perplexity(c.reference_nll);
+    if (json) {
+        std::printf(
+            "{\"positions\": %zu, \"kl_mean\": %.9g, \"kl_error\": %.9g, \"kl_median\": %.9g, \"kl_90\": %.9g, "
+            "\"kl_99\": %.9g, \"kl_max\": %.9g, \"same_top\": %.9g, \"same_top_error\": %.9g, ",
+            c.divergence.n, c.divergence.mean(), c.divergence.error(), quantile(0.5), quantile(0.9), quantile(0.99),
+            c.divergences.back(), c.same_top.mean(), c.same_top.error());
+        std::printf(
+            "\"reference_ppl\": %.9g, \"reference_ppl_error\": %.9g, \"ln_ppl_ratio\": %.9g, "
+            "\"ln_ppl_ratio_error\": %.9g, \"ppl\": %.9g, \"ppl_error\": %.9g}\n",
+            reference, scoring::perplexity_error(c.reference_nll), c.log_ratio.mean(), c.log_ratio.error(), ppl,
+            scoring::perplexity_error(c.model_nll));
+        return;
+    }
+    std::printf("KL mean %.6f +- %.6f\n", c.divergence.mean(), c.divergence.error());
+    std::printf("KL median %.6f, 90 %% %.6f, 99 %% %.6f, maximum %.6f\n", quantile(0.5), quantile(0.9), quantile(0.99),
+                c.divergences.back());
+    std::printf("same top token %.3f %% +- %.3f %%\n", 100 * c.same_top.mean(), 100 * c.same_top.error());
+    std::printf("reference ppl %.4f +- %.4f\n", reference, scoring::perplexity_error(c.reference_nll));
+    std::printf("ln(ppl / reference ppl) %.6f +- %.6f\n", c.log_ratio.mean(), c.log_ratio.error());
+    print_alone(c.model_nll, false);
+}
+
+void announce(const char* what, const Model& model, const cli::Arguments& args) {
+    std::fprintf(stderr, "[%s | kernels %s, %d threads%s]\n", what, gq_session_isa(model.session),
+                 gq_session_threads(model.session), args.has("--exact") ? " | exact" : "");
+}
+
+void score_text(const cli::Arguments& args, Model& model, size_t ctx) {
+    const std::string& file = args.text("--file");
+    const size_t start = first_scored(args.text("--protocol"), ctx);
+    const std::string text = cli::read_file(file);
+    const std::vector<int32_t> tokens = cli::tokenize(model.model, text, file, true, false);
+    if (tokens.size() < ctx) cli::stop("%s: at least %zu tokens expected, found %zu", file.c_str(), ctx, tokens.size());
+    size_t chunks = tokens.size() / ctx;
+    if (args.natural("--chunks") > 0) chunks = std::min<size_t>(chunks, args.natural("--chunks"));
+    std::optional<Model> reference;
+    if (args.has("--kl")) {
+        reference.emplace(args.text("--kl"));
+        check_same_tokens(*reference, model, text, file, tokens);
+        reference->open_session(args, ctx, true);
+    }
+    model.open_session(args, ctx, args.has("--exact"));
+    announce((std::to_string(chunks) + " windows of " + std::to_string(ctx) + " tokens").c_str(), model, args);
+    scoring::Comparison scores;
+    scoring::Mean& nll = scores.model_nll;
+    for (size_t c = 0; c < chunks; ++c) {
+        const std::span window(&tokens[c * ctx], ctx);
+        if (reference) {
+            windows::compare(reference->session, model.session, window, start, model.vocab, scores);
+        } else {
+            windows::score(model.session, window, start, model.vocab, nll);
+        }
+        std::fprintf(stderr, "\r%zu/%zu  ppl %.4f ", c + 1, chunks, scoring::perplexity(nll));
+        if (reference) std::fprintf(stderr, " KL %.6f ", scores.divergence.mean());
+    }
+    std::fprintf(stderr, "\n[%zu positions scored]\n", nll.n);
+    if (!std::isfinite(scoring::perplexity(nll)))
+        cli::stop("the perplexity is not a finite number: the model's logits are not");
+    if (!reference) return print_alone(nll, args.has("--json"));
+    if (!std::isfinite(scores.divergence.mean()))
+        cli::stop("%s: the divergence from it is not a finite number: its logits are not", reference->path.c_str());
+    print_comparison(scores, args.has("--json"));
+}
+
+void score_choices(const cli::Arguments& args, Model& model, size_t ctx) {
+    for (const char* option : {"--file", "--chunks", "--protocol", "--kl"})
+        if (args.has(option)) cli::stop("option '%s' is about a text: it can't stand beside '--choices'", option);
+    const std::vector<choices::Item> items = choices::read(model.model, args.text("--choices"), ctx);
+    model.open_session(args, choices::session_context(ctx), args.has("--exact"));
+    announce((std::to_string(items.size()) + " questions").c_str(), model, args);
+    choices::Accuracy accuracy;
+    for (const choices::Item& item : items) {
+        accuracy.add(choices::log_likelihoods(model.session, item, model.vocab), item);
+        std::fprintf(stderr, "\r%zu/%zu  acc_norm %.4f ", accuracy.raw.n, items.size(), accuracy.normalized.mean());
+    }
+    std::fputc('\n', stderr);
+    const scoring::Mean &raw = accuracy.raw, &normalized = accuracy.normalized;
+    std::printf(args.has("--json") ? "{\"questions\": %zu, \"acc\": %.9g, \"acc_error\": %.9g, \"acc_norm\": %.9g, "
+                                     "\"acc_norm_error\": %.9g}\n"
+                                   : "%zu questions\nacc %.4f +- %.4f\nacc_norm %.4f +- %.4f\n",
+                raw.n, raw.mean(), raw.error(), normalized.mean(), normalized.error());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-    const cli::Arguments args(argc, argv, "perplexity MODEL.gq -f TEXT [options]", options, 1);
+    const cli::Arguments args(argc, argv, "perplexity MODEL.gq -f TEXT | --choices FILE [options]", options, 1);
     if (args.words().empty()) cli::stop("a model expected: a .gq file; --help tells more");
-    if (!args.has("--file")) cli::stop("option '-f' expected: the text to score");
+    if (!args.has("--file") && !args.has("--choices")) cli::stop("option '-f' expected: the text to score");
     if (args.integer("--ctx") < 4) cli::stop("option '--ctx' expects at least 4, found %d", args.integer("--ctx"));
-    const size_t ctx = static_cast<size_t>(args.integer("--ctx")), start = first_scored(args.text("--protocol"), ctx);
-    gq_model* model = nullptr;
-    cli::check(gq_model_open(args.words()[0].c_str(), nullptr, &model));
-    gq_model_info info{};
-    info.struct_size = sizeof info;
-    cli::check(gq_model_get_info(model, &info));
-    const std::vector<int32_t> tokens =
-        cli::tokenize(model, cli::read_file(args.text("--file")), args.text("--file"), true, false);
-    if (tokens.size() < ctx)
-        cli::stop("%s: at least %zu tokens expected, found %zu", args.text("--file").c_str(), ctx, tokens.size());
-    gq_session_options so = cli::session_options(args, static_cast<int32_t>(ctx), args.integer_or("--threads", 0));
-    so.max_rows = static_cast<int32_t>(rows_at_once);
-    gq_session* session = nullptr;
-    cli::check(gq_session_create(model, &so, &session));
-    size_t chunks = tokens.size() / ctx;
-    if (args.natural("--chunks") > 0) chunks = std::min<size_t>(chunks, args.natural("--chunks"));
-    std::fprintf(stderr, "[%zu windows of %zu tokens | kernels %s, %d threads%s]\n", chunks, ctx,
-                 gq_session_isa(session), gq_session_threads(session), so.exact ? " | exact" : "");
-    Score score;
-    for (size_t c = 0; c < chunks; ++c) {
-        score_window(session, &tokens[c * ctx], ctx, start, static_cast<size_t>(info.vocab_size), score);
-        std::fprintf(stderr, "\r%zu/%zu  ppl %.4f ", c + 1, chunks, score.ppl());
+    const size_t ctx = static_cast<size_t>(args.integer("--ctx"));
+    Model model(args.words()[0]);
+    if (args.has("--choices")) {
+        score_choices(args, model, ctx);
+    } else {
+        score_text(args, model, ctx);
     }
-    std::fprintf(stderr, "\n[%zu positions scored]\n", score.n);
-    gq_session_free(session);
-    gq_model_free(model);
-    if (!std::isfinite(score.ppl())) cli::stop("the perplexity is not a finite number: the model's logits are not");
-    std::printf("ppl %.4f +- %.4f\n", score.ppl(), score.error());
     cli::flush_output();
 }

@@ -1,4 +1,6 @@
-// ./quantize: a float checkpoint → a .gq. Progress and losses go to stderr; nothing to stdout.
+// ./quantize: a float checkpoint → a .gq.
+// In: a path and options. Out: the file; progress and losses on stderr, nothing on stdout. Must not know how weights
+// are rounded: gq.h does.
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -16,8 +18,20 @@ constexpr cli::Option options[] = {
     {"--method", "", "gptq|rtn", "", "how weights are rounded (default gptq)"},
     {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric (default zero_point)"},
     {"--sym", "", "", "", "short for --grid symmetric"},
-    {"--no-act-order", "", "", "", "solve the columns in their own order"},
-    {"--no-clip", "", "", "", "grids span all weights, also where cutting the range rounds with less loss"},
+    {"--order", "", "NAME", "", "columns are solved in the order column, act (activations) or gar (default act)"},
+    {"--no-act-order", "", "", "", "short for --order column"},
+    {"--grid-search", "", "NAME", "", "grids span their weights, clip them, or joint: also move zero (default clip)"},
+    {"--no-clip", "", "", "", "short for --grid-search span"},
+    {"--damping", "", "X", "", "added to the Hessian's diagonal, a share of its mean (default 0.01)"},
+    {"--qep", "", "A", "", "weights corrected for what earlier layers changed, share 0 to 1 (default 0)"},
+    {"--gptaq", "", "A", "", "the same while solving (default 0)"},
+    {"--foem", "", "B", "", "weight of the first-order term, 0 to below 1 (default 0)"},
+    {"--sweeps", "", "N", "", "coordinate-descent sweeps over the codes after the solve (default 0)"},
+    {"--refit", "", "", "", "fit the grids to the final codes"},
+    {"--rotate", "", "", "", "turn the residual stream and the heads' values by orthogonal matrices first (R1, R2)"},
+    {"--lorc", "", "RANK", "", "8-bit correction of low rank beside the weights: 32, 64, … (default 0, none)"},
+    {"--lorc-method", "", "eora|lorc", "",
+     "errors measured at the outputs or in the weights (default eora; rtn: lorc)"},
     {"--calib", "", "FILE", "", "UTF-8 text to calibrate with (default: the built-in text)"},
     {"--calib-windows", "", "N", "", "windows of calibration text (default 32)"},
     {"--calib-window", "", "T", "", "tokens of a window (default 512)"},
@@ -54,6 +68,14 @@ gq_method method_of(const std::string& name) {
     cli::stop("option '--method' expects gptq or rtn, found '%s'", name.c_str());
 }
 
+gq_lorc_method lorc_method_of(const std::string& name, int32_t method) {
+    if (name == "lorc") return GQ_LORC_LORC;
+    if (name != "eora") cli::stop("option '--lorc-method' expects eora or lorc, found '%s'", name.c_str());
+    if (method == GQ_METHOD_RTN)
+        cli::stop("option '--lorc-method eora' expects --method gptq: rounding to nearest is not calibrated");
+    return GQ_LORC_EORA;
+}
+
 int32_t group_of(const cli::Arguments& args) {
     if (args.text("--group") == "row") return 0;
     const int32_t group = args.integer("--group");
@@ -67,6 +89,19 @@ const char* path_of(const cli::Arguments& args, const char* option) {
     return args.text(option).c_str();
 }
 
+void set_solver_options(const cli::Arguments& args, gq_quantize_options& o) {
+    if (args.has("--order")) o.order = args.text("--order").c_str();
+    if (args.has("--no-act-order")) o.order = "column";
+    if (args.has("--grid-search")) o.grid_search = args.text("--grid-search").c_str();
+    if (args.has("--no-clip")) o.grid_search = "span";
+    if (args.has("--damping")) o.damping = args.number("--damping");
+    if (args.has("--qep")) o.qep = args.number("--qep");
+    if (args.has("--gptaq")) o.gptaq = args.number("--gptaq");
+    if (args.has("--foem")) o.foem = args.number("--foem");
+    o.sweeps = args.integer_or("--sweeps", o.sweeps);
+    if (args.has("--refit")) o.refit = 1;
+}
+
 gq_quantize_options quantize_options(const cli::Arguments& args) {
     gq_quantize_options o;
     gq_quantize_defaults(&o);
@@ -75,18 +110,21 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
     if (args.has("--method")) o.method = method_of(args.text("--method"));
     if (args.has("--grid")) o.grid = args.text("--grid").c_str();
     if (args.has("--sym")) o.grid = "symmetric";
-    if (args.has("--no-act-order")) o.act_order = 0;
-    if (args.has("--no-clip")) o.clip = 0;
+    set_solver_options(args, o);
+    if (args.has("--rotate")) o.rotate = 1;
+    o.lorc_rank = args.integer_or("--lorc", o.lorc_rank);
+    if (args.has("--lorc-method")) o.lorc_method = lorc_method_of(args.text("--lorc-method"), o.method);
     o.embed_bits = args.integer_or("--embed-bits", o.embed_bits);
     if (args.has("--calib")) o.calibration_path = path_of(args, "--calib");
-    if (o.calibration_path && o.method == GQ_METHOD_RTN)
-        cli::stop("option '--calib' expects --method gptq: rounding to nearest is not calibrated");
+    for (const char* option : {"--calib", "--calib-windows", "--calib-window"})
+        if (args.has(option) && o.method == GQ_METHOD_RTN)
+            cli::stop("option '%s' expects --method gptq: rounding to nearest is not calibrated", option);
     o.calibration_windows = args.integer_or("--calib-windows", o.calibration_windows);
     o.calibration_window = args.integer_or("--calib-window", o.calibration_window);
     o.distill_epochs = args.integer_or("--distill", o.distill_epochs);
     o.refine_epochs = args.integer_or("--refine", o.refine_epochs);
     o.n_threads = args.integer_or("--threads", o.n_threads);
-    if (args.has("--isa")) o.isa = args.text("--isa").c_str();
+    o.isa = cli::isa_of(args);
     if (args.has("--report")) o.report_path = path_of(args, "--report");
     return o;
 }

@@ -1,4 +1,6 @@
-// ./run: a .gq and a prompt → text. The text goes to stdout as it is made; everything else to stderr.
+// ./run: a .gq and a prompt → text.
+// In: a model; a prompt by word, option, file or stdin. Out: the text on stdout as it is made, everything else on
+// stderr. Must not know tokens' meaning or sampling: gq.h does.
 #include <unistd.h>
 
 #include <cstdio>
@@ -45,8 +47,8 @@ int32_t stop_prompt(void*) {
 
 std::string prompt_of(const cli::Arguments& args) {
     const size_t first = args.has("--model") ? 0 : 1;
-    const int given = args.has("--file") + args.has("--prompt") + (args.words().size() > first);
-    if (given > 1) cli::stop("one prompt expected, found %d: a word, -p and -f exclude each other", given);
+    const size_t given = args.has("--file") + args.has("--prompt") + (args.words().size() - first);
+    if (given > 1) cli::stop("one prompt expected, found %zu: a word, -p and -f exclude each other", given);
     if (args.has("--file")) return cli::read_file(args.text("--file"));
     if (args.has("--prompt")) return args.text("--prompt");
     if (args.words().size() > first) return args.words()[first] == "-" ? cli::read_file("-") : args.words()[first];
@@ -84,6 +86,9 @@ std::string chat_of(const cli::Arguments& args, const gq_model* model, const std
 }
 
 std::vector<int32_t> prompt_tokens(const cli::Arguments& args, const gq_model* model, bool chat) {
+    if (args.has("--system") && !chat)
+        cli::stop("option '--system' expects a chat template: %s",
+                  args.has("--raw") ? "--raw goes without one" : "this model has none");
     const std::string prompt = prompt_of(args);
     if (chat) return cli::tokenize(model, chat_of(args, model, prompt), "prompt", false, true);
     return cli::tokenize(model, prompt, "prompt", true, true);
@@ -123,6 +128,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "[%s | %s, %.1f MB | kernels %s, %d threads%s]\n", path.c_str(), info.architecture,
                  static_cast<double>(info.file_bytes) / 1e6, gq_session_isa(session), gq_session_threads(session),
                  chat ? " | chat" : "");
+    cli::warn_beyond_training(so.context, info);
     if (std::strcmp(gq_session_isa(session), "scalar") == 0)
         std::fprintf(stderr, "[warning: scalar kernels serve; this is slow]\n");
     cli::catch_interrupt();

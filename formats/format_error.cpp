@@ -1,5 +1,5 @@
 // Making the messages of FormatError.
-// In: a printf format, and text from files that nobody has checked. Out: an exception whose message is safe to print.
+// In: a format, and text from files that nobody has checked. Out: an exception whose message is safe to print.
 // Must not know any format, and must not print.
 #include "formats/format_error.h"
 

@@ -27,7 +27,8 @@ class FormatError : public std::runtime_error {
 // called as gq::quoted, since argument-dependent look-up also finds std::quoted.
 std::string quoted(std::string_view text);
 
-// Throws FormatError with a printf-formatted message.
-[[noreturn]] void format_fail(FormatError::Kind kind, const char* format, ...) __attribute__((format(printf, 2, 3)));
+// Throws FormatError with a formatted message.
+[[noreturn]] void format_fail(FormatError::Kind kind, const char* format, ...)
+    __attribute__((format(__printf__, 2, 3)));
 
 }  // namespace gq

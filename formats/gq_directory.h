@@ -16,10 +16,10 @@
 namespace gq {
 
 inline constexpr uint16_t gq_major_version = 1;
-inline constexpr uint16_t gq_minor_version = 0;
-inline constexpr uint64_t gq_alignment = 64;              // of every part and section, and of the directory
-inline constexpr uint64_t gq_page = 4096;                 // of parts and sections of gq_page_threshold bytes or more,
-inline constexpr uint64_t gq_page_threshold = 64 * 1024;  // where it costs at most 1/16 (a rule for writers only)
+inline constexpr uint16_t gq_minor_version = 1;
+inline constexpr uint64_t gq_alignment = 64;          // of every part and section, and of the directory
+inline constexpr uint64_t gq_page = 4096;             // of parts and sections of gq_page_threshold bytes or more,
+inline constexpr uint64_t gq_page_threshold = 65536;  // where it costs at most 1/16 (a rule for writers only)
 inline constexpr uint64_t gq_max_dimension = uint64_t{1} << 40;
 inline constexpr size_t gq_max_name_bytes = 255;
 
@@ -63,6 +63,7 @@ void check_gq_names_unique(std::vector<std::string_view> names, const char* what
 template <typename Named>
 std::vector<std::string_view> names_of(const std::vector<Named>& all) {
     std::vector<std::string_view> names;
+    names.reserve(all.size());
     for (const Named& one : all) names.push_back(one.name);
     return names;
 }

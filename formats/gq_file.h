@@ -16,7 +16,7 @@
 namespace gq {
 
 struct GqPart {
-    std::string name;                  // "codes", "scales", "zeros", "bias"; later "lorc_u", "lorc_v", "perm"
+    std::string name;                  // "codes", "scales", "zeros", "bias", "lorc_u", "lorc_v"; later "perm"
     std::span<const std::byte> bytes;  // reader: into the mapping; writer: the caller's memory
     uint64_t hash = 0;                 // XXH64 of bytes as the directory says; the writer computes it and ignores this
 };

@@ -75,18 +75,22 @@ size_t find_non_finite_f16(const std::byte* values, size_t n) {
     return n;
 }
 
+bool holds_scales(std::string_view name) {
+    return name == "scales" || name == "lorc_u_scales" || name == "lorc_v_scales";
+}
+
 void check_scales(const GqPart& part, const std::string& where) {
     if (part.bytes.size() % 2 != 0) {
-        format_fail(malformed, "%s: part \"scales\": fp16 values of 2 bytes expected, %zu bytes found", where.c_str(),
-                    part.bytes.size());
+        format_fail(malformed, "%s: part \"%s\": fp16 values of 2 bytes expected, %zu bytes found", where.c_str(),
+                    part.name.c_str(), part.bytes.size());
     }
     const size_t n = part.bytes.size() / 2;
     const size_t bad = find_non_finite_f16(part.bytes.data(), n);
     if (bad == n) return;
     uint16_t value;
     std::memcpy(&value, part.bytes.data() + 2 * bad, sizeof value);
-    format_fail(malformed, "%s: part \"scales\": finite fp16 values expected, value %zu of %zu is %g (0x%04x)",
-                where.c_str(), bad, n, static_cast<double>(f16_to_f32(value)), value);
+    format_fail(malformed, "%s: part \"%s\": finite fp16 values expected, value %zu of %zu is %g (0x%04x)",
+                where.c_str(), part.name.c_str(), bad, n, static_cast<double>(f16_to_f32(value)), value);
 }
 
 }  // namespace
@@ -108,7 +112,7 @@ void check_gq_tensor(const GqTensor& tensor, const std::string& where) {
     check_dimensions(tensor, tensor_where);
     for (const GqPart& part : tensor.parts) {
         check_name(part.name, "part name", tensor_where);
-        if (part.name == "scales") check_scales(part, tensor_where);
+        if (holds_scales(part.name)) check_scales(part, tensor_where);
     }
     check_gq_names_unique(names_of(tensor.parts), "part", tensor_where);
 }

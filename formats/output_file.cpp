@@ -94,7 +94,13 @@ void OutputFile::open_locked() {
         if (fd_ < 0) format_fail(io, "%s: cannot create: %s", partial_.c_str(), reason(errno).c_str());
         if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) fail_lock(errno);
         struct stat locked, named;
-        if (::fstat(fd_, &locked) == 0 && ::lstat(partial_.c_str(), &named) == 0 && locked.st_dev == named.st_dev &&
+        const bool known = ::fstat(fd_, &locked) == 0;
+        if (known && !S_ISREG(locked.st_mode)) {
+            ::close(fd_);  // nothing that a writer left: it stays
+            fd_ = -1;
+            format_fail(io, "%s: a regular file or nothing expected, a device, pipe or socket found", partial_.c_str());
+        }
+        if (known && ::lstat(partial_.c_str(), &named) == 0 && locked.st_dev == named.st_dev &&
             locked.st_ino == named.st_ino) {
             return;
         }

@@ -19,9 +19,18 @@ cuda:core/kernels core/packing core/base
 apps:core/api/gq.h
 '
 failed=0
+# A folder that the table does not name would be held by nothing.
+sources='-name *.h -o -name *.cpp -o -name *.cu -o -name *.cuh'
+set -f
+for file in $(find core formats cpu_simd cuda apps $sources 2>/dev/null | sort); do
+    folder=${file%/*}
+    case $folder in apps/*) folder=apps ;; esac
+    case $table in *"
+$folder:"*) ;; *) printf 'no row in the table: %s\n' "$folder"; failed=1 ;; esac
+done
 while IFS=: read -r folder allowed; do
     [ -n "$folder" ] && [ -d "$folder" ] || continue
-    includes=$(find "$folder" -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' | sort | xargs grep -Hn '^#include "' 2>/dev/null)
+    includes=$(find "$folder" $sources | sort | xargs grep -Hn '^#include "' 2>/dev/null)
     bad=$(printf '%s\n' "$includes" | while IFS= read -r line; do
         [ -n "$line" ] || continue
         target=${line##*#include \"}

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """A second reader of .gq files, written from formats/gq_file.md alone.
 
-In: a .gq file. Out: its list of tensors and sections; with --verify a comparison of all hashes; with --dequantize one tensor as float32
-in a .npy of shape (experts, rows, cols). Exit 1 with one line on stderr for anything that the specification doesn't allow.
-Needs numpy for --dequantize; uses the package xxhash when it is there and its own XXH64 otherwise.
+In: a .gq file. Out: its list of tensors and sections, and the sizes of its tokenizer; with --verify a comparison of all hashes; with
+--dequantize one tensor as float32 in a .npy of shape (experts, rows, cols), without its correction of low rank; with --low-rank that
+correction's two factors, U (rows, rank) and V (rank, cols). Exit 1 with one line on stderr for anything that the specification doesn't
+allow. Needs numpy for --dequantize and --low-rank; uses the package xxhash when it is there and its own XXH64 otherwise.
 
-    gq_read.py FILE [--verify] [--dequantize NAME OUT.npy] [--section NAME]
+    gq_read.py FILE [--verify] [--dequantize NAME OUT.npy] [--low-rank NAME U.npy V.npy] [--section NAME]
 """
 
 import argparse
+import json
 import mmap
 import struct
 import sys
@@ -18,6 +20,8 @@ MAGIC = b"\x89GQ\r\n\x1a\n\x00"
 HEADER = struct.Struct("<8sHHIQQQQQQ")
 TENSOR, SECTION, PART = 1, 2, 3
 MAX_DIMENSION = 1 << 40
+SCALES = {"scales", "lorc_u_scales", "lorc_v_scales"}
+LOW_RANK = "+lorc"  # what the grid of a tensor with a correction ends with
 
 
 class BadFile(Exception):
@@ -226,13 +230,13 @@ class GqFile:
 
     def check_scales(self):
         for tensor in self.tensors.values():
-            if "scales" not in tensor.parts:
-                continue
-            where = f"{self.path}: tensor {tensor.name!r}, part 'scales'"
-            scales = self.bytes_of(tensor.parts["scales"])
-            expect(len(scales) % 2 == 0, f"{where}: fp16 values expected, {len(scales)} bytes found")
-            for i, (value,) in enumerate(struct.iter_unpack("<H", scales)):
-                expect(value & 0x7C00 != 0x7C00, f"{where}: value {i} is not finite (0x{value:04x})")
+            for name in SCALES & tensor.parts.keys():
+                self.check_finite(f"{self.path}: tensor {tensor.name!r}, part {name!r}", self.bytes_of(tensor.parts[name]))
+
+    def check_finite(self, where, scales):
+        expect(len(scales) % 2 == 0, f"{where}: fp16 values expected, {len(scales)} bytes found")
+        for i, (value,) in enumerate(struct.iter_unpack("<H", scales)):
+            expect(value & 0x7C00 != 0x7C00, f"{where}: value {i} is not finite (0x{value:04x})")
 
     def verify(self):
         for what, blob in self.blobs():
@@ -285,9 +289,10 @@ def unpack_codes(tiles, codes, numpy):
 
 def zero_points(file, tensor, shape, bits, numpy):
     """shape: (experts, panels, groups). Out: shape + (16,)."""
-    if tensor.grid == "symmetric":
+    grid = tensor.grid.removesuffix(LOW_RANK)
+    if grid == "symmetric":
         return numpy.full((*shape, 16), 1 << (bits - 1), "i4")
-    expect(tensor.grid == "zero_point", f"{file.path}: tensor {tensor.name!r}: grid {tensor.grid!r} is not known")
+    expect(grid == "zero_point", f"{file.path}: tensor {tensor.name!r}: grid {tensor.grid!r} is not known")
     if bits > 4:
         return part_array(file, tensor, "zeros", (*shape, 16), numpy).astype("i4")
     nibbles = part_array(file, tensor, "zeros", (*shape, 8), numpy)
@@ -323,6 +328,60 @@ def dequantize(file, tensor):
     return weights.reshape(experts, panels * 16, cols)[:, :rows]
 
 
+def low_rank(file, tensor):
+    """U (rows, rank) and V (rank, cols) of a tensor's correction, float32."""
+    where = f"{file.path}: tensor {tensor.name!r}"
+    expect(tensor.grid.endswith(LOW_RANK), f"{where}: a correction of low rank expected, found grid {tensor.grid!r}")
+    expect(tensor.experts == 1 and "lorc_v_scales" in tensor.parts, f"{where}: part 'lorc_v_scales' of one expert expected")
+    rank = tensor.parts["lorc_v_scales"].size // 32 * 16
+    expect(16 <= rank <= -(-tensor.cols // 16) * 16, f"{where}: a rank from 16 to {tensor.cols} expected, found {rank}")
+
+    def factor(name, rows, cols):
+        expect({name, name + "_scales"} <= tensor.parts.keys(), f"{where}: parts {name!r} and '{name}_scales' expected")
+        parts = {"codes": tensor.parts[name], "scales": tensor.parts[name + "_scales"]}
+        return dequantize(file, Tensor(f"{tensor.name}: {name}", "int8", "symmetric", 1, rows, cols, 0, parts))[0]
+
+    return factor("lorc_u", tensor.rows, rank), factor("lorc_v", rank, tensor.cols)
+
+
+# --- tokenizer ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Tokenizer:
+    texts: list
+    merges: list
+    scores: tuple
+    settings: dict
+
+
+def varint(cursor, what):
+    value = 0
+    for shift in range(0, 35, 7):
+        byte = cursor.u8(what)
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value
+    raise BadFile(f"{cursor.where}: {what}: a number of at most 5 bytes expected")
+
+
+def read_tokenizer(file):
+    cursor = Cursor(file.bytes_of(file.sections["tokenizer"]), f"{file.path}: section 'tokenizer'")
+    start = bytes(cursor.take(5, "magic"))
+    expect(start == b"gqtk\x01", f"{cursor.where}: 'gqtk' and version 1 expected, {start!r} found")
+    texts = [bytes(cursor.take(varint(cursor, "token"), "token")) for _ in range(varint(cursor, "token count"))]
+    known = set(texts)
+    merges = [(varint(cursor, "left"), varint(cursor, "right")) for _ in range(varint(cursor, "merge count"))]
+    for left, right in merges:
+        expect(left < len(texts) and right < len(texts), f"{cursor.where}: merge of {left} and {right}: ids expected")
+        expect(texts[left] + texts[right] in known, f"{cursor.where}: merge of {left} and {right} is no token")
+    scores = struct.unpack(f"<{(n := varint(cursor, 'score count'))}f", cursor.take(4 * n, "scores"))
+    expect(n in (0, len(texts)), f"{cursor.where}: no score or {len(texts)} expected, {n} found")
+    settings = json.loads(bytes(cursor.take(varint(cursor, "settings"), "settings")))
+    expect(cursor.left() == 0, f"{cursor.where}: {cursor.left()} bytes after the settings")
+    return Tokenizer(texts, merges, scores, settings)
+
+
 # --- command line -----------------------------------------------------------------------------------------------------
 
 
@@ -334,6 +393,9 @@ def list_file(file):
         print(f"tensor {tensor.name}: {shape} {tensor.codes} {tensor.grid or '-'} group {tensor.group}: {parts}")
     for section in file.sections.values():
         print(f"section {section.name}: {section.size} bytes")
+    if "tokenizer" in file.sections:
+        tokenizer = read_tokenizer(file)
+        print(f"tokenizer: {len(tokenizer.texts)} tokens, {len(tokenizer.merges)} merges, {len(tokenizer.scores)} scores")
 
 
 def main():
@@ -341,6 +403,7 @@ def main():
     parser.add_argument("file")
     parser.add_argument("--verify", action="store_true", help="compare the hashes of all data")
     parser.add_argument("--dequantize", nargs=2, metavar=("NAME", "OUT.npy"), help="write one tensor as float32")
+    parser.add_argument("--low-rank", nargs=3, metavar=("NAME", "U.npy", "V.npy"), help="write a tensor's correction as float32")
     parser.add_argument("--section", metavar="NAME", help="write a section to stdout, and nothing else")
     options = parser.parse_args()
     file = GqFile(options.file)
@@ -359,6 +422,13 @@ def main():
         name, out = options.dequantize
         expect(name in file.tensors, f"{file.path}: tensor {name!r} expected, not found")
         numpy.save(out, dequantize(file, file.tensors[name]))
+    if options.low_rank:
+        import numpy
+
+        name, *outs = options.low_rank
+        expect(name in file.tensors, f"{file.path}: tensor {name!r} expected, not found")
+        for out, factor in zip(outs, low_rank(file, file.tensors[name])):
+            numpy.save(out, factor)
 
 
 if __name__ == "__main__":

@@ -91,12 +91,12 @@ typedef struct gq_model_info {
     int32_t n_layers, vocab_size, context_length; /* context_length: what the model was trained for */
     int32_t has_chat_template;
 } gq_model_info;
-/* Strings live as long as the model. */
+/* Strings live as long as the model. GQ_INVALID_ARGUMENT also for a handle of gq_tokenizer_open(). */
 GQ_API gq_status gq_model_get_info(const gq_model* model, gq_model_info* info);
 
-/* Writes text or bytes into a caller's buffer: *size is its capacity before and the size needed after the call (without
- * a terminating NUL; one is added where room is left). buffer may be NULL to ask for the size: the answer is
- * GQ_BUFFER_TOO_SMALL, or GQ_OK for size 0. */
+/* Functions with `buffer` and `size` write text into the caller's buffer: *size is its capacity before and the size
+ * needed after the call (without a terminating NUL; one is added where room is left). buffer may be NULL to ask for the
+ * size: the answer is GQ_BUFFER_TOO_SMALL, or GQ_OK for size 0. */
 
 /* ---- text --------------------------------------------------------------------------------------- */
 
@@ -105,6 +105,7 @@ GQ_API gq_status gq_model_get_info(const gq_model* model, gq_model_info* info);
  * *n_tokens: capacity before, count after (also with GQ_BUFFER_TOO_SMALL). */
 GQ_API gq_status gq_tokenize(const gq_model* model, const char* text, size_t text_bytes, int32_t add_special,
                              int32_t parse_special, int32_t* tokens, size_t* n_tokens);
+/* skip_special: leave out control tokens. GQ_INVALID_ARGUMENT: an id outside the vocabulary, by its index. */
 GQ_API gq_status gq_detokenize(const gq_model* model, const int32_t* tokens, size_t n_tokens, int32_t skip_special,
                                char* buffer, size_t* size);
 
@@ -144,9 +145,11 @@ GQ_API gq_status gq_memory_needed(const gq_model* model, const gq_session_option
 /* options may be NULL. The model must outlive the session. GQ_INVALID_ARGUMENT: an option out of its range;
  * GQ_UNSUPPORTED: an isa that is unknown or beyond this CPU; GQ_OUT_OF_MEMORY. */
 GQ_API gq_status gq_session_create(const gq_model* model, const gq_session_options* options, gq_session** session);
+/* Its sequences and the logits that gq_logits() gave go with it. */
 GQ_API void gq_session_free(gq_session* session);
 /* The instruction set that serves, e.g. "avx512"; a static string; NULL for NULL. */
 GQ_API const char* gq_session_isa(const gq_session* session);
+/* How many threads compute, the caller's among them; 0 for NULL. */
 GQ_API int32_t gq_session_threads(const gq_session* session);
 
 /* Looked at between the stages of every layer of every pass, in the thread that called: 0 to go on, anything else ends
@@ -166,11 +169,12 @@ typedef struct gq_batch_row {
  * On any error every sequence has the length it had, and there are no logits to read. */
 GQ_API gq_status gq_decode(gq_session* session, const gq_batch_row* rows, size_t n_rows);
 /* Logits (vocab_size) of the index-th row of the last gq_decode() that wanted them; valid until the session's next
- * call. */
+ * call. GQ_INVALID_ARGUMENT: there was no such row. */
 GQ_API gq_status gq_logits(const gq_session* session, size_t index, const float** logits);
 
+/* Positions that a sequence holds; 0 for one that was never decoded, and for NULL. */
 GQ_API size_t gq_sequence_length(const gq_session* session, uint32_t sequence);
-/* Forgets positions from n_positions on; 0 frees the sequence. */
+/* Forgets positions from n_positions on; 0 frees the sequence. One that holds no more than that stays as it is. */
 GQ_API gq_status gq_sequence_truncate(gq_session* session, uint32_t sequence, size_t n_positions);
 /* `to` becomes a copy of `from`, whatever it held; pages are shared until one of them writes. An unknown or empty
  * `from` leaves `to` empty. */
@@ -224,17 +228,27 @@ GQ_API gq_status gq_generate(gq_session* session, uint32_t sequence, const int32
 /* ---- quantizing --------------------------------------------------------------------------------- */
 
 typedef enum gq_method { GQ_METHOD_GPTQ = 0, GQ_METHOD_RTN = 1 } gq_method;
+typedef enum gq_lorc_method { GQ_LORC_EORA = 0, GQ_LORC_LORC = 1 } gq_lorc_method;
 
 typedef struct gq_quantize_options {
     size_t struct_size;
-    int32_t bits;                 /* 2, 3, 4, 8; 16 keeps floats */
-    int32_t group;                /* 32, 64, 128, …: a multiple of 32; 0: one scale a row */
-    int32_t method;               /* a gq_method */
-    const char* grid;             /* what a group stores: "zero_point", "symmetric"; NULL: "zero_point" */
-    int32_t act_order;            /* non-zero: columns by descending Hessian diagonal */
-    int32_t clip;                 /* non-zero: GPTQ cuts a group's range where that rounds with less loss */
-    int32_t embed_bits;           /* embedding and head: 2, 3, 4, 8, 16 */
-    const char* calibration_path; /* UTF-8 text; NULL: the built-in text */
+    int32_t bits;     /* 2, 3, 4, 8; 16 keeps floats */
+    int32_t group;    /* 32, 64, 128, …: a multiple of 32; 0: one scale a row */
+    int32_t method;   /* a gq_method */
+    const char* grid; /* what a group stores: "zero_point", "symmetric"; NULL: "zero_point" */
+    /* GPTQ's; nothing without it. Names may be NULL: the default. */
+    const char* order;       /* "column"; "act": by descending Hessian diagonal; "gar": that inside groups */
+    const char* grid_search; /* "span"; "clip": a group's range is cut where that rounds with less loss; "joint" */
+    double damping;          /* added to the Hessian's diagonal, a share of its mean: 0 … 1 */
+    double qep, gptaq;       /* 0 … 1: how much of the inputs' drift from the float model is corrected; not both */
+    double foem;             /* 0 … below 1: weight of the first-order term */
+    int32_t sweeps;          /* coordinate descent over the codes after the solve; order act or gar */
+    int32_t refit;           /* non-zero: grids by least squares after that; order act or gar */
+    int32_t rotate;          /* non-zero: the model is rotated first, which makes its weights easier to round */
+    int32_t lorc_rank;       /* of an 8-bit correction beside the rounded weights; 0: none */
+    int32_t lorc_method;     /* a gq_lorc_method: errors measured at the outputs (GPTQ only), or in the weights */
+    int32_t embed_bits;      /* embedding and head: 2, 3, 4, 8, 16 */
+    const char* calibration_path;                    /* UTF-8 text; NULL: the built-in text */
     int32_t calibration_windows, calibration_window; /* 32 windows of 512 tokens */
     int32_t n_threads;
     const char* isa;         /* as in gq_session_options */
@@ -269,10 +283,12 @@ GQ_API gq_status gq_quantize(const char* source, const char* output, const gq_qu
  * first; GQ_INVALID_ARGUMENT for the other kinds, which hold none. Buffer rules as above. */
 typedef enum gq_describe_format { GQ_DESCRIBE_TEXT = 0, GQ_DESCRIBE_JSON = 1 } gq_describe_format;
 GQ_API gq_status gq_describe(const char* path, int32_t format, int32_t verify, char* buffer, size_t* size);
-/* A tokenizer alone, from the same kinds of path; text functions as above. */
+/* A tokenizer alone, from the same kinds of path: for gq_tokenize() and gq_detokenize(), and gq_model_free() in the
+ * end. Errors as gq_model_open(). */
 GQ_API gq_status gq_tokenizer_open(const char* path, gq_model** model);
 /* The machine's read bandwidth in bytes per second with n_threads: the best of several ways of plain reading, tried for
- * about `seconds`. */
+ * about `seconds`, 0 … 60, and each at least once. GQ_INVALID_ARGUMENT: a number out of its range;
+ * GQ_OUT_OF_MEMORY. */
 GQ_API gq_status gq_probe_bandwidth(int32_t n_threads, double seconds, double* bytes_per_second);
 
 #ifdef __cplusplus

@@ -1,4 +1,6 @@
 // What inspect and bench need: descriptions of files, a tokenizer alone, and the machine's read bandwidth.
+// In: paths and sizes of the caller, checked here. Out: text in the caller's buffer, handles, numbers, gq_status.
+// Must not know how files are laid out: formats/ does.
 #include <cstdio>
 
 #include "core/api/boundary.h"
@@ -42,7 +44,7 @@ JsonValue describe_gq(const std::filesystem::path& path, bool verify) {
     json.set("sections", sections);
     for (const char* name : {"model", "generation", "provenance"})
         if (const GqSection* section = file.section(name))
-            json.set(name, parse_json(text_of(*section), std::string("section '") + name + "'"));
+            json.set(name, parse_json(text_of(*section), path.string() + ": section '" + name + "'"));
     for (const GqTensor& tensor : file.tensors()) tensors.push(describe_tensor(tensor));
     json.set("tensors", tensors);
     return json;
@@ -124,6 +126,9 @@ extern "C" {
 gq_status gq_describe(const char* path, int32_t format, int32_t verify, char* buffer, size_t* size) {
     return gq::guarded([&] {
         gq::require(path, "path");
+        if (format != GQ_DESCRIBE_TEXT && format != GQ_DESCRIBE_JSON)
+            gq::fail(gq::Status::invalid_argument, "format: expected GQ_DESCRIBE_TEXT or GQ_DESCRIBE_JSON, found %d",
+                     format);
         const gq::JsonValue json = gq::describe(path, verify != 0);
         return gq::copy_out(format == GQ_DESCRIBE_JSON ? json.dump(1) + "\n" : gq::lines_of(json), buffer, size);
     });

@@ -4,6 +4,7 @@
 #include "core/api/boundary.h"
 #include "core/api/handles.h"
 #include "core/quantize/quantize.h"
+#include "core/quantize/solver_options.h"
 
 namespace gq {
 namespace {
@@ -15,18 +16,36 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
     };
     if (o.method != GQ_METHOD_GPTQ && o.method != GQ_METHOD_RTN)
         fail(Status::invalid_argument, "method: expected GQ_METHOD_GPTQ or GQ_METHOD_RTN, found %d", o.method);
+    if (o.lorc_method != GQ_LORC_EORA && o.lorc_method != GQ_LORC_LORC)
+        fail(Status::invalid_argument, "lorc_method: expected GQ_LORC_EORA or GQ_LORC_LORC, found %d", o.lorc_method);
     QuantizeOptions to;
     to.bits = static_cast<unsigned>(at_least("bits", o.bits, 0));
     to.group = at_least("group", o.group, 0);
     to.method = o.method == GQ_METHOD_RTN ? Method::rtn : Method::gptq;
     if (o.grid) to.grid = o.grid;
-    to.act_order = o.act_order != 0;
-    to.clip = o.clip != 0;
+    if (o.order) to.solver.order = order_of(o.order);
+    if (o.grid_search) to.solver.search = grid_search_of(o.grid_search);
+    to.solver.damping = o.damping;
+    to.solver.qep = o.qep;
+    to.solver.gptaq = o.gptaq;
+    to.solver.foem = o.foem;
+    to.solver.sweeps = at_least("sweeps", o.sweeps, 0);
+    to.solver.refit = o.refit != 0;
+    to.rotate = o.rotate != 0;
+    to.lorc_rank = at_least("lorc_rank", o.lorc_rank, 0);
+    to.lorc_method = o.lorc_method == GQ_LORC_LORC ? LorcMethod::lorc : LorcMethod::eora;
     to.embed_bits = static_cast<unsigned>(at_least("embed_bits", o.embed_bits, 0));
-    if (o.calibration_path) to.calibration = o.calibration_path;
+    const auto path = [](const char* name, const char* value) {
+        if (*value == '\0') fail(Status::invalid_argument, "%s: expected a path or NULL, found an empty path", name);
+        return value;
+    };
+    if (o.calibration_path) to.calibration = path("calibration_path", o.calibration_path);
+    if (o.calibration_path && to.method == Method::rtn)
+        fail(Status::invalid_argument, "calibration_path: expected NULL for rounding to nearest, found '%s'",
+             o.calibration_path);
     to.windows = at_least("calibration_windows", o.calibration_windows, 1);
     to.window = at_least("calibration_window", o.calibration_window, 2);
-    if (o.report_path) to.report = o.report_path;
+    if (o.report_path) to.report = path("report_path", o.report_path);
     to.distill_epochs = at_least("distill_epochs", o.distill_epochs, 0);
     to.refine_epochs = at_least("refine_epochs", o.refine_epochs, 0);
     check_options(to);
@@ -65,8 +84,17 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .group = static_cast<int32_t>(d.group),
                 .method = GQ_METHOD_GPTQ,
                 .grid = nullptr,
-                .act_order = d.act_order,
-                .clip = d.clip,
+                .order = nullptr,
+                .grid_search = nullptr,
+                .damping = d.solver.damping,
+                .qep = d.solver.qep,
+                .gptaq = d.solver.gptaq,
+                .foem = d.solver.foem,
+                .sweeps = static_cast<int32_t>(d.solver.sweeps),
+                .refit = d.solver.refit,
+                .rotate = d.rotate,
+                .lorc_rank = static_cast<int32_t>(d.lorc_rank),
+                .lorc_method = GQ_LORC_EORA,
                 .embed_bits = static_cast<int32_t>(d.embed_bits),
                 .calibration_path = nullptr,
                 .calibration_windows = static_cast<int32_t>(d.windows),

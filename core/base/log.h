@@ -13,6 +13,6 @@ using LogSink = void (*)(LogLevel level, const char* message, void* user);
 void set_log_sink(LogSink sink, void* user);
 
 // One line, without a newline at its end. Costs nothing but a branch while no sink is set.
-void log_message(LogLevel level, const char* format, ...) __attribute__((format(printf, 2, 3)));
+void log_message(LogLevel level, const char* format, ...) __attribute__((format(__printf__, 2, 3)));
 
 }  // namespace gq

@@ -30,7 +30,7 @@ class Error : public std::runtime_error {
     Status status_;
 };
 
-// Throws Error with a printf-formatted message.
-[[noreturn]] void fail(Status status, const char* format, ...) __attribute__((format(printf, 2, 3)));
+// Throws Error with a formatted message.
+[[noreturn]] void fail(Status status, const char* format, ...) __attribute__((format(__printf__, 2, 3)));
 
 }  // namespace gq

@@ -28,10 +28,23 @@ struct Activations {
     float* row(size_t r) const { return data + r * stride; }
 };
 
+// A correction of low rank beside a weight matrix: y += U (V x). Integer codes in panels, one group a row; the rank is
+// a multiple of 16.
+struct LowRank {
+    PackedMatrix u, v;  // (out, rank), (rank, in); no codes: there is none
+
+    bool empty() const { return u.codes == nullptr; }
+    size_t rank() const { return v.rows; }
+};
+
+// y = W x, then y += bias, then y += U (V x). With a low rank, t = V x is a linear of its own under the contracts of
+// kernels.h, on the same prepared x; U t is another one, on t prepared as any activations are (in 8 bits: blocks of 32
+// of t alone); and each y takes its element of U t by one addition.
 struct LinearTask {
     const PackedMatrix* weights = nullptr;  // (out, in)
     const float* bias = nullptr;            // (out) or null
     Activations y;                          // (rows, out)
+    const LowRank* low_rank = nullptr;      // null or empty: none
 };
 
 enum class KvType : uint8_t { f16, f32 };
@@ -111,6 +124,7 @@ class Backend {
 struct WorkSize {
     size_t n_rows = 0, n_threads = 0;
     size_t linear_in = 0;  // inputs of the widest linear
+    size_t low_rank = 0;   // the largest sum of ranks, each rounded up to 32, of linears that share an input
     AttentionShape attention;
 };
 // Bytes at most that a CPU backend keeps for itself between such calls, beside what allocate() gave.

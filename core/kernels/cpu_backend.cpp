@@ -11,7 +11,8 @@
 
 namespace gq {
 
-CpuBackend::CpuBackend(const Compute& compute) : compute_(compute), scratch_(compute.pool.size()) {}
+CpuBackend::CpuBackend(const Compute& compute)
+    : compute_(compute), scratch_(compute.pool.size()), sums_(compute.pool.size()) {}
 
 void* CpuBackend::allocate(size_t bytes) {
     const size_t size = round_up(bytes == 0 ? 1 : bytes, cache_line);
@@ -98,7 +99,7 @@ size_t cpu_backend_bytes(const WorkSize& work) {
         std::max(CpuBackend::linear_scratch_bytes(work.linear_in), CpuBackend::attention_scratch_bytes(work.attention));
     constexpr size_t buffers = 4;  // each rounded up to cache lines: q8 values, scales, sums; sines
     return checked_mul(work.n_rows, row, "backend") + buffers * cache_line +
-           checked_mul(work.n_threads, round_up(scratch, cache_line), "backend");
+           checked_mul(work.n_threads, round_up(scratch, cache_line), "backend") + CpuBackend::low_rank_bytes(work);
 }
 
 std::unique_ptr<Backend> make_cpu_backend(const Compute& compute) {

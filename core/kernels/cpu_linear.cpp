@@ -1,9 +1,9 @@
 // Linear layers on the CPU: activations are prepared once, then every thread streams its own panels of all tasks.
 // In: x (rows, in) and tasks that share it. Out: y of each task under the contracts of kernels.h, at any thread count.
 // Decode reads packed panels directly (gemv); prefill expands a panel once and multiplies it with many tokens.
-#include <algorithm>
+#include "core/kernels/cpu_linear.h"
 
-#include "core/kernels/cpu_backend.h"
+#include <algorithm>
 
 namespace gq {
 namespace {
@@ -15,45 +15,28 @@ constexpr size_t q8_chunk_bytes = 524288;  // activations of one pass in 8 bits:
 
 }  // namespace
 
-// A contiguous run of panels of one task, for one thread.
-struct CpuBackend::PanelRange {
-    const LinearTask& task;
-    const Activations& x;
-    const Q8Rows& q8;
-    size_t n_rows;
-    size_t begin, end;
-    Precision precision;
-
-    bool in_floats() const { return task.weights->codes->is_float || precision == Precision::exact; }
-    LinearArgs args() const {
-        return {.weights = task.weights,
-                .panel_begin = begin,
-                .panel_end = end,
-                .n_tokens = n_rows,
-                .q8 = q8,
-                .x = x.data,
-                .x_stride = x.stride,
-                .y = task.y.data,
-                .y_stride = task.y.stride};
-    }
-};
-
 void CpuBackend::linear(const Activations& x, size_t n_rows, std::span<const LinearTask> tasks, Precision precision) {
-    bool needs_q8 = false;
-    size_t n_panels = 0;
+    bool has_integers = false, has_low_rank = false;
     for (const LinearTask& task : tasks) {
-        needs_q8 |= !task.weights->codes->is_float && precision == Precision::int8_activations;
-        n_panels += task.weights->n_panels();
+        has_low_rank |= task.low_rank && !task.low_rank->empty();
+        has_integers |= !task.weights->codes->is_float;
     }
-    const Q8Rows q8 = needs_q8 ? prepare_q8(x, n_rows) : Q8Rows{};
-    compute_.pool.for_ranges(n_panels, 1, [&](size_t begin, size_t end, size_t thread) {
-        size_t first = 0;  // position of the task's panel 0 in the run of all panels
-        for (const LinearTask& task : tasks) {
-            const size_t count = task.weights->n_panels();
-            const size_t from = std::max(begin, first), to = std::min(end, first + count);
-            if (from < to) run_panels({task, x, q8, n_rows, from - first, to - first, precision}, thread);
-            first += count;
-        }
+    const bool needs_q8 = precision == Precision::int8_activations && (has_integers || has_low_rank);
+    const Q8Rows q8 = needs_q8 ? prepare_q8(x, n_rows, q8_) : Q8Rows{};
+    if (!has_low_rank) return run_tasks(x, q8, n_rows, tasks, precision);
+    std::vector<LinearTask> all(tasks.begin(), tasks.end());
+    const Activations t = append_low_rank(all, n_rows);
+    run_tasks(x, q8, n_rows, all, precision);
+    add_low_rank(tasks, t, n_rows, precision);
+}
+
+// The panels of all tasks as one list, cut among the threads.
+void CpuBackend::run_tasks(const Activations& x, const Q8Rows& q8, size_t n_rows, std::span<const LinearTask> tasks,
+                           Precision precision) {
+    compute_.pool.for_ranges(count_panels(tasks), 1, [&](size_t begin, size_t end, size_t thread) {
+        for_panels(tasks, begin, end, [&](size_t i, size_t from, size_t to) {
+            run_panels({tasks[i], x, q8, n_rows, from, to, precision}, thread);
+        });
     });
 }
 
@@ -66,12 +49,12 @@ size_t CpuBackend::linear_scratch_bytes(size_t width) {
     return panel_pair * round_up(width, tile_cols) * panel_rows * sizeof(float);
 }
 
-Q8Rows CpuBackend::prepare_q8(const Activations& x, size_t n_rows) {
+Q8Rows CpuBackend::prepare_q8(const Activations& x, size_t n_rows, Q8Memory& memory) {
     const size_t n_blocks = div_up(x.width, q8_block);
-    q8_values_.reserve_discard(n_rows * n_blocks * q8_block);
-    q8_scales_.reserve_discard(n_rows * n_blocks);
-    q8_sums_.reserve_discard(n_rows * n_blocks * 2);
-    const Q8Rows all{q8_values_.data(), q8_scales_.data(), q8_sums_.data(), n_blocks};
+    memory.values.reserve_discard(n_rows * n_blocks * q8_block);
+    memory.scales.reserve_discard(n_rows * n_blocks);
+    memory.sums.reserve_discard(n_rows * n_blocks * 2);
+    const Q8Rows all{memory.values.data(), memory.scales.data(), memory.sums.data(), n_blocks};
     const auto quantize = [&](size_t begin, size_t end, size_t) {
         const Q8Rows part{all.values + begin * n_blocks * q8_block, all.scales + begin * n_blocks,
                           all.sums + begin * n_blocks * 2, n_blocks};

@@ -26,7 +26,7 @@ struct Q8Rows {
     int8_t* values = nullptr;  // (tokens, blocks * 32)
     float* scales = nullptr;   // (tokens, blocks)
     int16_t* sums = nullptr;   // (tokens, blocks, 2): sums of 16 values each
-    size_t n_blocks = 0;
+    size_t n_blocks = 0;       // from one token to the next; a matrix reads as many as it has tiles
 };
 
 // quantize_q8 — x: (tokens, cols) with row stride x_stride. Contract: m = the largest |x| of the block, compared as

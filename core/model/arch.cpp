@@ -1,4 +1,6 @@
-// The registry of architectures, written by the build from file names. See arch.h.
+// The registry of architectures, and which of them a checkpoint asks for. See arch.h.
+// In: registry.inc, which the build writes from the names of arch_X.cpp; a checkpoint's metadata. Out: an Arch, or an
+// error with the names that are known. Must not know what any of them does.
 #include "core/model/arch.h"
 
 #include <algorithm>

@@ -32,6 +32,9 @@ struct WeightRow {
     size_t (*cols)(const HyperParams&);
 };
 
+// Roles of the epilogue's weights.
+enum TailRole : RoleId { tail_final_norm, tail_head_turn };
+
 struct Arch {
     const char* name;
     std::span<const char* const> hugging_face_classes;  // config.json "architectures"
@@ -40,6 +43,7 @@ struct Arch {
     HyperParams (*read_gguf)(const Checkpoint& checkpoint);
     std::span<const WeightRow> block_weights;  // RoleId is the position here
     WeightRow embedding, final_norm, head;
+    WeightRow head_turn;  // of HyperParams::head_turn; only a .gq has it
     // Tensors of either format that may be there and are no weights ("{}" stands for the layer); any other tensor that
     // no row claims is refused, for a network without it would be another one.
     std::span<const char* const> spare_tensors;

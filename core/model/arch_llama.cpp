@@ -248,6 +248,10 @@ Network build(const HyperParams& p) {
     net.selected = delta;
     net.head_input = normed;
     net.epilogue.steps = {{.op = Op::rms_norm, .in = {delta}, .out = normed}};
+    if (p.head_turn) {
+        net.epilogue.steps.push_back({.op = Op::linear, .in = {normed}, .out = delta, .weight = tail_head_turn});
+        net.head_input = delta;
+    }
     net.norm_eps = static_cast<float>(p.norm_eps);
     net.head_dim = p.head_dim;
     net.rope_inv_freq = p.rope_inv_freq;
@@ -268,6 +272,7 @@ extern const Arch arch_llama{
     .final_norm = {"final_norm", "model.norm.weight", "output_norm.weight", WeightKind::vector, RowOrder::same, one,
                    hidden},
     .head = {"head", "lm_head.weight", "output.weight", WeightKind::linear, RowOrder::same, vocab, hidden},
+    .head_turn = {"head_turn", "", "", WeightKind::linear, RowOrder::same, hidden, hidden},
     .spare_tensors = spare_tensors,
     .build = build,
 };

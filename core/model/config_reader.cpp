@@ -1,4 +1,6 @@
 // Typed look-ups with errors that name file and key. See config_reader.h.
+// In: a JSON object, a key. Out: a value within its type's range, a fallback, or an error. Must not know which keys
+// exist.
 #include "core/model/config_reader.h"
 
 #include "core/base/status.h"

@@ -40,7 +40,7 @@ size_t Forward::run_linears(const StepList& list, size_t begin, size_t end, cons
     size_t i = begin;
     for (; i < end && list.steps[i].op == Op::linear && list.steps[i].in[0] == list.steps[begin].in[0]; ++i) {
         const Weight& weight = weights.roles[list.steps[i].weight];
-        tasks.push_back({&weight.matrix, weight.bias, slots[list.steps[i].out]});
+        tasks.push_back({&weight.matrix, weight.bias, slots[list.steps[i].out], &weight.low_rank});
     }
     backend_.linear(slots[list.steps[begin].in[0]], n_rows, tasks, precision_);
     return i;

@@ -1,4 +1,6 @@
 // Sampling options by name and range, read from and written to JSON. See generation_settings.h.
+// In: generation_config.json, config.json, GGUF metadata, or a .gq's section. Out: settings within their ranges.
+// Must not know what sampling does with them.
 #include "core/model/generation_settings.h"
 
 #include <algorithm>
@@ -65,10 +67,11 @@ void add_stop(std::vector<int32_t>& ids, int64_t id, const Tokenizer& tokenizer)
     if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(static_cast<int32_t>(id));
 }
 
-void add_stops(std::vector<int32_t>& ids, const JsonValue* value, const Tokenizer& tokenizer) {
+// what: where the ids stand.
+void add_stops(std::vector<int32_t>& ids, const JsonValue* value, const Tokenizer& tokenizer, const std::string& what) {
     if (!value || value->is_null()) return;
-    if (!value->is_array()) return add_stop(ids, value->as_integer("eos_token_id"), tokenizer);
-    for (const JsonValue& id : value->as_array("eos_token_id")) add_stop(ids, id.as_integer("eos_token_id"), tokenizer);
+    if (!value->is_array()) return add_stop(ids, value->as_integer(what.c_str()), tokenizer);
+    for (const JsonValue& id : value->as_array(what.c_str())) add_stop(ids, id.as_integer(what.c_str()), tokenizer);
 }
 
 }  // namespace
@@ -111,11 +114,12 @@ GenerationSettings GenerationSettings::from_checkpoint(const Checkpoint& checkpo
     if (checkpoint.kind() == Checkpoint::Kind::gguf) {
         for (const char* key :
              {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
-            add_stops(result.stop_ids, metadata.find(key), tokenizer);
+            add_stops(result.stop_ids, metadata.find(key), tokenizer, std::string("GGUF metadata: ") + key);
     } else {
         for (const char* file : {"generation_config", "config"})
             if (const JsonValue* object = metadata.find(file))
-                add_stops(result.stop_ids, object->find("eos_token_id"), tokenizer);
+                add_stops(result.stop_ids, object->find("eos_token_id"), tokenizer,
+                          std::string(file) + ".json: eos_token_id");
         if (const JsonValue* object = metadata.find("generation_config"))
             read_settings(result.sampler, *object, "generation_config.json");
     }

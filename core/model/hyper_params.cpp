@@ -1,4 +1,6 @@
 // Checks hyper-parameters and carries them as JSON. See hyper_params.h.
+// In: sizes and constants that somebody read. Out: the same, known to be possible; a .gq's section 'model', and back.
+// Must not know architectures or the keys of other formats.
 #include "core/model/hyper_params.h"
 
 #include <cmath>
@@ -65,6 +67,7 @@ std::string HyperParams::to_json() const {
     for (const SizeField& f : size_fields) json.set(f.key, JsonValue::of_integer(static_cast<int64_t>(this->*f.field)));
     json.set("norm_eps", JsonValue::of_number(norm_eps));
     json.set("tied_head", JsonValue::of_bool(tied_head));
+    if (head_turn) json.set("head_turn", JsonValue::of_bool(true));
     JsonValue::Array freq;
     for (const float f : rope_inv_freq) freq.push_back(JsonValue::of_number(static_cast<double>(f)));
     json.set("rope_inv_freq", JsonValue::of_array(std::move(freq)));
@@ -79,6 +82,7 @@ HyperParams HyperParams::from_json(std::string_view json, const std::string& whe
     for (const SizeField& f : size_fields) p.*f.field = config.size(f.key);
     p.norm_eps = config.number("norm_eps");
     p.tied_head = config.flag("tied_head", false);
+    p.head_turn = config.flag("head_turn", false);
     for (const JsonValue& f : object.at("rope_inv_freq", where.c_str()).as_array("rope_inv_freq"))
         p.rope_inv_freq.push_back(float_of(f.as_number("rope_inv_freq")));
     p.check();

@@ -20,7 +20,9 @@ struct HyperParams {
     size_t context = 0;         // positions it was trained for
     size_t sliding_window = 0;  // 0: every key up to the query is seen
     double norm_eps = 0;
-    bool tied_head = false;            // the head is the embedding
+    bool tied_head = false;  // the head is the embedding
+    bool head_turn =
+        false;  // a linear (hidden, hidden) stands before the head: what a rotated model with a tied head needs
     std::vector<float> rope_inv_freq;  // (head_dim / 2): radians per position, scaling folded in
 
     // Both throw Error(bad_file) naming the field, what was expected and found. Whoever reads the sizes from a file

@@ -1,4 +1,6 @@
 // Binds the weights of a .gq in place. See model.h.
+// In: the file's tensors and section 'model'. Out: a Model whose matrices point into the mapping, every part's size
+// checked. Must not know which bit is which weight, nor who computes with it.
 #include "core/base/status.h"
 #include "core/model/model.h"
 
@@ -38,19 +40,37 @@ Weight bind(const GqFile& file, const WeightRow& row, size_t layer, const HyperP
                  tensor.codes.c_str());
         weight.vector = reinterpret_cast<const float*>(weight.matrix.code_bytes);
     }
+    weight.low_rank = low_rank_view(tensor);
     if (tensor.find("bias"))
         weight.bias = reinterpret_cast<const float*>(part_bytes(tensor, "bias", rows * sizeof(float)));
     return weight;
 }
 
+bool has_low_rank(const GqTensor& tensor) {
+    return tensor.grid.ends_with(low_rank_suffix);
+}
+
 void set_grid(PackedMatrix& matrix, const GqTensor& tensor) {
-    matrix.grid = find_grid(tensor.grid);
+    std::string_view grid = tensor.grid;
+    if (has_low_rank(tensor)) grid.remove_suffix(low_rank_suffix.size());
+    matrix.grid = find_grid(grid);
     if (!matrix.grid)
         fail(Status::unsupported, "%s: grid '%s' is not known to this version", tensor.name.c_str(),
              tensor.grid.c_str());
     if (matrix.group % tile_cols != 0)
         fail(Status::bad_file, "%s: group expected a multiple of %zu or 0, found %zu", tensor.name.c_str(), tile_cols,
              matrix.group);
+}
+
+// Weights that the hyper-parameters leave no place for: without them this would be another model.
+void refuse_unused(const GqFile& file, const Arch& arch, const HyperParams& params) {
+    for (const WeightRow& row : arch.block_weights)
+        if (const std::string name = packed_name(row, params.n_layers); file.find(name))
+            fail(Status::bad_file, "section 'model': n_layers that covers every block expected, %zu and '%s' found",
+                 params.n_layers, name.c_str());
+    if (params.tied_head && file.find(packed_name(arch.head, 0)))
+        fail(Status::bad_file, "section 'model': tied_head false expected beside the tensor '%s', true found",
+             packed_name(arch.head, 0).c_str());
 }
 
 }  // namespace
@@ -79,8 +99,50 @@ PackedMatrix packed_view(const GqTensor& tensor) {
     matrix.code_bytes = part_bytes(tensor, "codes", sizes.code_bytes);
     if (matrix.grid) matrix.scales = part_bytes(tensor, "scales", sizes.scale_bytes);
     if (matrix.grid && matrix.grid->has_zeros) matrix.zeros = part_bytes(tensor, "zeros", sizes.zero_bytes);
+    if (!matrix.zeros && tensor.find("zeros"))
+        fail(Status::bad_file, "%s: no part 'zeros' expected beside the grid '%s', one found", tensor.name.c_str(),
+             tensor.grid.c_str());
     return matrix;
 }
+
+LowRank low_rank_view(const GqTensor& tensor) {
+    if (!has_low_rank(tensor)) return {};
+    PackedMatrix v;
+    v.codes = find_codes("int8");
+    v.grid = find_grid("symmetric");
+    v.cols = tensor.cols;
+    // The rank is what its scales say, one panel of rows after another; every size follows from it.
+    const GqPart* scales = tensor.find("lorc_v_scales");
+    const size_t panels = scales ? scales->bytes.size() / v.grid->scale_bytes : 0;
+    const size_t most = div_up(tensor.cols, panel_rows);
+    if (panels == 0 || panels > most)
+        fail(Status::bad_file, "%s: part 'lorc_v_scales' of 1 to %zu panels expected, found %zu", tensor.name.c_str(),
+             most, panels);
+    v.rows = panels * panel_rows;
+    PackedMatrix u = v;
+    u.rows = tensor.rows;
+    u.cols = v.rows;
+    const PackedSizes u_sizes = packed_sizes(*u.codes, u.grid, u.rows, u.cols, 0),
+                      v_sizes = packed_sizes(*v.codes, v.grid, v.rows, v.cols, 0);
+    u.code_bytes = part_bytes(tensor, "lorc_u", u_sizes.code_bytes);
+    u.scales = part_bytes(tensor, "lorc_u_scales", u_sizes.scale_bytes);
+    v.code_bytes = part_bytes(tensor, "lorc_v", v_sizes.code_bytes);
+    v.scales = part_bytes(tensor, "lorc_v_scales", v_sizes.scale_bytes);
+    return {u, v};
+}
+
+namespace {
+
+// A lookup reads rows, and the head's logits come from the same bytes: neither has a place for a correction.
+Weight bind_vocabulary(const GqFile& file, const WeightRow& row, const HyperParams& params) {
+    Weight weight = bind(file, row, 0, params);
+    if (!weight.low_rank.empty())
+        fail(Status::unsupported, "%s: a correction of low rank belongs to a block's linears",
+             packed_name(row, 0).c_str());
+    return weight;
+}
+
+}  // namespace
 
 Model bind_packed(const GqFile& file) {
     const GqSection* section = file.section("model");
@@ -92,10 +154,12 @@ Model bind_packed(const GqFile& file) {
     if (!model.arch)
         fail(Status::unsupported, "section 'model': architecture '%s' is not known to this version",
              model.params.arch.c_str());
+    refuse_unused(file, *model.arch, model.params);
     model.network = model.arch->build(model.params);
-    model.embedding = bind(file, model.arch->embedding, 0, model.params);
-    model.head = model.params.tied_head ? model.embedding : bind(file, model.arch->head, 0, model.params);
-    model.tail.roles = {bind(file, model.arch->final_norm, 0, model.params)};
+    model.embedding = bind_vocabulary(file, model.arch->embedding, model.params);
+    model.head = model.params.tied_head ? model.embedding : bind_vocabulary(file, model.arch->head, model.params);
+    model.tail.roles.push_back(bind(file, model.arch->final_norm, 0, model.params));
+    if (model.params.head_turn) model.tail.roles.push_back(bind(file, model.arch->head_turn, 0, model.params));
     for (size_t layer = 0; layer < model.params.n_layers; ++layer) {
         BlockWeights block;
         for (const WeightRow& row : model.arch->block_weights)

@@ -1,4 +1,6 @@
 // Reads a float checkpoint for the quantizer: names, shapes and row orders are resolved here. See model.h.
+// In: a Checkpoint. Out: each weight as floats in our order, when it is asked for. Must not know file layouts, nor what
+// becomes of the floats.
 #include <cmath>
 #include <cstring>
 #include <set>

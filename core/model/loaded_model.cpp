@@ -1,4 +1,6 @@
 // Opens a .gq and its sections. See loaded_model.h.
+// In: a path. Out: weights bound, tokenizer and settings read, each error with the file's name before it.
+// Must not know sequences or callers.
 #include "core/model/loaded_model.h"
 
 #include "core/base/status.h"

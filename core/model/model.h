@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/memory.h"
+#include "core/kernels/backend.h"
 #include "core/model/arch.h"
 #include "core/packing/packing.h"
 #include "formats/gq_file.h"
@@ -19,6 +20,7 @@ struct Weight {
     PackedMatrix matrix;
     const float* vector = nullptr;
     const float* bias = nullptr;
+    LowRank low_rank = {};  // beside a linear's matrix
 };
 
 struct BlockWeights {
@@ -31,7 +33,7 @@ struct Model {
     Network network;
     std::vector<BlockWeights> blocks;
     Weight embedding, head;  // head is the embedding's view when tied
-    BlockWeights tail;       // the epilogue's roles: 0 is the final norm
+    BlockWeights tail;       // by TailRole
 };
 
 // The name of a weight in a .gq: "blocks.3.attn_q", "embedding".
@@ -44,6 +46,11 @@ Model bind_packed(const GqFile& file);
 // How one tensor of a .gq is seen; part "values" is row-major floats, part "codes" is panels. Sizes of all parts are
 // checked.
 PackedMatrix packed_view(const GqTensor& tensor);
+
+// What a tensor's grid ends with where a correction of low rank belongs to its weights, and the correction; empty
+// where there is none. Sizes are checked.
+inline constexpr std::string_view low_rank_suffix = "+lorc";
+LowRank low_rank_view(const GqTensor& tensor);
 
 // A float checkpoint as the quantizer reads it: each weight in our order, as floats, when asked for.
 class SourceModel {

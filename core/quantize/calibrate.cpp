@@ -1,4 +1,6 @@
 // Windows and the staged forward pass. See calibrate.h.
+// In: text, a network, weights as they become known. Out: hidden states between stages, Hessians of their inputs.
+// Must not know how weights are rounded or where they are written.
 #include "core/quantize/calibrate.h"
 
 #include <algorithm>
@@ -54,6 +56,34 @@ std::vector<std::vector<int32_t>> cut_windows(const Tokenizer& tokenizer, std::s
     return result;
 }
 
+UsedRows::UsedRows(std::span<const std::vector<int32_t>> windows_of_ids, size_t n_cols) : cols(n_cols) {
+    for (const std::vector<int32_t>& window : windows_of_ids) ids.insert(ids.end(), window.begin(), window.end());
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    values = AlignedBuffer<float>(checked_mul(ids.size(), cols, "embedding rows of the calibration text"));
+    for (const std::vector<int32_t>& window : windows_of_ids) {
+        std::vector<int32_t>& positions = windows.emplace_back();
+        for (const int32_t id : window)
+            positions.push_back(static_cast<int32_t>(std::lower_bound(ids.begin(), ids.end(), id) - ids.begin()));
+    }
+}
+
+void UsedRows::take(size_t first, size_t n, const float* rows) {
+    const auto begin = std::lower_bound(ids.begin(), ids.end(), static_cast<int32_t>(first));
+    for (auto id = begin; id != ids.end() && static_cast<size_t>(*id) < first + n; ++id) {
+        const size_t from = static_cast<size_t>(*id) - first, to = static_cast<size_t>(id - ids.begin());
+        std::copy_n(rows + from * cols, cols, values.data() + to * cols);
+    }
+}
+
+PackedMatrix row_major_f32(const float* values, size_t rows, size_t cols) {
+    return {.codes = find_codes("f32"),
+            .layout = PackedMatrix::Layout::row_major,
+            .rows = rows,
+            .cols = cols,
+            .code_bytes = reinterpret_cast<const std::byte*>(values)};
+}
+
 Stream::Stream(const Network& network, const KvGeometry& one_layer, const Compute& compute, size_t n_windows,
                size_t window)
     : network_(network),
@@ -90,11 +120,10 @@ void Stream::run(const StepList& block, size_t begin, size_t end, const BlockWei
 }
 
 Matrix Stream::rows(SlotId slot) {
-    const Activations& x = slots_[slot];
-    Matrix result(n_windows_ * window_, x.width);
+    Matrix result(n_windows_ * window_, slots_[slot].width);
     for (size_t w = 0; w < n_windows_; ++w) {
-        hidden_.get(slot, w, x);
-        for (size_t r = 0; r < window_; ++r) std::copy_n(x.row(r), x.width, result.row(w * window_ + r));
+        const ConstMatrixView from = window_rows(slot, w);
+        for (size_t r = 0; r < window_; ++r) std::copy_n(&from(r, 0), from.cols, result.row(w * window_ + r));
     }
     return result;
 }
@@ -108,20 +137,40 @@ void Stream::set_rows(SlotId slot, const Matrix& rows) {
     hidden_.keep_only({&slot, 1});
 }
 
-Matrix Stream::hessian(SlotId slot) {
+ConstMatrixView Stream::window_rows(SlotId slot, size_t window) {
     const Activations& x = slots_[slot];
-    Matrix h(x.width, x.width);
-    for (size_t w = 0; w < n_windows_; ++w) {
-        hidden_.get(slot, w, x);
-        const ConstMatrixView rows(x.data, window_, x.width, x.stride);
-        syrk_upper(compute_, workspace_, Update::add, rows.transposed(), h.view());
-    }
+    hidden_.get(slot, window, x);
+    return {x.data, window_, x.width, x.stride};
+}
+
+void Stream::scale_by_tokens(Matrix& sums) const {
     const float scale = 2.0f / static_cast<float>(n_windows_ * window_);
-    compute_.pool.for_ranges(h.rows(), 1, [&](size_t begin, size_t end, size_t) {
-        for (size_t i = begin * h.cols(); i < end * h.cols(); ++i) h.data()[i] *= scale;
+    compute_.pool.for_ranges(sums.rows(), 1, [&](size_t begin, size_t end, size_t) {
+        for (size_t i = begin * sums.cols(); i < end * sums.cols(); ++i) sums.data()[i] *= scale;
     });
+}
+
+Matrix Stream::hessian(SlotId slot) {
+    Matrix h(slots_[slot].width, slots_[slot].width);
+    for (size_t w = 0; w < n_windows_; ++w)
+        syrk_upper(compute_, workspace_, Update::add, window_rows(slot, w).transposed(), h.view());
+    scale_by_tokens(h);
     mirror_upper(compute_, h.view());
     return h;
+}
+
+Matrix Stream::drift(Stream& reference, SlotId slot) {
+    const size_t width = slots_[slot].width;
+    Matrix d(width, width), difference(window_, width);
+    for (size_t w = 0; w < n_windows_; ++w) {
+        const ConstMatrixView x = window_rows(slot, w), y = reference.window_rows(slot, w);
+        compute_.pool.for_each(window_, [&](size_t i, size_t) {
+            for (size_t j = 0; j < width; ++j) difference(i, j) = y(i, j) - x(i, j);
+        });
+        gemm(compute_, workspace_, Update::add, ConstMatrixView(difference.view()).transposed(), x, d.view());
+    }
+    scale_by_tokens(d);
+    return d;
 }
 
 }  // namespace gq

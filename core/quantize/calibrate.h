@@ -27,6 +27,22 @@ std::string read_calibration_text(const std::filesystem::path& path);
 std::vector<std::vector<int32_t>> cut_windows(const Tokenizer& tokenizer, std::string_view text, size_t windows,
                                               size_t window, size_t vocab);
 
+// Floats in memory as a linear's weight.
+PackedMatrix row_major_f32(const float* values, size_t rows, size_t cols);
+
+// The rows of a vocabulary's matrix that some windows use, as floats, and those windows with ids that count these rows.
+struct UsedRows {
+    std::vector<int32_t> ids;                   // ascending, the rows' ids in the vocabulary
+    AlignedBuffer<float> values;                // (ids.size(), cols)
+    std::vector<std::vector<int32_t>> windows;  // positions in ids
+    size_t cols = 0;
+
+    UsedRows(std::span<const std::vector<int32_t>> windows_of_ids, size_t n_cols);
+    // values: rows [first, first + n) of the vocabulary's matrix, (n, cols). Takes those that are used.
+    void take(size_t first, size_t n, const float* values);
+    Weight weight() const { return {.matrix = row_major_f32(values.data(), ids.size(), cols)}; }
+};
+
 // One path through the network over all windows: its hidden states, and the KV cache and slots that they go through.
 // The weights come with each call, since they become known stage by stage. The quantized path is one; methods that
 // compare it with the float model bring a second.
@@ -43,8 +59,14 @@ class Stream {
     void set_rows(SlotId slot, const Matrix& rows);
     // H = 2 / tokens · Σ x xᵀ over all rows of a slot; (width, width), both triangles.
     Matrix hessian(SlotId slot);
+    // D = 2 / tokens · Σ (y − x) xᵀ, x the rows of a slot and y those of the same tokens in `reference`, which stands
+    // at the same step: how far this stream's inputs have drifted from the float model's. (width, width).
+    Matrix drift(Stream& reference, SlotId slot);
 
   private:
+    ConstMatrixView window_rows(SlotId slot, size_t window);
+    void scale_by_tokens(Matrix& sums) const;
+
     const Network& network_;
     const Compute compute_;
     std::unique_ptr<Backend> backend_;

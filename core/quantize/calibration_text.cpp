@@ -1,4 +1,5 @@
-// Joins the parts of the built-in text. Each .inc is a sequence of raw string literals. See calibration_text.h.
+// Joins the parts of the built-in text. See calibration_text.h.
+// In: calibration_text/*.inc, each a sequence of raw string literals. Out: one text. Must not know who reads it.
 #include "core/quantize/calibration_text.h"
 
 #include <string>

@@ -22,9 +22,13 @@ struct RefineBlock {
     std::vector<DistillNorm> norms;
 };
 
+// What stands behind the last block, as it will be written and as it is in the float model. Not trained.
+struct RefineTail {
+    ConstMatrixView head;              // (vocabulary, hidden)
+    std::vector<RoleValues> epilogue;  // by role
+};
 struct RefineHead {
-    ConstMatrixView quantized, exact;  // (vocabulary, hidden)
-    const float* norm = nullptr;       // the epilogue's role 0
+    RefineTail quantized, exact;
 };
 
 // Losses: mean KL(float ‖ quantized) of a prediction, in nats, on held-out windows.

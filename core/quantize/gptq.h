@@ -14,14 +14,28 @@
 
 namespace gq {
 
+// Which column is rounded first. All but `column` find the grids beforehand, from the original weights of the original
+// groups (static groups), so that no order is left to the reader of the file.
+enum class Order : uint8_t {
+    column,  // as they stand; grids are found when their group is reached, from weights with all errors before it
+    act,     // by descending diagonal of the Hessian
+    gar  // inside a group by descending diagonal, groups by their largest (group-aware reordering, arXiv 2505.14638)
+};
+
 struct GptqOptions {
-    GridOptions grid;
-    bool clip = false;      // grids by clip_grid, weighted with the Hessian's diagonal
-    bool act_order = true;  // columns by descending Hessian diagonal, grids from the original weights (static groups)
-    double damping = 0.01;  // of the mean diagonal, added to it; 0 … 1
-    size_t block = 128;     // columns per lazy update, a multiple of 32; changes rounding errors only
-    bool stale_grids = false;  // as the reference implementation: grids that start inside a block ignore that block's
-                               // pending errors (for comparisons; without act_order only)
+    GridOptions grid = {};
+    GridSearch search = GridSearch::span;  // weighted with the Hessian's diagonal
+    Order order = Order::act;
+    double damping = 0.01;      // of the mean diagonal, added to it; 0 … 1
+    double qep = 0, gptaq = 0;  // 0 … 1, α of either: how much of a drift is corrected; one of them at most; 0: none
+    double foem = 0;            // 0 … below 1, β of the first-order term (FOEM); 0: none
+    size_t sweeps = 0;          // coordinate descent over the codes after the solve, each after a re-fit of the grids
+    bool refit = false;         // after all that, grids by least squares
+    size_t block = 128;         // columns per lazy update, a multiple of 32; changes rounding errors only
+    bool stale_grids = false;   // as the reference implementation: grids that start inside a block ignore that block's
+                                // pending errors (for comparisons; in Order::column only)
+
+    bool static_grids() const { return order != Order::column; }
 };
 
 // What a solve reports. Losses are in units of H.
@@ -43,7 +57,7 @@ struct SolveReport {
 // What the solves of one stage share: H prepared for one order of columns. q, k, v (gate, up) have the same input,
 // hence the same factor.
 struct PreparedHessian {
-    Matrix u;  // (cols, cols), upper triangle: H⁻¹ = Uᵀ U of the damped, ordered H. Below the diagonal: left-overs
+    Matrix u;  // (cols, cols), upper triangle: H⁻¹ = Uᵀ U of the damped, ordered H; 0 below the diagonal
     std::vector<size_t> order;  // position → original column
     std::vector<uint8_t> dead;  // (cols) in original order: 1 where the diagonal is 0
     double damping = 0;         // of the mean diagonal
@@ -59,14 +73,27 @@ struct PreparedHessian {
 // Error(invalid_argument) where h is not square or options are impossible. Peak memory: h, u, and a GemmWorkspace.
 PreparedHessian prepare_hessian(const Compute& compute, const Matrix& h, const GptqOptions& options);
 
+// What the solves of one stage share of the drift D = 2/N Σ (x_float − x) xᵀ: how far the inputs have moved from those
+// of the float model, as far as they tell. Sources: QEP (arXiv 2504.09629), GPTAQ (arXiv 2504.02692).
+struct PreparedDrift {
+    Matrix shift;  // (cols, cols), original order: α D H⁻¹, damped. W (I + shift) is what a solve aims at
+    Matrix pull;   // (cols, cols), the solve's order, strict upper triangle: α striu(D Uᵀ) U. GPTAQ only, else empty
+};
+
+// drift: (cols, cols) in the original order of columns. prepared: of the same inputs, usable; α comes from the options.
+// Error(invalid_argument) where shapes don't fit.
+PreparedDrift prepare_drift(const Compute& compute, const Matrix& drift, const PreparedHessian& prepared,
+                            const GptqOptions& options);
+
 // e H eᵀ/2 for each row e of the errors E (rows, cols) of a weight matrix: what they cost at its output. h as above.
 std::vector<double> hessian_losses(const Compute& compute, const Matrix& errors, const Matrix& h);
 
 // w: (rows, cols) contiguous. h is the undamped Hessian, for the report. prepared comes from the same h, with the same
-// damping and act_order. Rows are split over threads; the result does not depend on their number. Falls back to
-// round_to_nearest where prepared is not usable. Error(numeric) as fit_grid, Error(invalid_argument) where shapes or
-// options don't fit.
+// damping, order and group. drift: null without a float stream. Rows are split over threads; the result does not depend
+// on their number. Falls back to round_to_nearest where prepared is not usable. Error(numeric) as fit_grid,
+// Error(invalid_argument) where shapes or options don't fit.
 QuantizedMatrix gptq_solve(const Compute& compute, const float* w, size_t rows, size_t cols, const Matrix& h,
-                           const PreparedHessian& prepared, const GptqOptions& options, SolveReport& report);
+                           const PreparedDrift* drift, const PreparedHessian& prepared, const GptqOptions& options,
+                           SolveReport& report);
 
 }  // namespace gq

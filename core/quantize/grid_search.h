@@ -13,6 +13,13 @@
 
 namespace gq {
 
+// How a group's grid is found.
+enum class GridSearch : uint8_t {
+    span,  // it spans the weights: fit_grid
+    clip,  // the share of that range that costs least: clip_grid
+    joint  // the scale and the place of zero that cost least: joint_grid
+};
+
 // How values are rounded. Every grid here is exactly as it is stored.
 struct GridOptions {
     unsigned bits = 4;   // 2 … 8

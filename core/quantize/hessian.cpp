@@ -9,12 +9,31 @@
 #include "core/linalg/gemm.h"
 #include "core/linalg/triangular.h"
 #include "core/quantize/gptq.h"
+#include "core/quantize/solver_options.h"
 
 namespace gq {
 
 namespace {
 
 constexpr double largest_damping = 1;
+
+// Positions → columns. Ties stay in the order of the columns.
+std::vector<size_t> order_of_columns(const Matrix& h, const GptqOptions& options) {
+    const size_t n = h.rows();
+    std::vector<size_t> order(n);
+    std::iota(order.begin(), order.end(), size_t{0});
+    if (options.order == Order::column) return order;
+    std::vector<float> group_largest(options.grid.n_groups(n));
+    for (size_t c = 0; c < n && options.order == Order::gar; ++c)
+        group_largest[options.grid.group_of(c)] = std::max(group_largest[options.grid.group_of(c)], h(c, c));
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+        const size_t group_a = options.grid.group_of(a), group_b = options.grid.group_of(b);
+        if (options.order == Order::act || group_a == group_b) return h(a, a) > h(b, b);
+        if (group_largest[group_a] != group_largest[group_b]) return group_largest[group_a] > group_largest[group_b];
+        return group_a < group_b;
+    });
+    return order;
+}
 
 double next_damping(double damping) {
     constexpr double step = 10, smallest_retry = 0.001;
@@ -25,10 +44,7 @@ void check_arguments(const Matrix& h, const GptqOptions& options) {
     if (h.rows() != h.cols() || h.rows() == 0) {
         fail(Status::invalid_argument, "hessian: expected a square matrix, found %zu x %zu", h.rows(), h.cols());
     }
-    if (!(options.damping >= 0 && options.damping <= largest_damping)) {
-        fail(Status::invalid_argument, "damping: expected a share of the mean diagonal from 0 to 1, found %g",
-             options.damping);
-    }
+    check_solver_options(options);
 }
 
 // Marks dead inputs and returns the mean diagonal of the others. Not finite numbers and negative diagonals are given in
@@ -68,6 +84,10 @@ void damped_upper(const Compute& compute, const Matrix& h, const PreparedHessian
     });
 }
 
+void clear_lower(const Compute& compute, Matrix& u) {
+    compute.pool.for_each(u.rows(), [&](size_t i, size_t) { std::fill_n(u.row(i), i, 0.0f); });
+}
+
 }  // namespace
 
 PreparedHessian prepare_hessian(const Compute& compute, const Matrix& h, const GptqOptions& options) {
@@ -75,11 +95,7 @@ PreparedHessian prepare_hessian(const Compute& compute, const Matrix& h, const G
     PreparedHessian out;
     const double mean = inspect(h, out.dead, out.reason);
     if (!out.reason.empty()) return out;
-    out.order.resize(h.rows());
-    std::iota(out.order.begin(), out.order.end(), size_t{0});
-    if (options.act_order) {
-        std::stable_sort(out.order.begin(), out.order.end(), [&](size_t a, size_t b) { return h(a, a) > h(b, b); });
-    }
+    out.order = order_of_columns(h, options);
     out.u = Matrix(h.rows(), h.rows());
     GemmWorkspace workspace;
     Pivot pivot;
@@ -89,7 +105,10 @@ PreparedHessian prepare_hessian(const Compute& compute, const Matrix& h, const G
         pivot = cholesky_reversed(compute, workspace, out.u.view());
         if (pivot.ok) pivot = invert_upper(compute, workspace, out.u.view());
         out.usable = pivot.ok;
-        if (out.usable) return out;
+        if (out.usable) {
+            clear_lower(compute, out.u);
+            return out;
+        }
         if (out.damping >= largest_damping) break;
     }
     out.reason = "the Hessian is not positive definite with any damping: pivot " + std::to_string(pivot.index) +

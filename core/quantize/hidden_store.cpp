@@ -1,4 +1,5 @@
 // Copies rows in and out. See hidden_store.h.
+// In: slots of one window. Out: the same rows later. Must not know what the slots mean.
 #include "core/quantize/hidden_store.h"
 
 #include <algorithm>

@@ -1,4 +1,6 @@
 // Packs panels in parallel and hands them to the writer. See packed_writer.h.
+// In: codes with their grids, or floats. Out: the parts of a matrix in memory, and a tensor in the file.
+// Must not know how codes were found.
 #include "core/quantize/packed_writer.h"
 
 #include <algorithm>
@@ -68,6 +70,16 @@ void pack_float_strip(const Compute& compute, const float* values, size_t rows, 
     });
 }
 
+PackedLowRank pack_low_rank(const Compute& compute, const RoundedFactors& factors) {
+    const auto pack = [&](const QuantizedMatrix& factor) {
+        PackedTensor packed =
+            with_room(integer_codes(factor.bits), find_grid("symmetric"), factor.rows, factor.cols, 0);
+        pack_strip(compute, factor, 0, packed);
+        return packed;
+    };
+    return {pack(factors.u), pack(factors.v)};
+}
+
 void RoundingError::add_strip(const Compute& compute, const float* values, size_t rows, size_t first_row,
                               const PackedTensor& tensor) {
     const size_t cols = tensor.matrix.cols;
@@ -96,7 +108,8 @@ bool fits_f16(const float* values, size_t n) {
     return std::all_of(values, values + n, [](float value) { return std::fabs(value) <= f16_largest; });
 }
 
-void write_packed(GqWriter& writer, const std::string& name, const PackedTensor& tensor) {
+void write_packed(GqWriter& writer, const std::string& name, const PackedTensor& tensor,
+                  const PackedLowRank& low_rank) {
     const PackedMatrix& m = tensor.matrix;
     GqTensor record{.name = name,
                     .codes = m.codes->name,
@@ -108,6 +121,13 @@ void write_packed(GqWriter& writer, const std::string& name, const PackedTensor&
                     .parts = {{"codes", bytes_of(tensor.codes)}}};
     if (m.grid) record.parts.push_back({"scales", bytes_of(tensor.scales)});
     if (m.grid && m.grid->has_zeros) record.parts.push_back({"zeros", bytes_of(tensor.zeros)});
+    if (!low_rank.view().empty()) {
+        record.grid += low_rank_suffix;
+        record.parts.push_back({"lorc_u", bytes_of(low_rank.u.codes)});
+        record.parts.push_back({"lorc_u_scales", bytes_of(low_rank.u.scales)});
+        record.parts.push_back({"lorc_v", bytes_of(low_rank.v.codes)});
+        record.parts.push_back({"lorc_v_scales", bytes_of(low_rank.v.scales)});
+    }
     writer.add_tensor(record);
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/model/model.h"
 #include "core/quantize/gptq.h"
+#include "core/quantize/lorc.h"
 #include "formats/gq_file.h"
 
 namespace gq {
@@ -17,6 +18,13 @@ struct PackedTensor {
     AlignedBuffer<std::byte> codes, scales, zeros;
 };
 
+// Owns both factors of a correction (lorc.h); no codes: there is none.
+struct PackedLowRank {
+    PackedTensor u, v;
+
+    LowRank view() const { return {u.matrix, v.matrix}; }
+};
+
 // Zeroed room for a whole (rows, cols) matrix. Floats: codes is "f16" or "bf16".
 PackedTensor room_for_codes(size_t rows, size_t cols, const GridOptions& grid);
 PackedTensor room_for_floats(size_t rows, size_t cols, const char* codes);
@@ -25,6 +33,7 @@ PackedTensor room_for_floats(size_t rows, size_t cols, const char* codes);
 // contiguous.
 void pack_strip(const Compute& compute, const QuantizedMatrix& strip, size_t first_row, PackedTensor& tensor);
 void pack_float_strip(const Compute& compute, const float* values, size_t rows, size_t first_row, PackedTensor& tensor);
+PackedLowRank pack_low_rank(const Compute& compute, const RoundedFactors& factors);
 
 // What rounding did to a matrix, whatever its inputs are: |Q - W|² and |W|² (squared Frobenius norms), strip by strip.
 struct RoundingError {
@@ -40,7 +49,8 @@ struct RoundingError {
 // Whether all values are in the range of f16; where they are not, bf16 keeps them.
 bool fits_f16(const float* values, size_t n);
 
-void write_packed(GqWriter& writer, const std::string& name, const PackedTensor& tensor);
+void write_packed(GqWriter& writer, const std::string& name, const PackedTensor& tensor,
+                  const PackedLowRank& low_rank = {});
 void write_vector(GqWriter& writer, const std::string& name, std::span<const float> values);
 
 }  // namespace gq

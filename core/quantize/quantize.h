@@ -13,6 +13,7 @@
 namespace gq {
 
 enum class Method { gptq, rtn };
+enum class LorcMethod { lorc, eora };  // lorc.h: errors measured in the weights, or at the outputs
 
 struct QuantizeOptions {
     // Any width that integer codes exist for: 2, 3, 4, 8. 16: no rounding to integers; f16 and bf16 are kept as they
@@ -20,15 +21,19 @@ struct QuantizeOptions {
     unsigned bits = 4;
     size_t group = 128;  // 0: one scale a row
     Method method = Method::gptq;
-    std::string grid = "zero_point";  // a name of packing.h; embedding and head too
-    bool act_order = true;
-    bool clip = true;                        // GptqOptions::clip; without GPTQ nothing
-    size_t refine_epochs = 0;                // of the whole model's grids and norms behind it, distill_model.h
-    size_t distill_epochs = 0;               // over the calibration text for every block, distill.h; 0: none
-    unsigned embed_bits = 8;                 // embedding and head; widths as of bits
-    std::filesystem::path calibration = {};  // UTF-8 text; empty: the built-in text
-    size_t windows = 32, window = 512;       // spread evenly over the text, stride (tokens - window) / windows
-    std::filesystem::path report = {};       // JSON; empty: none
+    std::string grid = "zero_point";                    // a name of packing.h; embedding and head too
+    GptqOptions solver = {.search = GridSearch::clip};  // its grid comes from the options here; without GPTQ nothing
+    bool rotate = false;                                // R1 and R2 of rotate.h
+    // Rank of the correction that a block's linears get beside their integers; 0: none. Matrices that are narrower get
+    // all the rank they have.
+    size_t lorc_rank = 0;
+    LorcMethod lorc_method = LorcMethod::eora;  // without calibration always lorc
+    size_t distill_epochs = 0;                  // of training each block on the calibration windows, distill.h; 0: none
+    size_t refine_epochs = 0;                   // then of all blocks' grids and norms, distill_model.h
+    unsigned embed_bits = 8;                    // embedding and head; widths as of bits
+    std::filesystem::path calibration = {};     // UTF-8 text; empty: the built-in text
+    size_t windows = 32, window = 512;          // spread evenly over the text, stride (tokens - window) / windows
+    std::filesystem::path report = {};          // JSON; empty: none
 };
 
 struct QuantizeProgress {

@@ -14,7 +14,9 @@
 #include "core/quantize/packed_writer.h"
 #include "core/quantize/quantize.h"
 #include "core/quantize/report.h"
+#include "core/quantize/rotate.h"
 #include "core/quantize/sections.h"
+#include "core/quantize/solver_options.h"
 #include "formats/format_error.h"
 #include "formats/hash.h"
 #include "formats/output_file.h"
@@ -36,7 +38,8 @@ class Walk {
         : checkpoint_(checkpoint),
           source_(checkpoint),
           tokenizer_(Tokenizer::from_checkpoint(checkpoint)),
-          sections_(make_sections(checkpoint, source_.params(), tokenizer_)),
+          rotated_(source_, compute, options.rotate),
+          sections_(make_sections(checkpoint, rotated_.params(), tokenizer_)),
           options_(options),
           compute_(compute),
           writer_(writer),
@@ -49,40 +52,54 @@ class Walk {
     struct Block {
         BlockWeights weights;
         std::vector<PackedTensor> packed;  // by role: what weights' views point into
+        std::vector<PackedLowRank> low_rank;
         std::vector<AlignedBuffer<float>> vectors;
-        // By role, for training only, before which nothing of the block is written.
-        std::vector<AlignedBuffer<float>> floats;
+        BlockWeights float_weights;                // the reference stream's, empty without one
+        std::vector<AlignedBuffer<float>> floats;  // by role: what float_weights' views point into
+        // By role, for training, before which nothing of the block is written.
         std::vector<QuantizedMatrix> rounded;
         std::vector<TensorReport> reports;
-        Matrix inputs, targets;
+    };
+    // What the solves of a stage share.
+    struct StageInput {
+        Matrix hessian;
+        PreparedHessian prepared;
+        std::optional<PreparedDrift> drift;  // with a reference stream
     };
 
-    bool distilled() const { return options_.distill_epochs > 0 && options_.bits != float_bits; }
-    bool refined() const { return options_.refine_epochs > 0 && options_.bits != float_bits; }
-    bool trained() const { return distilled() || refined(); }  // a block is written when it has been
+    // Whether the float model runs beside the quantized one, on the same tokens.
+    bool compares() const { return drifts() || trained(); }
+    bool drifts() const { return calibrated() && (options_.solver.qep > 0 || options_.solver.gptaq > 0); }
+    bool trained() const { return calibrated() && options_.distill_epochs + options_.refine_epochs > 0; }
     bool calibrated() const { return options_.method == Method::gptq && options_.bits != float_bits; }
     void plan();
     void prepare_calibration();
     void write_outer();
     PackedTensor write_rounded(const WeightRow& row, unsigned bits);
+    void write_head_turn();
     void for_strips(const WeightRow& row, size_t layer, FunctionRef<void(size_t, size_t, const float*)> work) const;
     const char* float_codes_for(const WeightRow& row, size_t layer) const;
+    const char* float_codes_for(ElementType type, bool fits) const;
     void write_block(size_t layer);
     void load_vectors(Block& block, size_t layer);
     void write_vectors(const Block& block, size_t layer);
-    PackedMatrix float_matrix(const AlignedBuffer<float>& values, const WeightRow& row) const;
-    void run_float_block(Block& block, size_t layer);
-    void distill(Block& block, size_t layer);
-    void refine();
     RefineBlock trainables(Block& block) const;
+    void distill(Block& block, size_t layer, const Matrix& inputs);
+    void refine();
+    void train_all(std::span<const RefineBlock> blocks);
+    void pack(Block& block, RoleId role);
     void write_trained(Block& block, size_t layer);
     void write_stage(Block& block, size_t layer, size_t stage);
-    void write_linear(Block& block, size_t layer, RoleId role, const Matrix* hessian, const PreparedHessian* prepared);
-    void pack(Block& block, RoleId role);
-    void write_tensor(const AlignedBuffer<float>& w, size_t layer, const WeightRow& row, const PackedTensor& packed,
-                      TensorReport report);
-    QuantizedMatrix quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const Matrix* hessian,
-                                    const PreparedHessian* prepared, SolveReport& report) const;
+    StageInput stage_input(const StepList& steps, size_t stage);
+    void run_streams(const StepList& steps, size_t begin, size_t end, const Block& block);
+    void write_linear(Block& block, size_t layer, RoleId role, const StageInput* input);
+    void write_tensor(const AlignedBuffer<float>& w, const WeightRow& row, size_t layer, const Block& block,
+                      RoleId role, TensorReport report);
+    QuantizedMatrix quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const StageInput* input,
+                                    SolveReport& report) const;
+    PackedLowRank correct(const AlignedBuffer<float>& w, const QuantizedMatrix& q, const StageInput* input,
+                          LorcReport& report) const;
+    void check_lorc_rank() const;
 
     void note_source(const WeightRow& row, size_t layer);
     void note_chat_error();
@@ -98,16 +115,17 @@ class Walk {
     const Checkpoint& checkpoint_;
     SourceModel source_;
     Tokenizer tokenizer_;
+    const RotatedSource rotated_;
     const Sections sections_;
     const QuantizeOptions& options_;
     const Compute compute_;
     GqWriter& writer_;
     const QuantizeCallback& progress_;
-    std::unique_ptr<Stream> stream_;
-    std::unique_ptr<Stream> float_stream_;  // the same windows through the float model; null where nothing asks for it
+    std::unique_ptr<Stream> stream_;     // through quantized predecessors
+    std::unique_ptr<Stream> reference_;  // through the float model
     std::vector<std::vector<int32_t>> windows_;
     // For refinement only:
-    PackedTensor head_;
+    PackedTensor head_, head_turn_;
     Matrix embedded_;  // the quantized stream in front of the first block
     std::vector<Block> kept_;
     RunReport run_;
@@ -122,7 +140,7 @@ void Walk::run() {
     if (calibrated()) prepare_calibration();
     write_outer();
     for (size_t layer = 0; layer < source_.params().n_layers; ++layer) write_block(layer);
-    if (refined()) refine();
+    if (!kept_.empty()) refine();
     if (n_done_ != n_total_)
         fail(Status::internal, "quantize: %zu tensors were planned, %zu written", n_total_, n_done_);
     write_sections(writer_, sections_, provenance_json(options_, run_));
@@ -130,10 +148,8 @@ void Walk::run() {
 }
 
 GptqOptions Walk::gptq_options() const {
-    GptqOptions o;
+    GptqOptions o = options_.solver;
     o.grid = {options_.bits, options_.group, find_grid(options_.grid)};
-    o.act_order = options_.act_order;
-    o.clip = options_.clip;
     return o;
 }
 
@@ -154,7 +170,7 @@ double Walk::stage_cost(size_t cols) const {
 
 // Forward twice and back through all blocks and the head.
 double Walk::refine_cost() const {
-    if (!refined()) return 0;
+    if (!trained()) return 0;
     const HyperParams& params = source_.params();
     double weights = static_cast<double>(params.vocab * params.hidden);
     for (const WeightRow& row : source_.arch().block_weights)
@@ -162,10 +178,23 @@ double Walk::refine_cost() const {
     return 4 * weights * static_cast<double>(options_.windows * options_.window * options_.refine_epochs);
 }
 
+// Narrow matrices take less than the rank that is asked for; where none takes it, it is a mistake.
+void Walk::check_lorc_rank() const {
+    size_t widest = 0;
+    for (const WeightRow& row : source_.arch().block_weights)
+        if (row.kind != WeightKind::vector)
+            widest = std::max(widest, std::min(row.rows(source_.params()), row.cols(source_.params())));
+    if (options_.lorc_rank > widest)
+        fail(Status::invalid_argument, "lorc: a rank of at most %zu, the widest matrix of a block, expected, found %zu",
+             widest, options_.lorc_rank);
+}
+
 void Walk::plan() {
+    check_lorc_rank();
     const HyperParams& params = source_.params();
     const Arch& arch = source_.arch();
-    n_total_ = 2 + (params.tied_head ? 0 : 1) + params.n_layers * arch.block_weights.size();
+    n_total_ = 2 + (params.tied_head ? 0 : 1) + (rotated_.params().head_turn ? 1 : 0) +
+               params.n_layers * arch.block_weights.size();
     for (size_t layer = 0; layer < params.n_layers; ++layer) {
         const StepList& block = source_.network().blocks[layer];
         for (size_t stage = 0; stage < block.stage_begin.size(); ++stage) {
@@ -190,10 +219,11 @@ void Walk::prepare_calibration() {
     const HyperParams& p = source_.params();
     windows_ = cut_windows(tokenizer_, text, options_.windows, options_.window, p.vocab);
     const KvGeometry one_layer{1, p.n_kv_heads, p.head_dim, KvType::f32};
-    stream_ = std::make_unique<Stream>(source_.network(), one_layer, compute_, options_.windows, options_.window);
-    if (trained())
-        float_stream_ =
-            std::make_unique<Stream>(source_.network(), one_layer, compute_, options_.windows, options_.window);
+    const auto make_stream = [&] {
+        return std::make_unique<Stream>(source_.network(), one_layer, compute_, options_.windows, options_.window);
+    };
+    stream_ = make_stream();
+    if (compares()) reference_ = make_stream();
 }
 
 void Walk::note_source(const WeightRow& row, size_t layer) {
@@ -224,6 +254,7 @@ TensorReport Walk::report_of(const WeightRow& row, size_t layer, const char* cod
 
 void Walk::done(TensorReport tensor, double cost) {
     if (tensor.solved) tensor.note = note_of(tensor.solve);
+    if (!tensor.lorc.note.empty()) tensor.note += (tensor.note.empty() ? "" : "; ") + tensor.lorc.note;
     ++n_done_;
     cost_done_ += cost;
     const double left = cost_done_ > 0 ? elapsed() / cost_done_ * std::max(0.0, cost_total_ - cost_done_) : -1;
@@ -246,17 +277,43 @@ void Walk::write_outer() {
     PackedTensor embedding = write_rounded(arch.embedding, options_.embed_bits);
     if (!source_.params().tied_head) head_ = write_rounded(arch.head, options_.embed_bits);
     note_source(arch.final_norm, 0);
-    const AlignedBuffer<float> norm = source_.read(arch.final_norm, 0);
+    const AlignedBuffer<float> norm = rotated_.read(arch.final_norm, 0);
     write_vector(writer_, packed_name(arch.final_norm, 0), {norm.data(), norm.size()});
     done(report_of(arch.final_norm, 0, "f32"), 0);
+    if (rotated_.params().head_turn) write_head_turn();
     if (stream_) stream_->embed({.matrix = embedding.matrix}, windows_);
-    if (float_stream_) {
-        const AlignedBuffer<float> exact = source_.read(arch.embedding, 0);
-        float_stream_->embed({.matrix = float_matrix(exact, arch.embedding)}, windows_);
-    }
-    if (refined()) embedded_ = stream_->rows(source_.network().residual);
+    if (!reference_) return;
+    UsedRows used(windows_, source_.params().hidden);
+    for_strips(arch.embedding, 0, [&](size_t first, size_t n, const float* values) { used.take(first, n, values); });
+    reference_->embed(used.weight(), used.windows);
     if (source_.params().tied_head) head_ = std::move(embedding);
-    if (!refined()) head_ = {};
+    if (options_.refine_epochs > 0) {
+        embedded_ = stream_->rows(source_.network().residual);
+    } else {
+        head_ = {};
+    }
+}
+
+// It is small, and every logit goes through it: 8 bits at least.
+void Walk::write_head_turn() {
+    const WeightRow& row = source_.arch().head_turn;
+    const size_t n = source_.params().hidden;
+    const AlignedBuffer<float> w = rotated_.head_turn();
+    const bool floats = options_.embed_bits == float_bits;
+    const GridOptions grid{8, embedding_group, find_grid(options_.grid)};
+    PackedTensor packed = floats ? room_for_floats(n, n, "f16") : room_for_codes(n, n, grid);
+    if (floats) {
+        pack_float_strip(compute_, w.data(), n, 0, packed);
+    } else {
+        pack_strip(compute_, round_to_nearest(compute_, w.data(), n, n, grid), 0, packed);
+    }
+    write_packed(writer_, packed_name(row, 0), packed);
+    TensorReport report = report_of(row, 0, packed.matrix.codes->name);
+    RoundingError error;
+    error.add_strip(compute_, w.data(), n, 0, packed);
+    report.error = error.relative();
+    done(std::move(report), 0);
+    head_turn_ = std::move(packed);
 }
 
 // Calls work(first_row, n_rows, values) for strips of a weight: a vocabulary's matrix is never held as floats whole.
@@ -265,7 +322,7 @@ void Walk::for_strips(const WeightRow& row, size_t layer, FunctionRef<void(size_
     AlignedBuffer<float> values(std::min(rows, strip_rows) * cols);
     for (size_t begin = 0; begin < rows; begin += strip_rows) {
         const size_t end = std::min(rows, begin + strip_rows);
-        source_.read_rows(row, layer, begin, end, values.data());
+        rotated_.read_rows(row, layer, begin, end, values.data());
         work(begin, end - begin, values.data());
     }
 }
@@ -274,13 +331,18 @@ void Walk::for_strips(const WeightRow& row, size_t layer, FunctionRef<void(size_
 // overflow.
 const char* Walk::float_codes_for(const WeightRow& row, size_t layer) const {
     const ElementType type = source_.tensor(row, layer).type;
-    if (type == ElementType::f16) return "f16";
-    if (type == ElementType::bf16) return "bf16";
     bool fits = true;
-    for_strips(row, layer, [&](size_t, size_t n, const float* values) {
-        fits = fits && fits_f16(values, n * row.cols(source_.params()));
-    });
-    return fits ? "f16" : "bf16";
+    if (float_codes_for(type, true) != float_codes_for(type, false)) {
+        for_strips(row, layer, [&](size_t, size_t n, const float* values) {
+            fits = fits && fits_f16(values, n * row.cols(source_.params()));
+        });
+    }
+    return float_codes_for(type, fits);
+}
+
+const char* Walk::float_codes_for(ElementType type, bool fits) const {
+    if (type == ElementType::f16 && !rotated_.turned()) return "f16";
+    return type == ElementType::bf16 || !fits ? "bf16" : "f16";
 }
 
 PackedTensor Walk::write_rounded(const WeightRow& row, unsigned bits) {
@@ -311,22 +373,22 @@ void Walk::write_block(size_t layer) {
     Block block;
     block.weights.roles.resize(source_.arch().block_weights.size());
     block.packed.resize(block.weights.roles.size());
+    block.low_rank.resize(block.weights.roles.size());
     block.vectors.resize(block.weights.roles.size());
+    block.floats.resize(block.weights.roles.size());
+    block.rounded.resize(block.weights.roles.size());
+    block.reports.resize(block.weights.roles.size());
     load_vectors(block, layer);
-    if (trained()) {
-        run_float_block(block, layer);
-    } else {
-        write_vectors(block, layer);
-    }
-    if (stream_) stream_->run(steps, 0, steps.stage_begin.front(), block.weights);
+    if (!trained()) write_vectors(block, layer);
+    const Matrix inputs =
+        options_.distill_epochs > 0 && trained() ? stream_->rows(source_.network().residual) : Matrix();
+    run_streams(steps, 0, steps.stage_begin.front(), block);
     for (size_t stage = 0; stage < steps.stage_begin.size(); ++stage) write_stage(block, layer, stage);
-    if (distilled()) distill(block, layer);
-    if (refined()) {
-        block.floats.clear();
-        kept_.push_back(std::move(block));
-    } else if (distilled()) {
-        write_trained(block, layer);
-    }
+    if (!trained()) return;
+    if (options_.distill_epochs > 0) distill(block, layer, inputs);
+    if (options_.refine_epochs == 0) return write_trained(block, layer);
+    block.floats.clear();
+    kept_.push_back(std::move(block));
 }
 
 void Walk::load_vectors(Block& block, size_t layer) {
@@ -334,9 +396,10 @@ void Walk::load_vectors(Block& block, size_t layer) {
         const WeightRow& row = source_.arch().block_weights[role];
         if (row.kind != WeightKind::vector) continue;
         note_source(row, layer);
-        block.vectors[role] = source_.read(row, layer);
+        block.vectors[role] = rotated_.read(row, layer);
         block.weights.roles[role].vector = block.vectors[role].data();
     }
+    block.float_weights = block.weights;  // vectors are the same
 }
 
 void Walk::write_vectors(const Block& block, size_t layer) {
@@ -348,33 +411,75 @@ void Walk::write_vectors(const Block& block, size_t layer) {
     }
 }
 
-PackedMatrix Walk::float_matrix(const AlignedBuffer<float>& values, const WeightRow& row) const {
-    PackedMatrix matrix;
-    matrix.codes = find_codes("f32");
-    matrix.layout = PackedMatrix::Layout::row_major;
-    matrix.rows = row.rows(source_.params());
-    matrix.cols = row.cols(source_.params());
-    matrix.code_bytes = reinterpret_cast<const std::byte*>(values.data());
-    return matrix;
+void Walk::run_streams(const StepList& steps, size_t begin, size_t end, const Block& block) {
+    if (stream_) stream_->run(steps, begin, end, block.weights);
+    if (reference_) reference_->run(steps, begin, end, block.float_weights);
 }
 
-// What the block is trained on: the quantized stream in front of it, the float stream behind it.
-void Walk::run_float_block(Block& block, size_t layer) {
+// What the float model's inputs were is not for the last stage of a block: its input is made by the block itself, and
+// matching it there overfits (QEP, arXiv 2504.09629, leaves down_proj out).
+Walk::StageInput Walk::stage_input(const StepList& steps, size_t stage) {
+    const SlotId slot = steps.steps[steps.stage_linears(stage).front()].in[0];
+    StageInput input;
+    input.hessian = stream_->hessian(slot);
+    cost_done_ += stage_cost(input.hessian.cols());
+    input.prepared = prepare_hessian(compute_, input.hessian, gptq_options());
+    if (drifts() && stage + 1 < steps.stage_begin.size() && input.prepared.usable)
+        input.drift = prepare_drift(compute_, stream_->drift(*reference_, slot), input.prepared, gptq_options());
+    tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()});
+    return input;
+}
+
+// Statistics of the stage's input → its linears quantized → the stage run with them.
+void Walk::write_stage(Block& block, size_t layer, size_t stage) {
     const StepList& steps = source_.network().blocks[layer];
-    const size_t n_roles = block.weights.roles.size();
-    BlockWeights weights = block.weights;
-    block.floats.resize(n_roles);
-    block.rounded.resize(n_roles);
-    block.reports.resize(n_roles);
-    for (size_t role = 0; role < n_roles; ++role) {
-        const WeightRow& row = source_.arch().block_weights[role];
-        if (row.kind == WeightKind::vector) continue;
-        block.floats[role] = source_.read(row, layer);
-        weights.roles[role].matrix = float_matrix(block.floats[role], row);
+    std::optional<StageInput> input;
+    if (stream_) input = stage_input(steps, stage);
+    for (const size_t step : steps.stage_linears(stage))
+        write_linear(block, layer, steps.steps[step].weight, input ? &*input : nullptr);
+    input.reset();
+    run_streams(steps, steps.stage_begin[stage], steps.stage_end(stage), block);
+}
+
+void Walk::write_linear(Block& block, size_t layer, RoleId role, const StageInput* input) {
+    const WeightRow& row = source_.arch().block_weights[role];
+    note_source(row, layer);
+    const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
+    AlignedBuffer<float> w = rotated_.read(row, layer);
+    TensorReport report = report_of(row, layer, "");
+    report.solved = input != nullptr;
+    PackedTensor& packed = block.packed[role];
+    if (options_.bits == float_bits) {
+        const bool fits = fits_f16(w.data(), rows * cols);
+        packed = room_for_floats(rows, cols, float_codes_for(source_.tensor(row, layer).type, fits));
+        pack_float_strip(compute_, w.data(), rows, 0, packed);
+    } else {
+        QuantizedMatrix q = quantize_linear(w, row, input, report.solve);
+        packed = room_for_codes(rows, cols, gptq_options().grid);
+        pack_strip(compute_, q, 0, packed);
+        if (options_.lorc_rank > 0) block.low_rank[role] = correct(w, q, input, report.lorc);
+        if (trained()) block.rounded[role] = std::move(q);
     }
-    if (distilled()) block.inputs = stream_->rows(source_.network().residual);
-    float_stream_->run(steps, 0, steps.steps.size(), weights);
-    if (distilled()) block.targets = float_stream_->rows(source_.network().residual);
+    block.weights.roles[role].matrix = packed.matrix;
+    block.weights.roles[role].low_rank = block.low_rank[role].view();
+    report.codes = packed.matrix.codes->name;
+    if (trained()) {
+        block.reports[role] = std::move(report);
+    } else {
+        write_tensor(w, row, layer, block, role, std::move(report));
+    }
+    if (!reference_) return;
+    block.floats[role] = std::move(w);
+    block.float_weights.roles[role].matrix = row_major_f32(block.floats[role].data(), rows, cols);
+}
+
+void Walk::write_tensor(const AlignedBuffer<float>& w, const WeightRow& row, size_t layer, const Block& block,
+                        RoleId role, TensorReport report) {
+    write_packed(writer_, packed_name(row, layer), block.packed[role], block.low_rank[role]);
+    RoundingError error;
+    error.add_strip(compute_, w.data(), report.rows, 0, block.packed[role]);
+    report.error = error.relative();
+    done(std::move(report), solve_cost(row));
 }
 
 RefineBlock Walk::trainables(Block& block) const {
@@ -391,36 +496,58 @@ RefineBlock Walk::trainables(Block& block) const {
     return result;
 }
 
-// The quantized stream goes through the block once more, as it has become.
-void Walk::distill(Block& block, size_t layer) {
+// inputs: the quantized stream in front of the block, which then goes through it once more, as it has become. The
+// reference stream stands behind it.
+void Walk::distill(Block& block, size_t layer, const Matrix& inputs) {
     const StepList& steps = source_.network().blocks[layer];
     const SlotId residual = source_.network().residual;
     const RefineBlock parts = trainables(block);
+    const Matrix targets = reference_->rows(residual);
     DistillOptions options;
     options.epochs = options_.distill_epochs;
     options.between_windows = [&] { tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()}); };
     const DistillReport report = distill_block(compute_, source_.network(), steps, parts.linears, parts.norms,
-                                               {block.inputs.view(), block.targets.view(), options_.window}, options);
+                                               {inputs.view(), targets.view(), options_.window}, options);
     log_message(LogLevel::info, "block %zu: loss on held-out windows %.5f, %.5f after distillation (epoch %zu kept)",
                 layer, report.before, report.after, report.kept_epoch);
     for (const DistillLinear& linear : parts.linears) pack(block, linear.role);
-    stream_->set_rows(residual, block.inputs);
+    stream_->set_rows(residual, inputs);
     stream_->run(steps, 0, steps.steps.size(), block.weights);
-    block.inputs = {};
-    block.targets = {};
 }
 
 void Walk::refine() {
-    const HyperParams& params = source_.params();
-    const Arch& arch = source_.arch();
     stream_.reset();  // the blocks' own outputs are not needed any more
     std::vector<RefineBlock> blocks;
     for (Block& block : kept_) blocks.push_back(trainables(block));
-    const AlignedBuffer<float> exact = source_.read(params.tied_head ? arch.embedding : arch.head, 0),
-                               norm = source_.read(arch.final_norm, 0);
-    Matrix quantized(params.vocab, params.hidden);
+    train_all(blocks);
+    for (size_t layer = 0; layer < kept_.size(); ++layer) {
+        for (const DistillLinear& linear : blocks[layer].linears) pack(kept_[layer], linear.role);
+        write_trained(kept_[layer], layer);
+        kept_[layer] = {};
+    }
+}
+
+void Walk::train_all(std::span<const RefineBlock> blocks) {
+    const HyperParams& params = source_.params();
+    const Arch& arch = source_.arch();
+    const Network network = arch.build(rotated_.params());  // a rotation adds to its epilogue
+    Matrix exact(params.vocab, params.hidden), quantized(params.vocab, params.hidden);
+    rotated_.read_rows(params.tied_head ? arch.embedding : arch.head, 0, 0, params.vocab, exact.data());
     unpack_rows(head_.matrix, 0, params.vocab, quantized.data(), params.hidden);
-    const Matrix targets = float_stream_->rows(source_.network().residual);
+    head_ = {};
+    const AlignedBuffer<float> norm = rotated_.read(arch.final_norm, 0);
+    RefineHead head{{quantized.view(), std::vector<RoleValues>(tail_head_turn + 1)}, {}};
+    head.quantized.epilogue[tail_final_norm].vector = norm.data();
+    head.exact = {exact.view(), head.quantized.epilogue};
+    AlignedBuffer<float> exact_turn;
+    Matrix quantized_turn(params.hidden, params.hidden);
+    if (rotated_.params().head_turn) {
+        exact_turn = rotated_.head_turn();
+        unpack_rows(head_turn_.matrix, 0, params.hidden, quantized_turn.data(), params.hidden);
+        head.quantized.epilogue[tail_head_turn].matrix = quantized_turn.view();
+        head.exact.epilogue[tail_head_turn].matrix = {exact_turn.data(), params.hidden, params.hidden, params.hidden};
+    }
+    const Matrix targets = reference_->rows(network.residual);
     RefineOptions options;
     options.epochs = options_.refine_epochs;
     const double share = refine_cost() / static_cast<double>(options_.windows * options_.refine_epochs);
@@ -429,65 +556,9 @@ void Walk::refine() {
         tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()});
     };
     const RefineReport report =
-        refine_model(compute_, source_.network(), blocks,
-                     {quantized.view(), {exact.data(), params.vocab, params.hidden, params.hidden}, norm.data()},
-                     {embedded_.view(), targets.view(), options_.window}, options);
+        refine_model(compute_, network, blocks, head, {embedded_.view(), targets.view(), options_.window}, options);
     log_message(LogLevel::info, "model: KL on held-out windows %.5f, %.5f after refinement (epoch %zu kept)",
                 report.before, report.after, report.kept_epoch);
-    for (size_t layer = 0; layer < kept_.size(); ++layer) {
-        for (const DistillLinear& linear : blocks[layer].linears) pack(kept_[layer], linear.role);
-        write_trained(kept_[layer], layer);
-        kept_[layer] = {};
-    }
-}
-
-// Hessian of the stage's input → its linears quantized → the stage run with them.
-void Walk::write_stage(Block& block, size_t layer, size_t stage) {
-    const StepList& steps = source_.network().blocks[layer];
-    const std::vector<size_t> linears = steps.stage_linears(stage);
-    Matrix hessian;
-    PreparedHessian prepared;
-    if (stream_) {
-        const SlotId input = steps.steps[linears.front()].in[0];
-        hessian = stream_->hessian(input);
-        cost_done_ += stage_cost(hessian.cols());
-        prepared = prepare_hessian(compute_, hessian, gptq_options());
-        tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()});
-    }
-    for (const size_t step : linears)
-        write_linear(block, layer, steps.steps[step].weight, stream_ ? &hessian : nullptr, &prepared);
-    hessian = {};
-    prepared = {};
-    if (stream_) stream_->run(steps, steps.stage_begin[stage], steps.stage_end(stage), block.weights);
-}
-
-void Walk::write_linear(Block& block, size_t layer, RoleId role, const Matrix* hessian,
-                        const PreparedHessian* prepared) {
-    const WeightRow& row = source_.arch().block_weights[role];
-    note_source(row, layer);
-    const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
-    const AlignedBuffer<float> read = trained() ? AlignedBuffer<float>() : source_.read(row, layer);
-    const AlignedBuffer<float>& w = trained() ? block.floats[role] : read;
-    SolveReport solve;
-    PackedTensor& packed = block.packed[role];
-    if (options_.bits == float_bits) {
-        packed = room_for_floats(rows, cols, float_codes_for(row, layer));
-        pack_float_strip(compute_, w.data(), rows, 0, packed);
-    } else {
-        QuantizedMatrix rounded = quantize_linear(w, row, hessian, prepared, solve);
-        packed = room_for_codes(rows, cols, gptq_options().grid);
-        pack_strip(compute_, rounded, 0, packed);
-        if (trained()) block.rounded[role] = std::move(rounded);
-    }
-    block.weights.roles[role].matrix = packed.matrix;
-    TensorReport report = report_of(row, layer, packed.matrix.codes->name);
-    report.solved = hessian != nullptr;
-    report.solve = std::move(solve);
-    if (trained()) {
-        block.reports[role] = std::move(report);
-    } else {
-        write_tensor(w, layer, row, packed, std::move(report));
-    }
 }
 
 void Walk::pack(Block& block, RoleId role) {
@@ -499,28 +570,29 @@ void Walk::pack(Block& block, RoleId role) {
 
 void Walk::write_trained(Block& block, size_t layer) {
     write_vectors(block, layer);
-    for (size_t role = 0; role < block.packed.size(); ++role) {
-        const WeightRow& row = source_.arch().block_weights[role];
+    for (size_t i = 0; i < block.packed.size(); ++i) {
+        const WeightRow& row = source_.arch().block_weights[i];
         if (row.kind == WeightKind::vector) continue;
-        write_tensor(source_.read(row, layer), layer, row, block.packed[role], std::move(block.reports[role]));
+        const AlignedBuffer<float> w = rotated_.read(row, layer);
+        write_tensor(w, row, layer, block, static_cast<RoleId>(i), std::move(block.reports[i]));
     }
 }
 
-void Walk::write_tensor(const AlignedBuffer<float>& w, size_t layer, const WeightRow& row, const PackedTensor& packed,
-                        TensorReport report) {
-    write_packed(writer_, packed_name(row, layer), packed);
-    RoundingError error;
-    error.add_strip(compute_, w.data(), packed.matrix.rows, 0, packed);
-    report.error = error.relative();
-    done(std::move(report), solve_cost(row));
-}
-
-QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const Matrix* hessian,
-                                      const PreparedHessian* prepared, SolveReport& report) const {
+QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const StageInput* input,
+                                      SolveReport& report) const {
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
     const GptqOptions o = gptq_options();
-    if (!hessian) return round_to_nearest(compute_, w.data(), rows, cols, o.grid);
-    return gptq_solve(compute_, w.data(), rows, cols, *hessian, *prepared, o, report);
+    if (!input) return round_to_nearest(compute_, w.data(), rows, cols, o.grid);
+    const PreparedDrift* drift = input->drift ? &*input->drift : nullptr;
+    return gptq_solve(compute_, w.data(), rows, cols, input->hessian, drift, input->prepared, o, report);
+}
+
+PackedLowRank Walk::correct(const AlignedBuffer<float>& w, const QuantizedMatrix& q, const StageInput* input,
+                            LorcReport& report) const {
+    const bool usable = input && input->prepared.usable, eora = options_.lorc_method == LorcMethod::eora;
+    const RoundedFactors factors = correct_rounding(compute_, w.data(), q, usable ? &input->hessian : nullptr,
+                                                    {.rank = options_.lorc_rank, .by_outputs = eora}, report);
+    return pack_low_rank(compute_, factors);
 }
 
 // Integers as wide as some codes are, and floats.
@@ -539,7 +611,8 @@ void check_grid(const std::string& name) {
     fail(Status::invalid_argument, "grid: expected %s, found '%s'", known.c_str(), name.c_str());
 }
 
-// A file that is read while the output is written, or was read to make it, is no place for a result.
+// A file that is read while the output is written, or was read to make it, is no place for a result, nor for the
+// PATH.partial that a result is written to.
 void refuse_replacing(const char* what, const std::filesystem::path& target, const Checkpoint& checkpoint,
                       const QuantizeOptions& options) {
     std::vector<std::filesystem::path> inputs = checkpoint.files();
@@ -549,6 +622,10 @@ void refuse_replacing(const char* what, const std::filesystem::path& target, con
         if (std::filesystem::equivalent(target, input, ignored))
             fail(Status::invalid_argument, "%s %s: expected another file than the source's own %s", what,
                  target.c_str(), input.c_str());
+        if (std::filesystem::equivalent(target.string() + ".partial", input, ignored))
+            fail(Status::invalid_argument,
+                 "%s %s: expected another name, since it is written as %s.partial, which is the source's own %s", what,
+                 target.c_str(), target.c_str(), input.c_str());
     }
 }
 
@@ -575,10 +652,16 @@ void check_options(const QuantizeOptions& o) {
     check_width("bits", o.bits);
     check_width("embed bits", o.embed_bits);
     check_grid(o.grid);
+    check_solver_options(o.solver);
+    if (o.lorc_rank > 0 && o.bits == float_bits)
+        fail(Status::invalid_argument, "lorc: a rank of 0 expected with bits 16, which round nothing, found %zu",
+             o.lorc_rank);
     if (o.group % tile_cols != 0)
         fail(Status::invalid_argument, "group: expected a multiple of %zu, or row, found %zu", tile_cols, o.group);
-    if (o.distill_epochs + o.refine_epochs > 0 && (o.method != Method::gptq || o.windows < 2))
-        fail(Status::invalid_argument, "distill and refine: expected method gptq and at least 2 calibration windows");
+    if (o.distill_epochs + o.refine_epochs > 0 && (o.method != Method::gptq || o.bits == float_bits || o.windows < 2))
+        fail(Status::invalid_argument, "distill, refine: expected method gptq, integers and at least 2 windows");
+    if (o.distill_epochs + o.refine_epochs > 0 && o.lorc_rank > 0)
+        fail(Status::invalid_argument, "distill, refine: expected no lorc, whose corrections would not be trained");
     if (o.windows == 0 || o.window < 2)
         fail(Status::invalid_argument, "calibration: expected at least 1 window of 2 tokens, found %zu of %zu",
              o.windows, o.window);

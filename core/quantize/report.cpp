@@ -1,9 +1,12 @@
 // Reports as JSON. See report.h.
+// In: options, hashes, what the solver says of each tensor. Out: text; only report_json() knows the time it took.
+// Must not know files or how anything was computed.
 #include "core/quantize/report.h"
 
 #include <cstdio>
 
 #include "core/base/version.h"
+#include "core/quantize/solver_options.h"
 
 namespace gq {
 namespace {
@@ -16,6 +19,17 @@ std::string hex(uint64_t value) {
     return text;
 }
 
+void add_solver_options(const GptqOptions& o, JsonValue& json) {
+    json.set("order", JsonValue::of_string(name_of(o.order)));
+    json.set("grid_search", JsonValue::of_string(name_of(o.search)));
+    json.set("damping", JsonValue::of_number(o.damping));
+    json.set("qep", JsonValue::of_number(o.qep));
+    json.set("gptaq", JsonValue::of_number(o.gptaq));
+    json.set("foem", JsonValue::of_number(o.foem));
+    json.set("sweeps", JsonValue::of_integer(static_cast<int64_t>(o.sweeps)));
+    json.set("refit", JsonValue::of_bool(o.refit));
+}
+
 JsonValue options_json(const QuantizeOptions& o) {
     JsonValue json;
     const auto size = [&](const char* key, size_t value) {
@@ -25,13 +39,27 @@ JsonValue options_json(const QuantizeOptions& o) {
     size("bits", o.bits);
     size("group", o.group);
     json.set("grid", JsonValue::of_string(o.grid));
-    json.set("act_order", JsonValue::of_bool(o.act_order));
-    json.set("clip", JsonValue::of_bool(o.clip));
+    if (o.method == Method::gptq) add_solver_options(o.solver, json);
+    json.set("rotate", JsonValue::of_bool(o.rotate));
     if (o.distill_epochs > 0) size("distill_epochs", o.distill_epochs);
     if (o.refine_epochs > 0) size("refine_epochs", o.refine_epochs);
     size("embed_bits", o.embed_bits);
+    if (o.lorc_rank > 0) {
+        size("lorc", o.lorc_rank);
+        json.set("lorc_method", JsonValue::of_string(o.lorc_method == LorcMethod::eora ? "eora" : "lorc"));
+    }
     size("windows", o.windows);
     size("window", o.window);
+    return json;
+}
+
+JsonValue lorc_json(const TensorReport& t) {
+    JsonValue json;
+    json.set("rank", JsonValue::of_integer(static_cast<int64_t>(t.lorc.rank)));
+    json.set("method", JsonValue::of_string(t.lorc.by_outputs ? "eora" : "lorc"));
+    json.set("error", JsonValue::of_number(t.lorc.error));
+    if (t.solved)
+        json.set("loss", JsonValue::of_number(t.lorc.loss_left * t.solve.true_loss / static_cast<double>(t.rows)));
     return json;
 }
 
@@ -43,6 +71,7 @@ JsonValue tensor_json(const TensorReport& t) {
     json.set("shape", JsonValue::of_array({JsonValue::of_integer(static_cast<int64_t>(t.rows)),
                                            JsonValue::of_integer(static_cast<int64_t>(t.cols))}));
     if (t.error) json.set("error", JsonValue::of_number(*t.error));
+    if (t.lorc.rank > 0) json.set("lorc", lorc_json(t));
     if (!t.solved) return json;
     const double rows = static_cast<double>(t.rows);
     json.set("loss", JsonValue::of_number(t.solve.true_loss / rows));

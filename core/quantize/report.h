@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/quantize/lorc.h"
 #include "core/quantize/quantize.h"
 #include "formats/checkpoint.h"
 
@@ -21,12 +22,15 @@ namespace gq {
 //   check_error  what the self-check of the loss is off by, relative
 //   damping      that was used, of the mean diagonal
 //   dead_inputs  how many inputs were always zero
+// and of those with a correction of low rank an object `lorc`: its `rank`, `method` ("lorc", "eora"), and what is left
+// behind it: `error`, as above, and `loss` of those that GPTQ solved.
 struct TensorReport {
     std::string name, codes, note;
     size_t rows = 0, cols = 0;
     std::optional<double> error;  // of rounding, relative to the squared weights
     bool solved = false;
     SolveReport solve;
+    LorcReport lorc = {};
 };
 
 struct RunReport {

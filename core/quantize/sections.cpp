@@ -1,4 +1,6 @@
 // Makes the sections and reads them back. See sections.h.
+// In: a checkpoint, its hyper-parameters and tokenizer. Out: sections that opening the file will accept, or an error
+// before any work is done. Must not know weights.
 #include "core/quantize/sections.h"
 
 #include "core/base/status.h"
@@ -11,7 +13,7 @@ namespace {
 std::string chat_template_of(const Checkpoint& checkpoint) {
     const char* key = checkpoint.kind() == Checkpoint::Kind::gguf ? "tokenizer.chat_template" : "chat_template";
     const JsonValue* chat = checkpoint.metadata().find(key);
-    return chat && chat->is_string() ? chat->as_string(key) : "";
+    return chat ? chat->as_string(key) : "";
 }
 
 // A template that can't be parsed costs the model its chats, not its life.

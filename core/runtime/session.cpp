@@ -24,6 +24,21 @@ KvGeometry geometry_of(const Model& model, KvType type) {
     return {model.params.n_layers, model.params.n_kv_heads, model.params.head_dim, type};
 }
 
+// Of all stages: the ranks of the linears that share an input, each in whole activation blocks.
+size_t widest_low_rank(const Model& model) {
+    size_t widest = 0;
+    for (size_t layer = 0; layer < model.blocks.size(); ++layer) {
+        const StepList& block = model.network.blocks[layer];
+        for (size_t stage = 0; stage < block.stage_begin.size(); ++stage) {
+            size_t width = 0;
+            for (const size_t step : block.stage_linears(stage))
+                width += round_up(model.blocks[layer].roles[block.steps[step].weight].low_rank.rank(), tile_cols);
+            widest = std::max(widest, width);
+        }
+    }
+    return widest;
+}
+
 }  // namespace
 
 Session::Session(const Model& model, const Compute& compute, const SessionOptions& options)
@@ -50,6 +65,7 @@ size_t Session::bytes_needed(const Model& model, const SessionOptions& options, 
     for (const BlockWeights& block : model.blocks)
         for (const Weight& weight : block.roles)
             if (!weight.vector) work.linear_in = std::max(work.linear_in, weight.matrix.cols);
+    work.low_rank = widest_low_rank(model);
     // What the heap keeps beside: a page's place in tables, a row's token, position and indices.
     constexpr size_t page_record = 192, row_record = 64;
     const size_t records = div_up(context, kv_page_positions) * page_record + rows * row_record;
@@ -83,10 +99,10 @@ void Session::check(std::span<const BatchRow> batch) const {
 }
 
 void Session::decode(std::span<const BatchRow> batch) {
+    n_logits_ = 0;
     check(batch);
     std::map<SequenceId, size_t> before;
     for (const BatchRow& row : batch) before.try_emplace(row.sequence, cache_.length(row.sequence));
-    n_logits_ = 0;
     try {
         for (size_t i = 0; i < batch.size(); i += slots_.max_rows())
             run_pass(batch.subspan(i, std::min(slots_.max_rows(), batch.size() - i)));

@@ -23,9 +23,9 @@ struct Limits {
     size_t value_depth = 100;               // containers inside containers
 };
 
-// Throws Error(status) with "chat template, line N: " before the printf-formatted message. Line 0: no line is known.
+// Throws Error(status) with "chat template, line N: " before the formatted message. Line 0: no line is known.
 [[noreturn]] void template_error(Status status, int line, const char* format, ...)
-    __attribute__((format(printf, 3, 4)));
+    __attribute__((format(__printf__, 3, 4)));
 
 class Runtime {
   public:
@@ -35,7 +35,7 @@ class Runtime {
     Runtime& operator=(const Runtime&) = delete;
 
     // Something that a value or a template cannot do, at the present line.
-    [[noreturn]] void fail(const char* format, ...) const __attribute__((format(printf, 2, 3)));
+    [[noreturn]] void fail(const char* format, ...) const __attribute__((format(__printf__, 2, 3)));
     [[noreturn]] void fail_undefined(const Value& value) const { fail("%s", value.why().c_str()); }
 
     int line() const { return line_; }

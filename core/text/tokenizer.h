@@ -27,7 +27,7 @@ class Tokenizer {
   public:
     // Throws FormatError (malformed, unsupported kind of model / normalizer / pre-tokenizer / decoder, by name).
     static Tokenizer from_checkpoint(const Checkpoint& checkpoint);
-    // The compact binary form (documented at the head of tokenizer_binary.cpp); every count checked.
+    // The compact binary form (formats/gq_file.md, "The tokenizer"); every count checked.
     static Tokenizer from_bytes(std::span<const std::byte> bytes);
     std::vector<std::byte> to_bytes() const;
 

@@ -1,5 +1,5 @@
-// The compact form of a tokenizer inside a .gq file. Numbers are varints (7 bits a byte, low bits first, bit 7: more
-// follow) but where noted.
+// The compact form of a tokenizer inside a .gq file, as formats/gq_file.md specifies it ("The tokenizer"). Numbers are
+// varints (7 bits a byte, low bits first, bit 7: more follow) but where noted.
 //
 //   "gqtk" 01                              magic, version 1
 //   n_tokens  { n_bytes  text }…           the vocabulary in the order of ids; an id without a text has 0 bytes

@@ -89,7 +89,12 @@ void read_added_tokens(const JsonValue& metadata, TokenizerSpec& spec) {
                     spec.vocabulary.size(), types.size());
     }
     for (size_t i = 0; i < types.size(); ++i) {
-        const auto type = static_cast<TokenType>(types[i].as_integer(key));
+        const int64_t number = types[i].as_integer(key);
+        if (number < 0 || number > static_cast<int64_t>(TokenType::byte)) {
+            format_fail(FormatError::Kind::unsupported, "%s: 0 … 6 expected for token %zu, %lld found", key, i,
+                        static_cast<long long>(number));
+        }
+        const auto type = static_cast<TokenType>(number);
         const bool special = type == TokenType::control || type == TokenType::unknown;
         const TokenId id = static_cast<TokenId>(i);
         const std::string content = valid_utf8(spec.vocabulary.text(id));

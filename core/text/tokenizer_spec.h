@@ -47,7 +47,7 @@ struct TokenizerSpec {
 TokenizerSpec spec_from_hugging_face(const JsonValue& metadata);
 // The tokenizer.ggml keys of a GGUF file.
 TokenizerSpec spec_from_gguf(const JsonValue& metadata);
-// The compact form, documented in tokenizer_binary.cpp.
+// The compact form (formats/gq_file.md, "The tokenizer").
 TokenizerSpec spec_from_bytes(std::span<const std::byte> bytes);
 std::vector<std::byte> spec_to_bytes(const TokenizerSpec& spec);
 // All four throw FormatError(malformed | unsupported).

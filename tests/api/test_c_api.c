@@ -62,7 +62,7 @@ static void test_quantize(const char* source, const char* output) {
     int tensors = 0;
     remove(output);
     gq_quantize_defaults(&options);
-    EXPECT(options.bits == 4 && options.group == 128 && options.act_order && options.embed_bits == 8);
+    EXPECT(options.bits == 4 && options.group == 128 && !options.order && options.damping == 0.01 && options.embed_bits == 8);
     options.calibration_windows = 4;
     options.calibration_window = 64;
     EXPECT(gq_quantize(source, output, &options, cancel_at_once, NULL) == GQ_CANCELLED);
@@ -74,6 +74,16 @@ static void test_quantize(const char* source, const char* output) {
     EXPECT(strstr(gq_last_error(), "bits") != NULL);
     gq_quantize_defaults(&options);
     options.struct_size = 3;
+    EXPECT(gq_quantize(source, output, &options, NULL, NULL) == GQ_INVALID_ARGUMENT);
+    gq_quantize_defaults(&options);
+    options.calibration_path = "";
+    EXPECT(gq_quantize(source, output, &options, NULL, NULL) == GQ_INVALID_ARGUMENT);
+    options.calibration_path = NULL;
+    options.report_path = "";
+    EXPECT(gq_quantize(source, output, &options, NULL, NULL) == GQ_INVALID_ARGUMENT);
+    options.report_path = NULL;
+    options.method = GQ_METHOD_RTN; /* calibrates with nothing */
+    options.calibration_path = "/nowhere";
     EXPECT(gq_quantize(source, output, &options, NULL, NULL) == GQ_INVALID_ARGUMENT);
     EXPECT(gq_quantize(NULL, output, NULL, NULL, NULL) == GQ_INVALID_ARGUMENT);
     EXPECT(gq_quantize("/nowhere", output, NULL, NULL, NULL) == GQ_IO);
@@ -178,6 +188,7 @@ static void test_decode(const gq_model* model) {
     EXPECT(gq_logits(session, 2, &a) == GQ_INVALID_ARGUMENT);
     EXPECT(gq_sequence_length(session, 1) == 2 && gq_sequence_length(session, 2) == 1);
     EXPECT(gq_decode(session, rows, 1) == GQ_INVALID_ARGUMENT); /* position 0 is taken */
+    EXPECT(gq_logits(session, 0, &a) == GQ_INVALID_ARGUMENT);   /* those of the call before are gone */
     EXPECT(gq_sequence_fork(session, 1, 3) == GQ_OK && gq_sequence_length(session, 3) == 2);
     EXPECT(gq_sequence_truncate(session, 3, 1) == GQ_OK && gq_sequence_length(session, 3) == 1);
     rows[0].sequence = 9;
@@ -266,7 +277,9 @@ static void test_describe(const char* source, const char* packed) {
     tokenizer = NULL;
     EXPECT(gq_tokenizer_open("/nowhere", &tokenizer) == GQ_IO && tokenizer == NULL);
     EXPECT(gq_describe(source, GQ_DESCRIBE_TEXT, 1, NULL, &size) == GQ_INVALID_ARGUMENT); /* no hashes to compare */
+    EXPECT(gq_describe(packed, 77, 0, NULL, &size) == GQ_INVALID_ARGUMENT && strstr(gq_last_error(), "found 77"));
     EXPECT(gq_describe("/nowhere", GQ_DESCRIBE_TEXT, 0, NULL, &size) == GQ_IO);
+    EXPECT(gq_describe(packed, 2, 0, NULL, &size) == GQ_INVALID_ARGUMENT);
     EXPECT(gq_describe(NULL, GQ_DESCRIBE_TEXT, 0, NULL, &size) == GQ_INVALID_ARGUMENT);
     EXPECT(gq_probe_bandwidth(1, 0, &rate) == GQ_OK && rate > 0);
     EXPECT(gq_probe_bandwidth(-1, 0, &rate) == GQ_INVALID_ARGUMENT);

@@ -34,6 +34,11 @@ told() {
     if grep -qE -- "$2" "$work/err"; then passed=$((passed + 1)); else fail "$1"; fi
 }
 
+# shown NAME WORDS: WORDS in stdout of the last command
+shown() {
+    if grep -qE -- "$2" "$work/out"; then passed=$((passed + 1)); else fail "$1"; fi
+}
+
 no_file() {
     if [ -e "$1" ] || [ -e "$1.partial" ]; then fail "$1 must not exist"; else passed=$((passed + 1)); fi
 }
@@ -72,6 +77,42 @@ agrees() {
 }
 agrees "perplexity, half-window, against single logits" 33 0 --protocol half-window
 agrees "perplexity, full-window, against single logits" 1 1 --protocol full-window --exact
+# Beside a reference: the float model itself differs in nothing, four bits differ, and by what single logits add up to.
+kl="-f $work/text --ctx 64 --chunks 3 --kl $work/tiny16.gq"
+ok "KL from itself" "^KL mean 0[.]000000 [+]- 0[.]000000$" ./perplexity "$work/tiny16.gq" $kl --exact
+shown "KL from itself, maximum" "^KL median 0[.]000000, 90 % 0[.]000000, 99 % 0[.]000000, maximum 0[.]000000$"
+shown "agreement with itself" "^same top token 100[.]000 % [+]- 0[.]000 %$"
+shown "ratio to itself" "^ln.ppl / reference ppl. 0[.]000000 [+]- 0[.]000000$"
+ok "KL of four bits" "^KL mean 0[.][0-9]*[1-9]" ./perplexity "$work/tiny.gq" $kl
+tail -n 1 "$work/out" >"$work/last_line"
+./perplexity "$work/tiny.gq" -f "$work/text" --ctx 64 --chunks 3 >"$work/alone" 2>/dev/null
+ok "KL's last line is what the model has alone" "" cmp "$work/alone" "$work/last_line"
+ok "perplexity, JSON" '^{"positions": 93, "ppl": ' ./perplexity "$work/tiny.gq" -f "$work/text" --ctx 64 --chunks 3 --json
+ok "KL, against single logits" "agrees" sh -c './perplexity "$1/tiny.gq" $2 --json --protocol full-window |
+    python3 tests/apps/kl_by_logits.py ./libgq.so "$1/tiny16.gq" "$1/tiny.gq" 288 "$1/text" 64 3 1' sh "$work" "$kl"
+
+# The papers' tables on a checkpoint that no paper has.
+ok "paper tables" "^[|] 3 [|] 128 ([|] [0-9.]+ ){3}[|]$" python3 tests/paper_tables.py tests/golden "$work/text" --also tiny_llama_tied --ctx 64 --chunks 1
+shown "checkpoints that are missing are named" "^missing in tests/golden: opt-125m, .*Llama-2-7b-hf"
+
+# Questions: contexts that share tokens with none, some or all of a choice; choices of several lengths.
+cat >"$work/questions" <<'QUESTIONS'
+{"context": "Some words to", "choices": [" predict", " be", " or not to be, that is"], "answer": 0}
+{"context": "Some words to ", "choices": ["predict", "be"], "answer": 1, "source": {"page": [1, null]}}
+
+{"context": "a window's le", "choices": ["ngth in tokens", "ak", "ap of faith and then some", "ft"], "answer": 2}
+{"context": "x", "choices": ["\u00e9", "\ud83d\ude00 and more of it", "y"], "answer": 2}
+QUESTIONS
+python3 - >>"$work/questions" <<'LONG'
+import json
+# Contexts on both sides of a page of 64 positions and of a pass of 128 rows.
+for n in range(50, 140, 7):
+    print(json.dumps({"context": "yes " * n, "choices": ["no", "yes yes", "or something else"], "answer": n % 3}))
+LONG
+ok "choices" "^acc_norm [0-9.]+ [+]- [0-9.]+$" ./perplexity "$work/tiny.gq" --choices "$work/questions" --ctx 1000
+shown "choices, raw" "^acc [0-9.]+ [+]- [0-9.]+$"
+ok "choices, against single logits" "agrees" sh -c './perplexity "$1/tiny.gq" --choices "$1/questions" --ctx 1000 --json |
+    python3 tests/apps/choices_by_logits.py ./libgq.so "$1/tiny.gq" 288 "$1/questions" 1000' sh "$work"
 ok "inspect" "blocks.1.ffn_down" ./inspect "$work/tiny.gq" --verify
 ok "inspect, verify and tokenize" "^102$" ./inspect "$work/tiny.gq" --verify --tokenize "$work/prompt"
 told "verified" "every hash is as written"
@@ -86,7 +127,7 @@ cp "$work/out" "$work/bench.json"
 ok "bench's JSON is JSON" "decode_spread" python3 -c "import json,sys; print(json.load(open(sys.argv[1]))['results'][0])" "$work/bench.json"
 ok "bench, a short prompt" "decode tok/s" ./bench "$work/tiny.gq" -p 4 -n 2 -r 1 -t 1
 ok "help" "usage: run" ./run --help
-ok "second reader agrees" "" python3 tests/gq_read.py "$work/tiny.gq" --verify
+ok "second reader agrees" "^tokenizer: [1-9][0-9]* tokens" python3 tests/gq_read.py "$work/tiny.gq" --verify
 
 for threads in 1 2; do ./quantize $tiny -o "$work/t$threads.gq" $few -t $threads 2>/dev/null; done
 ok "same bytes at 1 and 2 threads" "" cmp "$work/t1.gq" "$work/t2.gq"
@@ -121,13 +162,35 @@ for command in "run $work/tiny.gq hi --raw -n 2" "inspect $work/tiny.gq" "run --
     status=$?
     if [ $status -eq 1 ] && grep -q "stdout: can't be written" "$work/err"; then passed=$((passed + 1)); else fail "$command on a full stdout (exit $status)"; fi
 done
+# A stdout that is closed takes nothing either; a closed stdin holds no prompt.
+for command in "run $work/tiny.gq hi --raw -n 2" "inspect $work/tiny.gq" "run --help"; do
+    ./$command >&- 2>"$work/err" </dev/null
+    status=$?
+    if [ $status -eq 1 ] && grep -q "stdout: can't be written" "$work/err"; then passed=$((passed + 1)); else fail "$command on a closed stdout (exit $status)"; fi
+done
+bad "stdin is closed" "can't be read" sh -c './run "$1" --raw -n 2 <&-' sh "$work/tiny.gq"
+ok "context beyond the training" "." ./run "$work/tiny.gq" hi --raw -n 2 --ignore-eos -c 1000
+told "is told" "trained for 256 positions"
 bad "report is the output" "expected another file than the output" ./quantize $tiny -o "$work/x.gq" --report "$work/../$(basename "$work")/x.gq"
 bad "report is the output's partial" "expected another file" ./quantize $tiny -o "$work/x.gq" --report "$work/x.gq.partial"
+# An input that has the name under which the output is written would be emptied.
+mkdir "$work/partial" && cp $tiny/* "$work/partial" && mv "$work/partial/model.safetensors" "$work/partial/x.gq.partial"
+bad "source is the output's partial" "written as .*/x.gq.partial, which is the source's own" ./quantize "$work/partial/x.gq.partial" -o "$work/partial/x.gq" $few
+ok "the source is whole" "" cmp $tiny/model.safetensors "$work/partial/x.gq.partial"
+cp "$work/prompt" "$work/y.gq.partial"
+bad "text is the output's partial" "written as .*/y.gq.partial" ./quantize $tiny -o "$work/y.gq" --calib "$work/y.gq.partial" $few
+ok "the text is whole" "" cmp "$work/prompt" "$work/y.gq.partial"
 bad "report is a folder" "a folder found" ./quantize $tiny -o "$work/x.gq" --report "$work"
 mkfifo "$work/pipe"
 bad "report is a pipe" "a device, pipe or socket found" ./quantize $tiny -o "$work/x.gq" --report "$work/pipe"
 bad "empty path" "expects a path, found an empty one" ./quantize $tiny -o "$work/x.gq" --calib ""
 bad "text for rounding" "rounding to nearest is not calibrated" ./quantize $tiny -o "$work/x.gq" --method rtn --calib "$work/prompt"
+bad "windows for rounding" "'--calib-windows' expects --method gptq" ./quantize $tiny -o "$work/x.gq" --method rtn --calib-windows 3
+bad "empty isa" "'--isa' expects a name" ./quantize $tiny -o "$work/x.gq" --isa ""
+bad "system message without a template" "'--system' expects a chat template: --raw" ./run "$work/tiny.gq" hi --raw --system be --isa scalar
+bad "two directions" "one of them expected" ./inspect $tiny --tokenize "$work/prompt" --detokenize "$work/prompt"
+bad "text without an end" "at most 1073741824 bytes expected" ./perplexity "$work/tiny.gq" -f /dev/zero
+bad "two words of prompt" "one prompt expected, found 2" ./run -m "$work/tiny.gq" hi there
 bad "two prompts" "one prompt expected, found 2" ./run "$work/tiny.gq" hi -p there
 bad "bench of too many tokens" "at most 16777216 tokens" ./bench "$work/tiny.gq" -p 18446744073709551615 -n 16
 no_file "$work/x.gq"
@@ -143,6 +206,10 @@ bad "context below 0" "context: expected a whole number of 0 … 2147483647, fou
 bad "bits is no number" "whole number of at most 2147483647, found 'four'" ./quantize $tiny -o "$work/x.gq" --bits four
 bad "group" "group: expected a multiple of 32" ./quantize $tiny -o "$work/x.gq" --group 33
 bad "method" "gptq or rtn" ./quantize $tiny -o "$work/x.gq" --method awq
+bad "lorc method" "eora or lorc" ./quantize $tiny -o "$work/x.gq" --lorc 8 --lorc-method svd
+bad "eora without calibration" "not calibrated" ./quantize $tiny -o "$work/x.gq" --method rtn --lorc 8 --lorc-method eora
+bad "negative rank" "lorc_rank: expected at least 0, found -1" ./quantize $tiny -o "$work/x.gq" --lorc -1
+bad "rank beyond the model" "a rank of at most" ./quantize $tiny -o "$work/x.gq" --lorc 5000
 bad "calibration is missing" "/no/text" ./quantize $tiny -o "$work/x.gq" --calib /no/text
 bad "calibration is a folder" "found a folder" ./quantize $tiny -o "$work/x.gq" --calib "$work"
 bad "report can't be created" "no_such_folder: an existing folder expected" ./quantize $tiny -o "$work/x.gq" --report "$work/no_such_folder/r.json"
@@ -170,7 +237,37 @@ bad "temperature" "temperature" ./run "$work/tiny.gq" hi --temp -1
 bad "isa" "avx2" ./run "$work/tiny.gq" hi --isa mmx
 bad "kv" "f16 or f32" ./run "$work/tiny.gq" hi --kv q4
 bad "text is too short" "at least 512 tokens" ./perplexity "$work/tiny.gq" -f "$work/prompt"
+bad "KL, reference is missing" "/nowhere.gq" ./perplexity "$work/tiny.gq" -f "$work/text" --kl /nowhere.gq
+ok "quantize, another vocabulary" "" ./quantize tests/golden/tiny_llama_untied -o "$work/other.gq" --bits 16 --embed-bits 16
+bad "KL, another vocabulary" "other.gq: a vocabulary of 288 expected, that of .*tiny.gq, found 300" ./perplexity "$work/tiny.gq" -f "$work/text" --ctx 64 --kl "$work/other.gq"
+mkdir "$work/other" && cp $tiny/* "$work/other"
+python3 - "$work/other/tokenizer.json" <<'SWAPPED'
+import json, sys
+tokenizer = json.load(open(sys.argv[1], encoding="utf-8"))
+vocab = tokenizer["model"]["vocab"]
+vocab["o"], vocab["e"] = vocab["e"], vocab["o"]
+json.dump(tokenizer, open(sys.argv[1], "w", encoding="utf-8"))
+SWAPPED
+ok "quantize, another tokenizer" "" ./quantize "$work/other" -o "$work/other.gq" --bits 16 --embed-bits 16
+bad "KL, another tokenizer" "other.gq: the tokenizer of .*tiny.gq expected: token [0-9]+ of .*text must be [0-9]+, found [0-9]+" ./perplexity "$work/tiny.gq" -f "$work/text" --ctx 64 --kl "$work/other.gq"
+question='{"context": "yes", "choices": [" no", " yes"], "answer": 1}'
+# refused NAME WORDS LINE: a file of questions whose second line is wrong
+refused() {
+    printf '%s\n%s\n' "$question" "$3" >"$work/wrong"
+    bad "choices, $1" "$work/wrong:2: $2" ./perplexity "$work/tiny.gq" --choices "$work/wrong"
+}
+refused "bad JSON" "column 6: ':' expected, found" '{"a" "b"}'
+refused "missing key" 'key "answer" expected, not found' '{"context": "yes", "choices": ["a", "b"]}'
+refused "answer out of range" '"answer": a whole number of 0 … 1 expected, found 2' '{"context": "yes", "choices": ["a", "b"], "answer": 2}'
+refused "no context" "choice 0: a context that begins with the same token expected" '{"context": "", "choices": ["a", "b"], "answer": 0}'
+refused "empty choice" "choice 1: a text other than white space expected" '{"context": "yes", "choices": ["a", " "], "answer": 0}'
+refused "too long" "choice 1: with its context at most 512 tokens .--ctx. expected, found [0-9]+" "$(python3 -c 'import json; print(json.dumps({"context": "a", "choices": ["b", "c " * 1000], "answer": 0}))')"
+bad "choices, no question" "at least one question expected, found none" ./perplexity "$work/tiny.gq" --choices /dev/null
+bad "choices and a text" "'--file' is about a text" ./perplexity "$work/tiny.gq" --choices "$work/questions" -f "$work/text"
+bad "choices and KL" "'--kl' is about a text" ./perplexity "$work/tiny.gq" --choices "$work/questions" --kl "$work/tiny16.gq"
+bad "choices are missing" "/no/file" ./perplexity "$work/tiny.gq" --choices /no/file
 bad "ids" "token id expected, found 'x'" sh -c "echo x | ./inspect $tiny --detokenize -"
+bad "NUL is no id" "token id expected" sh -c "printf '\\000\\n' | ./inspect $tiny --detokenize -"
 bad "id out of range" "expected 0 … " sh -c "echo 99999 | ./inspect $tiny --detokenize -"
 
 # A changed weight byte: harmless at open, named by --verify.

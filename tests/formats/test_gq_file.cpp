@@ -20,7 +20,7 @@ TEST_SUITE("formats") {
         CHECK_FALSE(fs::exists(folder.path() / "model.gq.partial"));
 
         const GqFile file(path);
-        CHECK(file.minor_version() == 0);
+        CHECK(file.minor_version() == 1);
         CHECK(file.file_bytes() == fs::file_size(path));
         REQUIRE(file.tensors().size() == example.tensors.size());
         for (size_t i = 0; i < example.tensors.size(); ++i) {

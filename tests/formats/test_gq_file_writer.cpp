@@ -3,6 +3,7 @@
 // Must not leave files behind.
 #include <doctest/doctest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -121,6 +122,9 @@ TEST_SUITE("formats") {
         fs::create_symlink(folder.path() / "plain", folder.path() / "link.gq.partial");
         check_fails([&] { GqWriter writer(folder.path() / "link.gq"); }, "io", {"link.gq.partial", "symbolic links"});
         CHECK(equal(read_file(folder.path() / "plain"), bytes_of("x")));
+        REQUIRE(::mkfifo((folder.path() / "pipe.gq.partial").c_str(), 0600) == 0);
+        check_fails([&] { GqWriter writer(folder.path() / "pipe.gq"); }, "io", {"pipe.gq.partial", "regular file"});
+        CHECK(fs::exists(folder.path() / "pipe.gq.partial"));  // nothing that a writer left
         CHECK_THROWS_AS(GqFile(folder.path() / "absent.gq"), FormatError);
     }
 

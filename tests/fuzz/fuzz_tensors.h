@@ -1,4 +1,5 @@
 // What the fuzz targets of the tensor formats demand of tensors that a parser accepts.
+// In: tensors and the bytes that they came from. Out: a trap where a promise is broken. Must not know any format.
 #pragma once
 
 #include <span>

@@ -58,7 +58,7 @@ class Writer:
     def directory(self):
         return struct.pack("<II", len(self.records), 0) + b"".join(self.records)
 
-    def finish(self, minor=0):
+    def finish(self, minor=1):
         directory = self.directory()
         offset = self.append(directory)
         fields = struct.pack("<8sHHIQQQQQ", MAGIC, 1, minor, 0, offset, len(directory), xxh64(directory), len(self.data), 0)

@@ -160,6 +160,23 @@ TEST_SUITE("kernels") {
         CHECK_THROWS_AS(codes_index(stranger), Error);
     }
 
+    // What this machine was promised: the walks over the registry would pass over an empty one.
+    TEST_CASE("the kernels that decode and prefill stand on are registered") {
+        const auto is_registered = [](const std::string& name) {
+            for (const KernelVariant* variant : all_variants())
+                if (variant->name == name) return true;
+            return false;
+        };
+        for (const std::string isa : known_isas()) {
+            if (isa == "scalar") continue;
+            CAPTURE(isa);
+            CHECK(is_registered("gemv_int4_" + isa));
+            if (isa == "neon") continue;  // begun
+            for (const char* kernel : {"gemv_int8_", "gemv_f16_", "gemm_u8s8_", "gemm_f32_"})
+                CHECK(is_registered(kernel + isa));
+        }
+    }
+
     TEST_CASE("every registered variant is for an instruction set and codes that exist, and provides something") {
         for (const KernelVariant* variant : all_variants()) {
             INFO("variant ", std::string(variant->name));

@@ -1,4 +1,5 @@
 // Every registered architecture: its weight rows, steps, slots and stages fit each other, whatever the family.
+// In: the registry. Out: checks, by name of the architecture. A new one is tested by being registered.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -1,9 +1,11 @@
 // Sampling settings from files: kept where they are within their range, refused by key, range and value where not.
+// In: JSON. Out: checks of settings and messages. Must not sample.
 #include <doctest/doctest.h>
 
 #include "core/base/status.h"
 #include "core/model/generation_settings.h"
 #include "formats/format_error.h"
+#include "tests/metadata_only.h"
 
 namespace {
 
@@ -51,5 +53,22 @@ TEST_SUITE("model") {
         CHECK_THROWS_WITH_AS(read(R"({"stop_ids":[-1]})"), doctest::Contains("found -1"), gq::Error);
         CHECK_THROWS_WITH_AS(read(R"({"stop_ids":["2"]})"), doctest::Contains("G: stop_ids"), gq::FormatError);
         CHECK_THROWS_WITH_AS(read(R"({"top_k":1})"), doctest::Contains("stop_ids"), gq::FormatError);
+    }
+
+    TEST_CASE("stop ids of the wrong kind are refused by file and key") {
+        using gq::Checkpoint;
+        const auto tokenizer = gq::Tokenizer::from_checkpoint(gq::test::MetadataOnly(
+            Checkpoint::Kind::gguf,
+            gq::parse_json(
+                R"({"tokenizer.ggml.model":"gpt2","tokenizer.ggml.tokens":["a"],"tokenizer.ggml.merges":[]})",
+                "test")));
+        const auto read_ids = [&](Checkpoint::Kind kind, const char* json) {
+            const gq::test::MetadataOnly checkpoint(kind, gq::parse_json(json, "test"));
+            return GenerationSettings::from_checkpoint(checkpoint, tokenizer);
+        };
+        CHECK_THROWS_WITH_AS(read_ids(Checkpoint::Kind::hugging_face, R"({"config":{"eos_token_id":[0,"b"]}})"),
+                             doctest::Contains("config.json: eos_token_id: expected an integer"), gq::FormatError);
+        CHECK_THROWS_WITH_AS(read_ids(Checkpoint::Kind::gguf, R"({"tokenizer.ggml.eot_token_id":"b"})"),
+                             doctest::Contains("tokenizer.ggml.eot_token_id: expected an integer"), gq::FormatError);
     }
 }

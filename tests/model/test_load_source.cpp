@@ -2,6 +2,8 @@
 // would be ignored.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "core/base/status.h"
 #include "core/model/model.h"
 #include "formats/format_error.h"
@@ -10,13 +12,23 @@ namespace {
 
 using namespace gq;
 
-// Tensors with shapes and no bytes: what SourceModel's checks look at.
+// Tensors with shapes, which is what SourceModel's checks look at, and no bytes unless somebody gives them some.
 class MadeCheckpoint final : public Checkpoint {
   public:
     MadeCheckpoint(Kind kind, JsonValue metadata) : kind_(kind), metadata_(std::move(metadata)) {}
     void add(const std::string& name, std::vector<size_t> shape) {
         tensors_.push_back(
             {.name = name, .type = ElementType::f32, .shape = std::move(shape), .bytes = {}, .where = "byte 7"});
+    }
+    // Gives a matrix its values: each is the number of its row.
+    void number_rows(const std::string& name) {
+        for (SourceTensor& tensor : tensors_) {
+            if (tensor.name != name) continue;
+            const size_t cols = tensor.shape.at(1);
+            values_.emplace_back(tensor.shape[0] * cols);
+            for (size_t i = 0; i < values_.back().size(); ++i) values_.back()[i] = static_cast<float>(i / cols);
+            tensor.bytes = std::as_bytes(std::span(values_.back()));
+        }
     }
     Kind kind() const override { return kind_; }
     std::filesystem::path path() const override { return "made"; }
@@ -28,6 +40,7 @@ class MadeCheckpoint final : public Checkpoint {
     Kind kind_;
     JsonValue metadata_;
     std::vector<SourceTensor> tensors_;
+    std::vector<std::vector<float>> values_;  // whose buffers stay where they are when the list grows
 };
 
 constexpr const char* small_config = R"({"config": {"architectures": ["LlamaForCausalLM"], "vocab_size": 10,
@@ -79,6 +92,30 @@ TEST_SUITE("model") {
         for (const auto kind : {hugging_face, gguf}) {
             const MadeCheckpoint made = small_llama(kind);
             CHECK(SourceModel(made).params().tied_head);
+        }
+    }
+
+    TEST_CASE("rows of queries and keys come in halves, whichever way the format pairs them") {
+        // GGUF's rows 2i and 2i + 1 of a head of 4 turn together; ours are i and i + 2.
+        const std::vector<float> as_stored = {0, 1, 2, 3, 4, 5, 6, 7}, unpaired = {0, 2, 1, 3, 4, 6, 5, 7};
+        const Arch& arch = *find_arch("llama");
+        for (const auto kind : {hugging_face, gguf}) {
+            for (const WeightRow& row : arch.block_weights) {
+                const std::string role = row.role;
+                if (role != "attn_q" && role != "attn_k" && role != "attn_v") continue;
+                MadeCheckpoint made = small_llama(kind);
+                std::string name = kind == gguf ? row.gguf : row.hugging_face;
+                made.number_rows(name.replace(name.find("{}"), 2, "1"));
+                const AlignedBuffer<float> values = SourceModel(made).read(row, 1);
+                REQUIRE(values.size() == 8 * 8);
+                std::vector<float> rows;
+                for (size_t i = 0; i < values.size(); i += 8) {
+                    rows.push_back(values[i]);
+                    CHECK(std::count(&values[i], &values[i] + 8, values[i]) == 8);
+                }
+                CAPTURE(role);
+                CHECK(rows == (kind == gguf && role != "attn_v" ? unpaired : as_stored));
+            }
         }
     }
 

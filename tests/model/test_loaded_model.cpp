@@ -51,12 +51,26 @@ GqTensor& make_int4(TinyGq& tiny) {
     return q;
 }
 
+// The same with a correction of rank 16.
+GqTensor& make_corrected(TinyGq& tiny) {
+    GqTensor& q = make_int4(tiny);
+    q.grid = "symmetric+lorc";
+    const PackedSizes u = packed_sizes(*find_codes("int8"), find_grid("symmetric"), q.rows, 16, 0),
+                      v = packed_sizes(*find_codes("int8"), find_grid("symmetric"), 16, q.cols, 0);
+    q.parts.push_back({"lorc_u", tiny.bytes(u.code_bytes)});
+    q.parts.push_back({"lorc_u_scales", tiny.bytes(u.scale_bytes)});
+    q.parts.push_back({"lorc_v", tiny.bytes(v.code_bytes)});
+    q.parts.push_back({"lorc_v_scales", tiny.bytes(v.scale_bytes)});
+    return q;
+}
+
 }  // namespace
 
 TEST_SUITE("model") {
     TEST_CASE("the smallest .gq opens, with floats and with codes") {
         CHECK(error_of_opening([](TinyGq&) {}) == "no error");
         CHECK(error_of_opening([](TinyGq& tiny) { make_int4(tiny); }) == "no error");
+        CHECK(error_of_opening([](TinyGq& tiny) { make_corrected(tiny); }) == "no error");
         CHECK(error_of_opening([](TinyGq& tiny) { tiny.sections.erase("generation"); }) == "no error");
     }
 
@@ -109,6 +123,10 @@ TEST_SUITE("model") {
                       {"blocks.0.attn_q: part 'codes': 512 bytes expected, 64 found"});
         check_refused("no zero points", q([](TinyGq&, GqTensor& t) { t.grid = "zero_point"; }),
                       {"blocks.0.attn_q: part 'zeros'", "expected, not found"});
+        check_refused("zero points that nobody reads", q([](TinyGq& tiny, GqTensor& t) {
+                          t.parts.push_back({"zeros", tiny.bytes(16)});
+                      }),
+                      {"blocks.0.attn_q: no part 'zeros' expected beside the grid 'symmetric'"});
         check_refused("bias", q([](TinyGq& tiny, GqTensor& t) {
                           t.parts.push_back({"bias", tiny.bytes(4)});
                       }),
@@ -123,6 +141,50 @@ TEST_SUITE("model") {
                           tiny.tensor("final_norm").parts = {{"values", tiny.bytes(64)}};
                       },
                       {"final_norm", "plain f32 values expected, found codes f16"});
+    }
+
+    TEST_CASE("weights that the hyper-parameters leave out are refused: without them it would be another model") {
+        const auto add_copy = [](const char* name, const char* like) {
+            return [=](TinyGq& tiny) {
+                GqTensor copy = tiny.tensor(like);
+                copy.name = name;
+                tiny.tensors.push_back(copy);
+            };
+        };
+        check_refused("a block too many", add_copy("blocks.1.attn_norm", "blocks.0.attn_norm"),
+                      {"n_layers that covers every block expected, 1 and 'blocks.1.attn_norm' found"});
+        check_refused("a head beside a tied one", add_copy("head", "embedding"),
+                      {"tied_head false expected beside the tensor 'head', true found"});
+    }
+
+    TEST_CASE("opening refuses corrections of low rank that are incomplete or stand in the wrong place") {
+        const auto q = [](const std::function<void(TinyGq&, GqTensor&)>& change) {
+            return [=](TinyGq& tiny) { change(tiny, make_corrected(tiny)); };
+        };
+        for (const size_t part : {2, 3, 4, 5})
+            check_refused("a part is missing",
+                          q([part](TinyGq&, GqTensor& t) { t.parts.erase(t.parts.begin() + static_cast<long>(part)); }),
+                          {"blocks.0.attn_q", "part 'lorc_", "expected"});
+        check_refused("another rank", q([](TinyGq& tiny, GqTensor& t) { t.parts[5].bytes = tiny.bytes(64); }),
+                      {"blocks.0.attn_q: part 'lorc_v': 1024 bytes expected, 512 found"});
+        check_refused("no rank", q([](TinyGq& tiny, GqTensor& t) { t.parts[5].bytes = tiny.bytes(30); }),
+                      {"blocks.0.attn_q: part 'lorc_v_scales' of 1 to 2 panels expected, found 0"});
+        check_refused("too much rank", q([](TinyGq& tiny, GqTensor& t) { t.parts[5].bytes = tiny.bytes(96); }),
+                      {"part 'lorc_v_scales' of 1 to 2 panels expected, found 3"});
+        check_refused("U is short", q([](TinyGq& tiny, GqTensor& t) { t.parts[2].bytes = tiny.bytes(512); }),
+                      {"part 'lorc_u': 1024 bytes expected, 512 found"});
+        check_refused("unknown grid", q([](TinyGq&, GqTensor& t) { t.grid = "lattice+lorc"; }),
+                      {"blocks.0.attn_q", "grid 'lattice+lorc' is not known"});
+        check_refused("embedding",
+                      [](TinyGq& tiny) {
+                          GqTensor& e = tiny.tensor("embedding");
+                          const std::vector<GqPart> parts = make_corrected(tiny).parts;
+                          e.grid = "+lorc";
+                          e.parts.insert(e.parts.end(), parts.begin() + 2, parts.end());
+                          e.parts[1].bytes = tiny.bytes(288 / 16 * 512);
+                          e.parts[2].bytes = tiny.bytes(288 / 16 * 32);
+                      },
+                      {"embedding: a correction of low rank belongs to a block's linears"});
     }
 
     TEST_CASE("a chat template that doesn't parse stops nothing but the chat, by line and tag") {

@@ -1,4 +1,5 @@
 // Step lists: where stages begin, and what is alive at a cut.
+// In: the steps of a small Llama; hyper-parameters as JSON. Out: checks. Must not run a step.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // What the tests of the solver and of its grids share: a machine to compute on, and the message of an Error.
+// In: threads and kernels; a call. Out: a Compute; words. Must not know weights.
 #pragma once
 
 #include <doctest/doctest.h>

@@ -1,4 +1,5 @@
 // Calibration texts: what is no text, ids that the model has no rows for, and the text that is built in.
+// In: bytes, ids. Out: checks of windows and messages. Must not quantize.
 #include "core/quantize/calibrate.h"
 
 #include <set>

@@ -1,4 +1,5 @@
 // Grids of groups and plain rounding: the numbers of small groups by hand, then what must hold for every group.
+// In: weights by hand and at random. Out: checks of scales, zero points and codes. Must not solve.
 #include "core/quantize/grid_search.h"
 
 #include <doctest/doctest.h>

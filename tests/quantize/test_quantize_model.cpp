@@ -72,6 +72,45 @@ void check_rtn_weights(const GqFile& file, const SourceModel& source, const Grid
     }
 }
 
+// Each linear: the error of W − (Ŵ + U V) is what the report says, below what rounding left, and so is the loss.
+void check_corrections(const LoadedModel& loaded, const SourceModel& source, const JsonValue& report,
+                       const char* method) {
+    size_t n_checked = 0;
+    for (const JsonValue& entry : report.at("tensors", "report").as_array("tensors")) {
+        const JsonValue* lorc = entry.find("lorc");
+        if (!lorc) continue;
+        CHECK(lorc->at("method", "lorc").as_string("method") == method);
+        if (entry.find("loss"))
+            CHECK(lorc->at("loss", "lorc").as_number("loss") < entry.at("loss", "tensor").as_number("loss"));
+        for (size_t role = 0; role < source.arch().block_weights.size(); ++role) {
+            const WeightRow& row = source.arch().block_weights[role];
+            if (entry.at("name", "tensor").as_string("name") != packed_name(row, 1)) continue;
+            const Weight& weight = loaded.model.blocks[1].roles[role];
+            const size_t rows = weight.matrix.rows, cols = weight.matrix.cols, rank = weight.low_rank.rank();
+            const AlignedBuffer<float> w = source.read(row, 1);
+            std::vector<float> q(rows * cols), u(rows * rank), v(rank * cols);
+            unpack_rows(weight.matrix, 0, rows, q.data(), cols);
+            unpack_rows(weight.low_rank.u, 0, rows, u.data(), rank);
+            unpack_rows(weight.low_rank.v, 0, rank, v.data(), cols);
+            double error = 0, size = 0;
+            for (size_t i = 0; i < rows; ++i) {
+                for (size_t j = 0; j < cols; ++j) {
+                    double e = static_cast<double>(w[i * cols + j]) - static_cast<double>(q[i * cols + j]);
+                    for (size_t k = 0; k < rank; ++k)
+                        e -= static_cast<double>(u[i * rank + k]) * static_cast<double>(v[k * cols + j]);
+                    error += e * e;
+                    size += static_cast<double>(w[i * cols + j]) * static_cast<double>(w[i * cols + j]);
+                }
+            }
+            // E is computed in fp32.
+            CHECK(lorc->at("error", "lorc").as_number("error") == doctest::Approx(error / size).epsilon(1e-4));
+            if (std::string(method) == "lorc") CHECK(error / size < entry.at("error", "tensor").as_number("error"));
+            ++n_checked;
+        }
+    }
+    CHECK(n_checked == 7);
+}
+
 }  // namespace
 
 TEST_SUITE("quantize") {
@@ -98,12 +137,12 @@ TEST_SUITE("quantize") {
         for (const unsigned bits : {2U, 3U, 4U, 8U, 16U})
             for (const size_t group : {size_t{0}, size_t{32}, size_t{64}, size_t{128}})
                 for (const bool symmetric : {false, true})
-                    for (const bool act_order : {false, true}) {
+                    for (const Order order : {Order::column, Order::act, Order::gar}) {
                         const TemporaryPath out("combination.gq");
                         QuantizeOptions options = tiny_options(bits);
                         options.group = group;
                         options.grid = symmetric ? "symmetric" : "zero_point";
-                        options.act_order = act_order;
+                        options.solver.order = order;
                         options.embed_bits = bits;
                         quantize_tiny("tied", out.path(), options);
                         const auto loaded = LoadedModel::open(out.path(), true);
@@ -129,6 +168,53 @@ TEST_SUITE("quantize") {
                 check_rtn_weights(GqFile(out.path()), source,
                                   {bits, options.group, find_grid(symmetric ? "symmetric" : "zero_point")});
             }
+    }
+
+    TEST_CASE("corrections of low rank: the same bytes on every machine, and what the report says of them is so") {
+        const TemporaryPath one("one.gq"), other("other.gq"), report("report.json");
+        const auto checkpoint = open_checkpoint(golden_path("tiny_llama_untied"));
+        const SourceModel source(*checkpoint);
+        for (const Method method : {Method::gptq, Method::rtn}) {
+            for (const LorcMethod lorc_method : {LorcMethod::eora, LorcMethod::lorc}) {
+                QuantizeOptions options = tiny_options(2);
+                options.method = method;
+                options.lorc_rank = 20;
+                options.lorc_method = lorc_method;
+                quantize_tiny("untied", one.path(), options, 1, "scalar");
+                options.report = report.path();
+                quantize_tiny("untied", other.path(), options, 3);
+                CHECK(file_bytes(one.path()) == file_bytes(other.path()));
+                check_corrections(*LoadedModel::open(one.path(), true), source,
+                                  parse_json(file_bytes(report.path()), "report"),
+                                  method == Method::gptq && lorc_method == LorcMethod::eora ? "eora" : "lorc");
+            }
+        }
+    }
+
+    TEST_CASE(
+        "ranks that nothing takes, or that bits 16 don't need, are refused; narrow matrices take what they have") {
+        QuantizeOptions options = tiny_options(4);
+        options.lorc_rank = 1000;
+        const Refusal refusal = refuse(golden_path("tiny_llama_tied"), options);
+        CHECK(refusal.says("lorc: a rank of at most"));
+        CHECK(refusal.says("the widest matrix of a block, expected, found 1000"));
+        CHECK(refusal.n_progress == 0);
+        options.lorc_rank = 4;
+        options.bits = 16;
+        CHECK(refuse(golden_path("tiny_llama_tied"), options)
+                  .says("lorc: a rank of 0 expected with bits 16, which round nothing, found 4"));
+        const TemporaryPath out("narrow.gq");
+        const auto checkpoint = open_checkpoint(golden_path("tiny_llama_tied"));
+        options = tiny_options(3);
+        options.lorc_rank = SourceModel(*checkpoint).params().hidden;
+        ThreadPool pool(1);
+        size_t reduced = 0;
+        quantize_model(golden_path("tiny_llama_tied"), out.path(), options, {pool, kernel_table()},
+                       [&](const QuantizeProgress& progress) {
+                           reduced += progress.note.find("is all there is") != std::string::npos;
+                           return false;
+                       });
+        CHECK(reduced == 2 * SourceModel(*checkpoint).params().n_layers);  // k and v
     }
 
     TEST_CASE("progress counts every tensor, and GPTQ beats rounding on its own inputs") {

@@ -55,9 +55,54 @@ void check_same(const std::string& python, const PackedTensor& tensor, const std
     CHECK(std::memcmp(theirs.data(), ours.data(), ours.size() * sizeof(float)) == 0);
 }
 
+// Both factors of a correction, and the weights beside it.
+void check_low_rank(const std::string& python, const PackedTensor& tensor, const PackedLowRank& low_rank) {
+    const TemporaryPath file("low_rank.gq"), w("w.npy"), u("u.npy"), v("v.npy");
+    GqWriter writer(file.path());
+    write_packed(writer, "name", tensor, low_rank);
+    writer.finish();
+    const std::string command = python + " tests/gq_read.py '" + file.path().string() + "' --dequantize name '" +
+                                w.path().string() + "' --low-rank name '" + u.path().string() + "' '" +
+                                v.path().string() + "'";
+    REQUIRE_MESSAGE(std::system(command.c_str()) == 0, command);
+    const GqFile ours(file.path());
+    const GqTensor& record = *ours.find("name");
+    CHECK(record.grid == "zero_point+lorc");
+    const LowRank bound = low_rank_view(record);
+    CHECK(bound.rank() == 48);
+    const std::pair<PackedMatrix, std::filesystem::path> pairs[] = {
+        {packed_view(record), w.path()}, {bound.u, u.path()}, {bound.v, v.path()}};
+    for (const auto& [matrix, path] : pairs) {
+        const std::vector<float> theirs = read_npy(path);
+        std::vector<float> floats(matrix.rows * matrix.cols);
+        unpack_rows(matrix, 0, matrix.rows, floats.data(), matrix.cols);
+        REQUIRE(theirs.size() == floats.size());
+        CHECK(std::memcmp(theirs.data(), floats.data(), floats.size() * sizeof(float)) == 0);
+    }
+}
+
 }  // namespace
 
 TEST_SUITE("quantize") {
+    TEST_CASE("the second reader reads corrections of low rank") {
+        const std::string python = python_with_numpy();
+        if (python.empty()) {
+            MESSAGE("SKIPPED: no python3 with numpy is here");
+            return;
+        }
+        constexpr size_t rows = 37, cols = 200, rank = 35;
+        const std::vector<float> values = random_values(rows * cols);
+        ThreadPool pool(1);
+        const Compute compute{pool, kernel_table()};
+        const GridOptions grid{3, 64, find_grid("zero_point")};
+        const QuantizedMatrix q = round_to_nearest(compute, values.data(), rows, cols, grid);
+        PackedTensor tensor = room_for_codes(rows, cols, grid);
+        pack_strip(compute, q, 0, tensor);
+        LorcReport report;
+        const RoundedFactors factors = correct_rounding(compute, values.data(), q, nullptr, {.rank = rank}, report);
+        check_low_rank(python, tensor, pack_low_rank(compute, factors));
+    }
+
     TEST_CASE("the second reader gives the same weights for every code and grid") {
         const std::string python = python_with_numpy();
         if (python.empty()) {

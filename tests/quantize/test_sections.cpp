@@ -2,6 +2,8 @@
 // that is read is replaced.
 #include "core/base/log.h"
 #include "core/quantize/calibrate.h"
+#include "core/quantize/sections.h"
+#include "tests/metadata_only.h"
 #include "tests/quantize/walk_test.h"
 
 using namespace gq;
@@ -41,6 +43,19 @@ TEST_SUITE("quantize") {
         CHECK(refusal.says("temperature"));
         CHECK(refusal.says("found -1"));
         CHECK(refusal.n_progress == 0);
+    }
+
+    TEST_CASE("a chat template that is no text is refused, not left out") {
+        const test::MetadataOnly checkpoint(
+            Checkpoint::Kind::gguf,
+            parse_json(R"({"tokenizer.ggml.model":"gpt2","tokenizer.ggml.tokens":["a"],"tokenizer.ggml.merges":[],
+                           "tokenizer.chat_template":3})",
+                       "test"));
+        HyperParams params;
+        params.vocab = 1;
+        CHECK_THROWS_WITH_AS(make_sections(checkpoint, params, Tokenizer::from_checkpoint(checkpoint)),
+                             doctest::Contains("tokenizer.chat_template: expected a string, found an integer"),
+                             FormatError);
     }
 
     TEST_CASE("a chat template that doesn't parse is told in progress, log and provenance; the file opens") {

@@ -1,4 +1,5 @@
 // The sampler: greedy, filters, penalty, reproducibility, refusals.
+// In: logits by hand. Out: checks of the tokens drawn. Must not run a model.
 #include <doctest/doctest.h>
 
 #include <cmath>

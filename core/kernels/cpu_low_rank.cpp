@@ -1,0 +1,105 @@
+// Corrections of low rank on the CPU: V x joins the tasks that read x; then t = V x is prepared like any activations,
+// and every thread adds its own panels' U t to y. In: tasks, y with W x and bias in it. Out: y += U t, the same bits
+// at any thread count. Must not know instruction sets or where the factors come from.
+#include "core/kernels/cpu_linear.h"
+
+namespace gq {
+namespace {
+
+constexpr size_t sums_floats = 4096;  // of U t at a time, at least a panel: stays in the first-level cache
+
+bool has_low_rank(const LinearTask& task) {
+    return task.low_rank && !task.low_rank->empty();
+}
+
+// Columns of t that a task takes: whole blocks of activations, so that no two tasks share one.
+size_t t_columns(const LinearTask& task) {
+    return has_low_rank(task) ? round_up(task.low_rank->rank(), tile_cols) : 0;
+}
+
+size_t panels_at_once(size_t n_rows) {
+    return std::max<size_t>(1, sums_floats / (n_rows * panel_rows));
+}
+
+// Panels [begin, end) as a matrix of its own.
+PackedMatrix panels_of(const PackedMatrix& matrix, size_t begin, size_t end) {
+    PackedMatrix part = matrix;
+    part.rows = std::min(matrix.rows, end * panel_rows) - begin * panel_rows;
+    part.code_bytes = matrix.panel_codes(begin);
+    part.scales = matrix.panel_scales(begin);
+    part.zeros = matrix.panel_zeros(begin);
+    return part;
+}
+
+Q8Rows from_block(const Q8Rows& rows, size_t block) {
+    if (!rows.values) return {};  // exact: there are none
+    return {rows.values + block * q8_block, rows.scales + block, rows.sums + block * 2, rows.n_blocks};
+}
+
+}  // namespace
+
+Activations CpuBackend::append_low_rank(std::vector<LinearTask>& tasks, size_t n_rows) {
+    size_t width = 0;
+    for (const LinearTask& task : tasks) width += t_columns(task);
+    low_rank_.reserve_discard(n_rows * width);
+    const Activations t{low_rank_.data(), width, width};
+    size_t column = 0;
+    for (size_t i = 0, n = tasks.size(); i < n; ++i) {
+        if (!has_low_rank(tasks[i])) continue;
+        const PackedMatrix& v = tasks[i].low_rank->v;
+        const size_t columns = t_columns(tasks[i]);
+        for (size_t r = 0; r < n_rows; ++r) std::fill(t.row(r) + column + v.rows, t.row(r) + column + columns, 0.0f);
+        tasks.push_back({&v, nullptr, {t.data + column, t.stride, v.rows}});
+        column += columns;
+    }
+    return t;
+}
+
+void CpuBackend::add_low_rank(std::span<const LinearTask> tasks, const Activations& t, size_t n_rows,
+                              Precision precision) {
+    std::vector<LinearTask> products;  // U of each task that has one
+    std::vector<size_t> columns;       // where its t begins
+    size_t column = 0;
+    for (const LinearTask& task : tasks) {
+        if (has_low_rank(task)) {
+            products.push_back({&task.low_rank->u, nullptr, task.y});
+            columns.push_back(column);
+        }
+        column += t_columns(task);
+    }
+    const Q8Rows q8 = precision == Precision::exact ? Q8Rows{} : prepare_q8(t, n_rows, low_rank_q8_);
+    compute_.pool.for_ranges(count_panels(products), 1, [&](size_t begin, size_t end, size_t thread) {
+        for_panels(products, begin, end, [&](size_t i, size_t from, size_t to) {
+            const Activations part{t.data + columns[i], t.stride, products[i].weights->cols};
+            add_panels({products[i], part, from_block(q8, columns[i] / q8_block), n_rows, from, to, precision}, thread);
+        });
+    });
+}
+
+// y of the range's rows += the range's linear.
+void CpuBackend::add_panels(const PanelRange& range, size_t thread) {
+    const size_t most = panels_at_once(range.n_rows);
+    sums_[thread].reserve_discard(most * panel_rows * range.n_rows);
+    for (size_t begin = range.begin; begin < range.end; begin += most) {
+        const size_t end = std::min(range.end, begin + most);
+        const PackedMatrix part = panels_of(*range.task.weights, begin, end);
+        const Activations sums{sums_[thread].data(), most * panel_rows, part.rows};
+        const LinearTask task{&part, nullptr, sums};
+        run_panels({task, range.x, range.q8, range.n_rows, 0, end - begin, range.precision}, thread);
+        for (size_t t = 0; t < range.n_rows; ++t) {
+            float* y = range.task.y.row(t) + begin * panel_rows;
+            for (size_t r = 0; r < part.rows; ++r) y[r] += sums.row(t)[r];
+        }
+    }
+}
+
+size_t CpuBackend::low_rank_bytes(const WorkSize& work) {
+    if (work.low_rank == 0) return 0;
+    const size_t row = work.low_rank * sizeof(float) + q8_row_bytes(work.low_rank);
+    const size_t sums = std::max(sums_floats, work.n_rows * panel_rows) * sizeof(float);
+    constexpr size_t buffers = 4;  // each rounded up to cache lines: t, its q8 values, scales, sums
+    return checked_mul(work.n_rows, row, "low rank") + buffers * cache_line +
+           checked_mul(work.n_threads, round_up(sums, cache_line), "low rank");
+}
+
+}  // namespace gq
