@@ -28,12 +28,12 @@ struct QuantizeOptions {
     // all the rank they have.
     size_t lorc_rank = 0;
     LorcMethod lorc_method = LorcMethod::eora;  // without calibration always lorc
-    size_t distill_epochs = 0;                  // of training each block on the calibration windows, distill.h; 0: none
-    size_t refine_epochs = 0;                   // then of all blocks' grids and norms, distill_model.h
-    unsigned embed_bits = 8;                    // embedding and head; widths as of bits
-    std::filesystem::path calibration = {};     // UTF-8 text; empty: the built-in text
-    size_t windows = 32, window = 512;          // spread evenly over the text, stride (tokens - window) / windows
-    std::filesystem::path report = {};          // JSON; empty: none
+    size_t distill_epochs = 0;                  // over the calibration text for every block, distill.h; 0: none
+    size_t refine_epochs = 0;                // of the whole model's grids and norms behind it, distill_model.h; 0: none
+    unsigned embed_bits = 8;                 // embedding and head; widths as of bits
+    std::filesystem::path calibration = {};  // UTF-8 text; empty: the built-in text
+    size_t windows = 32, window = 512;       // spread evenly over the text, stride (tokens - window) / windows
+    std::filesystem::path report = {};       // JSON; empty: none
 };
 
 struct QuantizeProgress {

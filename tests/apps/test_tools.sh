@@ -204,7 +204,7 @@ bad "source is a .gq" "found a finished .gq" ./quantize "$work/tiny.gq" -o "$wor
 bad "nothing to measure" "expects at least 1, found 0 for both" ./bench "$work/tiny.gq" -p 0 -n 0
 bad "context below 0" "context: expected a whole number of 0 … 2147483647, found -1" ./run "$work/tiny.gq" hi -c -1
 bad "bits is no number" "whole number of at most 2147483647, found 'four'" ./quantize $tiny -o "$work/x.gq" --bits four
-bad "group" "group: expected a multiple of 32" ./quantize $tiny -o "$work/x.gq" --group 33
+bad "group" "group: expected 16, a multiple of 32" ./quantize $tiny -o "$work/x.gq" --group 33
 bad "method" "gptq or rtn" ./quantize $tiny -o "$work/x.gq" --method awq
 bad "lorc method" "eora or lorc" ./quantize $tiny -o "$work/x.gq" --lorc 8 --lorc-method svd
 bad "eora without calibration" "not calibrated" ./quantize $tiny -o "$work/x.gq" --method rtn --lorc 8 --lorc-method eora
