@@ -120,10 +120,11 @@ void Stream::run(const StepList& block, size_t begin, size_t end, const BlockWei
 }
 
 Matrix Stream::rows(SlotId slot) {
-    Matrix result(n_windows_ * window_, slots_[slot].width);
+    const Activations& x = slots_[slot];
+    Matrix result(n_windows_ * window_, x.width);
     for (size_t w = 0; w < n_windows_; ++w) {
-        const ConstMatrixView from = window_rows(slot, w);
-        for (size_t r = 0; r < window_; ++r) std::copy_n(&from(r, 0), from.cols, result.row(w * window_ + r));
+        hidden_.get(slot, w, x);
+        for (size_t r = 0; r < window_; ++r) std::copy_n(x.row(r), x.width, result.row(w * window_ + r));
     }
     return result;
 }

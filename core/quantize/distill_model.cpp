@@ -76,7 +76,6 @@ class Refiner {
     void bind(Block& block);
     void forward(size_t window);
     double predict(size_t window, bool with_gradient);
-    void predict_with(const RefineTail& tail, Matrix& logits);
     void backward(bool moves);
     void take_gradients(Block& block);
     void move(Block& block);
@@ -131,8 +130,8 @@ Refiner::Refiner(const Compute& compute, const Network& network, std::span<const
       value_memory_(values_.size()),
       gradient_memory_(values_.size()),
       gradient_(rows.window, rows.inputs.cols),
-      logits_(rows.window, head.quantized.head.rows),
-      float_logits_(rows.window, head.quantized.head.rows),
+      logits_(rows.window, head.quantized.rows),
+      float_logits_(rows.window, head.quantized.rows),
       scratch_(compute.pool.size()),
       row_losses_(rows.window) {
     for (size_t i = 0; i < blocks.size(); ++i) {
@@ -143,7 +142,7 @@ Refiner::Refiner(const Compute& compute, const Network& network, std::span<const
         for (const DistillNorm& norm : blocks[i].norms) block.norms.emplace_back(std::span(norm.weights, norm.n));
     }
     for (size_t i = 0; i <= blocks.size(); ++i) residuals_.emplace_back(rows.window, rows.inputs.cols);
-    for (AlignedBuffer<float>& memory : scratch_) memory = AlignedBuffer<float>(head.quantized.head.rows);
+    for (AlignedBuffer<float>& memory : scratch_) memory = AlignedBuffer<float>(head.quantized.rows);
     split_windows(rows_, options_.held_out, training_, held_out_);
 }
 
@@ -195,16 +194,14 @@ void Refiner::forward(size_t window) {
     }
 }
 
-void Refiner::predict_with(const RefineTail& tail, Matrix& logits) {
-    gemm(compute_, workspace_, Update::set, epilogue_.forward(tail.epilogue, 1), tail.head.transposed(), logits.view());
-}
-
 // The loss of a window that went forward, summed over its rows; with_gradient: gradient_ behind the last block.
 double Refiner::predict(size_t window, bool with_gradient) {
+    std::vector<RoleValues> norm(1);
+    norm[0].vector = head_.norm;
     copy_rows(rows_.targets.block(window * rows_.window, 0, rows_.window, rows_.targets.cols), epilogue_.input(1));
-    predict_with(head_.exact, float_logits_);
+    gemm(compute_, workspace_, Update::set, epilogue_.forward(norm, 1), head_.exact.transposed(), float_logits_.view());
     copy_rows(residuals_.back().view(), epilogue_.input(1));
-    predict_with(head_.quantized, logits_);
+    gemm(compute_, workspace_, Update::set, epilogue_.forward(norm, 1), head_.quantized.transposed(), logits_.view());
     const float factor = 1 / static_cast<float>(rows_.window);
     compute_.pool.for_ranges(rows_.window, 1, [&](size_t begin, size_t end, size_t thread) {
         for (size_t r = begin; r < end; ++r)
@@ -214,9 +211,8 @@ double Refiner::predict(size_t window, bool with_gradient) {
     double sum = 0;
     for (const double loss : row_losses_) sum += loss;
     if (!with_gradient) return sum;
-    gemm(compute_, workspace_, Update::set, logits_.view(), head_.quantized.head, epilogue_.output_gradient());
-    const std::vector<RoleGradients> none(head_.quantized.epilogue.size());
-    copy_rows(epilogue_.backward(head_.quantized.epilogue, none), gradient_.view());
+    gemm(compute_, workspace_, Update::set, logits_.view(), head_.quantized, epilogue_.output_gradient());
+    copy_rows(epilogue_.backward(norm, std::vector<RoleGradients>(1)), gradient_.view());
     return sum;
 }
 

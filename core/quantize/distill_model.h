@@ -22,13 +22,9 @@ struct RefineBlock {
     std::vector<DistillNorm> norms;
 };
 
-// What stands behind the last block, as it will be written and as it is in the float model. Not trained.
-struct RefineTail {
-    ConstMatrixView head;              // (vocabulary, hidden)
-    std::vector<RoleValues> epilogue;  // by role
-};
 struct RefineHead {
-    RefineTail quantized, exact;
+    ConstMatrixView quantized, exact;  // (vocabulary, hidden)
+    const float* norm = nullptr;       // the epilogue's role 0
 };
 
 // Losses: mean KL(float ‖ quantized) of a prediction, in nats, on held-out windows.
