@@ -250,8 +250,8 @@ typedef struct gq_quantize_options {
     int32_t embed_bits;      /* embedding and head: 2, 3, 4, 8, 16 */
     const char* calibration_path;                    /* UTF-8 text; NULL: the built-in text */
     int32_t calibration_windows, calibration_window; /* 32 windows of 512 tokens */
-    int32_t held_out_windows;  /* besides those; each tensor is rounded to nearest where that loses less on them */
-    int32_t adaptive_damping;  /* non-zero: the damping that loses least on them, stage by stage */
+    int32_t held_out_windows; /* besides those; each tensor is rounded to nearest where that loses less on them */
+    int32_t adaptive_damping; /* non-zero: the damping that loses least on them, stage by stage */
     int32_t n_threads;
     const char* isa;         /* as in gq_session_options */
     const char* report_path; /* JSON; NULL: none */
