@@ -14,9 +14,9 @@ namespace {
 constexpr cli::Option options[] = {
     {"--output", "-o", "OUT.gq", "", "the file to write"},
     {"--bits", "-b", "N", "", "bits of a weight: 2, 3, 4, 8; 16 keeps floats, in 16 bits (default 4)"},
-    {"--group", "-g", "N|row", "", "inputs that share a scale: 32, 64, 128, …; row: the whole row (default 128)"},
+    {"--group", "-g", "N|row", "", "inputs that share a scale: 16, 32, 64, 128, …; row: the whole row (default 128)"},
     {"--method", "", "gptq|rtn", "", "how weights are rounded (default gptq)"},
-    {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric (default zero_point)"},
+    {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric, offset (default zero_point)"},
     {"--sym", "", "", "", "short for --grid symmetric"},
     {"--order", "", "NAME", "", "columns are solved in the order column, act (activations) or gar (default act)"},
     {"--no-act-order", "", "", "", "short for --order column"},
@@ -43,7 +43,7 @@ constexpr cli::Option options[] = {
     {"--embed-bits", "", "N", "", "bits of the embedding and the head (default 8)"},
     cli::threads_option,
     cli::isa_option,
-    {"--report", "", "FILE", "", "what happened to each tensor, as JSON"},
+    {"--report", "", "FILE", "", "what happened to each tensor: a page where FILE ends in .html, otherwise JSON"},
 };
 
 void print_time(double seconds) {
@@ -81,7 +81,7 @@ gq_lorc_method lorc_method_of(const std::string& name, int32_t method) {
 int32_t group_of(const cli::Arguments& args) {
     if (args.text("--group") == "row") return 0;
     const int32_t group = args.integer("--group");
-    if (group == 0) cli::stop("option '--group' expects a multiple of 32, or row, found '0'");
+    if (group == 0) cli::stop("option '--group' expects 16, a multiple of 32, or row, found '0'");
     return group;
 }
 

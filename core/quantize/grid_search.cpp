@@ -151,9 +151,8 @@ QuantizedMatrix::QuantizedMatrix(size_t n_rows, size_t n_cols, const GridOptions
         fail(Status::invalid_argument, "matrix to quantize: expected rows and columns, found %zu x %zu", rows, cols);
     }
     if (bits < 2 || bits > 8) fail(Status::invalid_argument, "bits of a code: expected 2 to 8, found %u", bits);
-    if (group % tile_cols != 0 || group > max_group) {
-        fail(Status::invalid_argument, "group: expected a multiple of %zu up to %zu, or 0 for the whole row, found %zu",
-             tile_cols, max_group, group);
+    if (!is_group(group) || group > max_group) {
+        fail(Status::invalid_argument, "group: expected %s, at most %zu, found %zu", group_words, max_group, group);
     }
     codes = AlignedBuffer<uint8_t>(checked_mul(rows, cols, "codes"));
     scales = AlignedBuffer<float>(checked_mul(rows, n_groups(), "scales"));

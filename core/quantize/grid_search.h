@@ -23,7 +23,7 @@ enum class GridSearch : uint8_t {
 // How values are rounded. Every grid here is exactly as it is stored.
 struct GridOptions {
     unsigned bits = 4;   // 2 … 8
-    size_t group = 128;  // inputs per scale, a multiple of 32; 0: the whole row
+    size_t group = 128;  // inputs per scale, 16 or a multiple of 32; 0: the whole row
     const Grid* grid = find_grid("zero_point");
 
     float top_code() const { return static_cast<float>((1u << bits) - 1); }
@@ -31,7 +31,7 @@ struct GridOptions {
     size_t group_of(size_t col) const { return group == 0 ? 0 : col / group; }
     size_t group_end(size_t begin, size_t cols) const { return end_of(group, begin, cols); }
     // Groups are found a unit at a time: see Grid::unit_groups.
-    size_t unit() const { return group * grid->unit_groups; }
+    size_t unit() const { return group * grid->unit_groups(group); }
     bool starts_unit(size_t col) const { return group == 0 ? col == 0 : col % unit() == 0; }
     size_t unit_end(size_t begin, size_t cols) const { return end_of(unit(), begin, cols); }
 

@@ -37,7 +37,7 @@ struct QuantizeOptions {
     // loses less on them.
     size_t held_out = 0;
     bool adaptive_damping = false;      // solver.damping is the best on them, of a few, stage by stage
-    std::filesystem::path report = {};  // JSON; empty: none
+    std::filesystem::path report = {};  // a page where its name ends in .html, else JSON; empty: none
 };
 
 struct QuantizeProgress {

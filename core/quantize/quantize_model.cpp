@@ -5,9 +5,9 @@
 #include <optional>
 
 #include "core/base/status.h"
+#include "core/quantize/file_report.h"
 #include "core/quantize/solver_options.h"
 #include "core/quantize/walk.h"
-#include "formats/format_error.h"
 #include "formats/output_file.h"
 
 namespace gq {
@@ -64,15 +64,6 @@ void refuse_clash(const std::filesystem::path& output, const std::filesystem::pa
              report.c_str(), output.c_str());
 }
 
-void write_report(OutputFile& file, const std::string& text, const std::filesystem::path& output) {
-    try {
-        file.write(std::as_bytes(std::span(text)), 0);
-        file.commit();
-    } catch (const FormatError& error) {
-        fail(Status::io, "%s is complete, its report is not: %s", output.c_str(), error.what());
-    }
-}
-
 }  // namespace
 
 void check_options(const QuantizeOptions& o) {
@@ -85,8 +76,7 @@ void check_options(const QuantizeOptions& o) {
     if (o.lorc_rank > 0 && o.bits == float_bits)
         fail(Status::invalid_argument, "lorc: a rank of 0 expected with bits 16, which round nothing, found %zu",
              o.lorc_rank);
-    if (o.group % tile_cols != 0)
-        fail(Status::invalid_argument, "group: expected a multiple of %zu, or row, found %zu", tile_cols, o.group);
+    if (!is_group(o.group)) fail(Status::invalid_argument, "group: expected %s, found %zu", group_words, o.group);
     if (o.distill_epochs + o.refine_epochs > 0) check_training(o);
     if (o.windows == 0 || o.window < 2)
         fail(Status::invalid_argument, "calibration: expected at least 1 window of 2 tokens, found %zu of %zu",
@@ -105,7 +95,7 @@ void quantize_model(const std::filesystem::path& source, const std::filesystem::
     if (!options.report.empty()) report.emplace(options.report);
     Walk walk(*checkpoint, options, compute, writer, progress);
     walk.run();
-    if (report) write_report(*report, walk.report(), output);
+    if (report) write_report(*report, walk.elapsed(), output, options.report);
 }
 
 }  // namespace gq

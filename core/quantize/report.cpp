@@ -1,5 +1,5 @@
-// Reports as JSON. See report.h.
-// In: options, hashes, what the solver says of each tensor. Out: text; only report_json() knows the time it took.
+// The provenance as JSON. See report.h.
+// In: options, hashes, what the solver says of each tensor. Out: text.
 // Must not know files or how anything was computed.
 #include "core/quantize/report.h"
 
@@ -78,12 +78,15 @@ JsonValue tensor_json(const TensorReport& t) {
     const double rows = static_cast<double>(t.rows);
     json.set("loss", JsonValue::of_number(t.solve.true_loss / rows));
     json.set("rtn_loss", JsonValue::of_number(t.solve.rtn_loss / rows));
+    json.set("predicted_loss", JsonValue::of_number(t.solve.loss / rows));
     json.set("check_error", JsonValue::of_number(t.solve.check_error));
     json.set("damping", JsonValue::of_number(t.solve.damping));
     if (t.solve.held_out) {
         json.set("held_out_loss", JsonValue::of_number(t.solve.held_out_loss / rows));
         json.set("held_out_rtn_loss", JsonValue::of_number(t.solve.held_out_rtn_loss / rows));
     }
+    if (t.solve.damping_retries > 0)
+        json.set("damping_retries", JsonValue::of_integer(static_cast<int64_t>(t.solve.damping_retries)));
     if (t.solve.dead_columns > 0)
         json.set("dead_inputs", JsonValue::of_integer(static_cast<int64_t>(t.solve.dead_columns)));
     if (!t.note.empty()) json.set("note", JsonValue::of_string(t.note));
@@ -116,12 +119,6 @@ JsonValue provenance(const QuantizeOptions& options, const RunReport& run) {
 
 std::string provenance_json(const QuantizeOptions& options, const RunReport& run) {
     return provenance(options, run).dump();
-}
-
-std::string report_json(const QuantizeOptions& options, const RunReport& run, double seconds) {
-    JsonValue json = provenance(options, run);
-    json.set("seconds", JsonValue::of_number(seconds));
-    return json.dump(1) + "\n";
 }
 
 std::string note_of(const SolveReport& solve) {

@@ -66,8 +66,8 @@ void TrainedGrids::settle_row(size_t row) {
         grids[g] = kind.nearest(scale, offset - scale * static_cast<float>(start.zero_point), options_.bits);
     }
     if (!kind.settle) return;
-    for (size_t g = 0; g < n_groups_; g += kind.unit_groups)
-        kind.settle(grids + g, std::min(kind.unit_groups, n_groups_ - g), options_.bits);
+    const size_t unit = kind.unit_groups(options_.group);
+    for (size_t g = 0; g < n_groups_; g += unit) kind.settle(grids + g, std::min(unit, n_groups_ - g), options_.bits);
 }
 
 }  // namespace gq

@@ -29,7 +29,7 @@ class Walk {
          const QuantizeCallback& progress);
 
     void run();
-    std::string report() const { return report_json(options_, run_, elapsed()); }
+    double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
   private:
     using Clock = std::chrono::steady_clock;
@@ -98,7 +98,6 @@ class Walk {
     TensorReport report_of(const WeightRow& row, size_t layer, const char* codes) const;
     void done(TensorReport tensor, double cost);
     void tell(const QuantizeProgress& progress) const;
-    double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
     double solve_cost(const WeightRow& row) const;
     double stage_cost(size_t cols) const;
     double refine_cost() const;
