@@ -101,7 +101,7 @@ $(TOOLS:%=$(BUILD)/apps/%): %: %.o $(CLI_OBJ) $(BUILD)/libgq.a
 tools: $(TOOLS:%=$(BUILD)/apps/%)
 	@for tool in $^; do cmp -s $$tool $${tool##*/} || { rm -f $${tool##*/} && cp -p $$tool .; }; done
 
-$(BUILD)/unit_tests: $(TEST_OBJ) $(CLI_OBJ) $(BUILD)/libgq.a
+$(BUILD)/unit_tests: $(TEST_OBJ) $(if $(filter apps,$(TESTS)),$(CLI_OBJ)) $(BUILD)/libgq.a
 	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
 # --- what users type ---------------------------------------------------------------------------------------------------------------

@@ -142,6 +142,7 @@ TEST_SUITE("distill") {
             quantize_tiny(name, plain.path(), options);
             options.refine_epochs = 2;
             options.distill_epochs = 1;
+            options.rotate = name == std::string("tied");  // its turn of the head stands behind the blocks too
             quantize_tiny(name, one.path(), options);
             quantize_tiny(name, three.path(), options, 3);
             CHECK(file_bytes(one.path()) == file_bytes(three.path()));
@@ -159,6 +160,10 @@ TEST_SUITE("distill") {
         options.distill_epochs = 1;
         options.windows = 1;
         CHECK(refuse(golden_path("tiny_llama_tied"), options).says("expected method gptq and at least 2"));
+        options = tiny_options(4);
+        options.distill_epochs = 1;
+        options.lorc_rank = 4;
+        CHECK(refuse(golden_path("tiny_llama_tied"), options).says("expected a lorc rank of 0"));
     }
 
     TEST_CASE("training can be cancelled between windows") {
