@@ -92,6 +92,10 @@ const char* path_of(const cli::Arguments& args, const char* option) {
 }
 
 void set_solver_options(const cli::Arguments& args, gq_quantize_options& o) {
+    for (const char* option :
+         {"--order", "--grid-search", "--damping", "--qep", "--gptaq", "--foem", "--sweeps", "--refit", "--held-out"})
+        if (args.has(option) && o.method == GQ_METHOD_RTN)
+            cli::stop("option '%s' expects --method gptq: rounding to nearest solves nothing", option);
     if (args.has("--order")) o.order = args.text("--order").c_str();
     if (args.has("--no-act-order")) o.order = "column";
     if (args.has("--grid-search")) o.grid_search = args.text("--grid-search").c_str();

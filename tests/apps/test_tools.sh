@@ -46,6 +46,8 @@ no_file() {
 few="--calib-windows 4 --calib-window 64"
 ok "quantize" "" ./quantize $tiny -o "$work/tiny.gq" $few --report "$work/report.json"
 ok "report is JSON" "tensors" python3 -c "import json,sys; print(list(json.load(open(sys.argv[1]))))" "$work/report.json"
+ok "quantize with every option of the solver" "" ./quantize $tiny -o "$work/solver.gq" $few --order gar --grid-search joint --damping adaptive \
+    --held-out 2 --qep 0.5 --foem 0.1 --sweeps 1 --refit
 ok "quantize to 16 bits" "" ./quantize $tiny -o "$work/tiny16.gq" --bits 16 --embed-bits 16
 ok "run, raw, greedy" "." ./run "$work/tiny.gq" "hello" --raw --temp 0 -n 5 --ignore-eos
 ok "run, chat" "" ./run -m "$work/tiny.gq" -p "hello" --temp 0 -n 5
@@ -202,6 +204,14 @@ bad "report is a pipe" "a device, pipe or socket found" ./quantize $tiny -o "$wo
 bad "empty path" "expects a path, found an empty one" ./quantize $tiny -o "$work/x.gq" --calib ""
 bad "text for rounding" "rounding to nearest is not calibrated" ./quantize $tiny -o "$work/x.gq" --method rtn --calib "$work/prompt"
 bad "windows for rounding" "'--calib-windows' expects --method gptq" ./quantize $tiny -o "$work/x.gq" --method rtn --calib-windows 3
+bad "sweeps for rounding" "'--sweeps' expects --method gptq" ./quantize $tiny -o "$work/x.gq" --method rtn --sweeps 1
+bad "unknown order" "order: expected column, act, gar, found 'rows'" ./quantize $tiny -o "$work/x.gq" --order rows
+bad "unknown grid search" "grid search: expected span, clip, joint" ./quantize $tiny -o "$work/x.gq" --grid-search all
+bad "sweeps in the columns' order" "sweeps: expected order act or gar, found column" ./quantize $tiny -o "$work/x.gq" --sweeps 1 --no-act-order
+bad "fewer than no sweeps" "sweeps: expected at least 0, found -1" ./quantize $tiny -o "$work/x.gq" --sweeps -1
+bad "two corrections of a drift" "expected one of them" ./quantize $tiny -o "$work/x.gq" --qep 0.5 --gptaq 0.5
+bad "adaptive damping by nothing" "expected held-out windows" ./quantize $tiny -o "$work/x.gq" --damping adaptive
+bad "no number" "'--foem' expects a number" ./quantize $tiny -o "$work/x.gq" --foem some
 bad "empty isa" "'--isa' expects a name" ./quantize $tiny -o "$work/x.gq" --isa ""
 bad "system message without a template" "'--system' expects a chat template: --raw" ./run "$work/tiny.gq" hi --raw --system be --isa scalar
 bad "page of a folder" "a report expects a .gq" ./inspect $tiny --html

@@ -67,7 +67,8 @@ TEST_SUITE("quantize") {
     // Few scales are looked at, coarse to fine, so a narrow valley may be missed: by up to a quarter of a group's
     // error, by 2 % of that of all.
     TEST_CASE("a joint search comes near the best of all scales and zeros") {
-        for (const Grid* grid : {find_grid("zero_point"), static_cast<const Grid*>(&offset_grid)}) {
+        for (const Grid* grid :
+             {find_grid("zero_point"), find_grid("offset"), static_cast<const Grid*>(&offset_grid)}) {
             for (const unsigned bits : {2u, 3u, 4u}) {
                 double joint = 0, least = 0, clip = 0;
                 for (uint32_t seed = 1; seed <= 12; ++seed) {
@@ -92,8 +93,8 @@ TEST_SUITE("quantize") {
     }
 
     TEST_CASE("groups without a range, without importance, and of one sign have grids") {
-        for (const Grid* grid :
-             {find_grid("zero_point"), find_grid("symmetric"), static_cast<const Grid*>(&offset_grid)}) {
+        for (const Grid* grid : {find_grid("zero_point"), find_grid("symmetric"), find_grid("offset"),
+                                 static_cast<const Grid*>(&offset_grid)}) {
             const GridOptions options{3, 32, grid};
             const std::vector<float> ones(32, 1.0f), zeros(32, 0.0f), same(32, -0.25f);
             std::vector<float> rising(32);
