@@ -4,12 +4,14 @@
 // reference's --true-sequential.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <optional>
 
 #include "core/base/log.h"
 #include "core/base/status.h"
 #include "core/quantize/calibrate.h"
 #include "core/quantize/calibration_text.h"
+#include "core/quantize/choose.h"
 #include "core/quantize/packed_writer.h"
 #include "core/quantize/quantize.h"
 #include "core/quantize/report.h"
@@ -25,7 +27,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t strip_rows = 4096;      // of a vocabulary's matrix, read and packed at a time; a multiple of 16
 constexpr unsigned float_bits = 16;      // no integers: floats are kept
 constexpr size_t embedding_group = 128;  // at most: one scale for a whole row costs the embedding too much
 
@@ -40,6 +41,7 @@ class Walk {
           rotated_(source_, compute, options.rotate),
           sections_(make_sections(checkpoint, rotated_.params(), tokenizer_)),
           options_(options),
+          assignment_(source_.params(), source_.arch().block_weights.size(), linear_grid(), outer_grid()),
           compute_(compute),
           writer_(writer),
           progress_(progress) {}
@@ -66,22 +68,28 @@ class Walk {
     // Whether the float model runs beside the quantized one, on the same tokens.
     bool compares() const { return calibrated() && (options_.solver.qep > 0 || options_.solver.gptaq > 0); }
     bool calibrated() const { return options_.method == Method::gptq && options_.bits != float_bits; }
+    bool has_target() const { return options_.target_bytes > 0 || options_.target_bpw > 0; }
+    GridOptions linear_grid() const { return {options_.bits, options_.group, find_grid(options_.grid)}; }
+    GridOptions outer_grid() const;
     void plan();
     void prepare_calibration();
+    void choose_grids();
+    std::string provenance() const;
     void write_outer();
-    PackedTensor write_rounded(const WeightRow& row, unsigned bits);
+    PackedTensor write_rounded(const WeightRow& row, const GridOptions& grid);
     void write_head_turn();
+    void note_choice(TensorReport& report, const GridOptions& grid) const;
     void for_strips(const WeightRow& row, size_t layer, FunctionRef<void(size_t, size_t, const float*)> work) const;
     const char* float_codes_for(const WeightRow& row, size_t layer) const;
     const char* float_codes_for(ElementType type, bool fits) const;
     void write_block(size_t layer);
     void load_vectors(Block& block, size_t layer);
     void write_stage(Block& block, size_t layer, size_t stage);
-    StageInput stage_input(const StepList& steps, size_t stage);
+    StageInput stage_input(const StepList& steps, size_t layer, size_t stage);
     void run_streams(const StepList& steps, size_t begin, size_t end, const Block& block);
     void write_linear(Block& block, size_t layer, RoleId role, const StageInput* input);
-    QuantizedMatrix quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const StageInput* input,
-                                    SolveReport& report) const;
+    QuantizedMatrix quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const GridOptions& grid,
+                                    const StageInput* input, SolveReport& report) const;
     PackedLowRank correct(const AlignedBuffer<float>& w, const QuantizedMatrix& q, const StageInput* input,
                           LorcReport& report) const;
     void check_lorc_rank() const;
@@ -94,7 +102,7 @@ class Walk {
     double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
     double solve_cost(const WeightRow& row) const;
     double stage_cost(size_t cols) const;
-    GptqOptions gptq_options() const;
+    GptqOptions gptq_options(const GridOptions& grid) const;
 
     const Checkpoint& checkpoint_;
     SourceModel source_;
@@ -102,6 +110,7 @@ class Walk {
     const RotatedSource rotated_;
     const Sections sections_;
     const QuantizeOptions& options_;
+    Assignment assignment_;
     const Compute compute_;
     GqWriter& writer_;
     const QuantizeCallback& progress_;
@@ -118,18 +127,56 @@ void Walk::run() {
     plan();
     note_chat_error();
     if (calibrated()) prepare_calibration();
+    if (has_target()) choose_grids();
     write_outer();
     for (size_t layer = 0; layer < source_.params().n_layers; ++layer) write_block(layer);
     if (n_done_ != n_total_)
         fail(Status::internal, "quantize: %zu tensors were planned, %zu written", n_total_, n_done_);
-    write_sections(writer_, sections_, provenance_json(options_, run_));
+    write_sections(writer_, sections_, provenance());
     writer_.finish();
 }
 
-GptqOptions Walk::gptq_options() const {
+GptqOptions Walk::gptq_options(const GridOptions& grid) const {
     GptqOptions o = options_.solver;
-    o.grid = {options_.bits, options_.group, find_grid(options_.grid)};
+    o.grid = grid;
     return o;
+}
+
+GridOptions Walk::outer_grid() const {
+    const size_t group = options_.group == 0 ? embedding_group : std::min(options_.group, embedding_group);
+    return {options_.embed_bits, group, find_grid(options_.grid)};
+}
+
+void Walk::choose_grids() {
+    const FloatModel model(source_, rotated_, compute_);
+    const SensitivityTable table = measure_sensitivity(
+        model, rotated_, windows_, compute_, target_request(options_),
+        [&](const Sensitivity& row, size_t n_done, size_t n_total) {
+            tell({.tensor = row.name, .n_done = n_done, .n_total = n_total, .seconds = elapsed(), .note = "measured"});
+        });
+    assignment_ = choose({.arch = source_.arch(),
+                          .network = source_.network(),
+                          .params = rotated_.params(),
+                          .sections = sections_,
+                          .run = run_,
+                          .options = options_,
+                          .float_codes = float_codes_for(source_.arch().embedding, 0)},
+                         table, assignment_);
+}
+
+// Words on tensors go where a target leaves no room for them; the report beside the file has them still.
+std::string Walk::provenance() const {
+    const std::string text = provenance_json(options_, run_);
+    if (assignment_.provenance_bytes == 0 || text.size() <= assignment_.provenance_bytes) return text;
+    RunReport terse = run_;
+    for (TensorReport& tensor : terse.tensors) tensor.note.clear();
+    return provenance_json(options_, terse);
+}
+
+void Walk::note_choice(TensorReport& report, const GridOptions& grid) const {
+    if (!has_target()) return;
+    report.grid = grid.bits == float_bits ? "" : grid.grid->name;
+    report.group = grid.group;
 }
 
 // Multiplications, roughly: the solve and two passes over the weights, or just the latter.
@@ -241,8 +288,8 @@ void Walk::done(TensorReport tensor, double cost) {
 // Embedding, head and final norm. Calibration starts from the embedding's rounded rows.
 void Walk::write_outer() {
     const Arch& arch = source_.arch();
-    const PackedTensor embedding = write_rounded(arch.embedding, options_.embed_bits);
-    if (!source_.params().tied_head) write_rounded(arch.head, options_.embed_bits);
+    const PackedTensor embedding = write_rounded(arch.embedding, assignment_.embedding);
+    if (!source_.params().tied_head) write_rounded(arch.head, assignment_.head);
     note_source(arch.final_norm, 0);
     const AlignedBuffer<float> norm = rotated_.read(arch.final_norm, 0);
     write_vector(writer_, packed_name(arch.final_norm, 0), {norm.data(), norm.size()});
@@ -305,16 +352,15 @@ const char* Walk::float_codes_for(ElementType type, bool fits) const {
     return type == ElementType::bf16 || !fits ? "bf16" : "f16";
 }
 
-PackedTensor Walk::write_rounded(const WeightRow& row, unsigned bits) {
+PackedTensor Walk::write_rounded(const WeightRow& row, const GridOptions& grid) {
     note_source(row, 0);
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
-    const size_t group = options_.group == 0 ? embedding_group : std::min(options_.group, embedding_group);
-    const GridOptions grid{bits, group, find_grid(options_.grid)};
+    const bool floats = grid.bits == float_bits;
     PackedTensor packed =
-        bits == float_bits ? room_for_floats(rows, cols, float_codes_for(row, 0)) : room_for_codes(rows, cols, grid);
+        floats ? room_for_floats(rows, cols, float_codes_for(row, 0)) : room_for_codes(rows, cols, grid);
     RoundingError error;
     for_strips(row, 0, [&](size_t first, size_t n, const float* values) {
-        if (bits == float_bits) {
+        if (floats) {
             pack_float_strip(compute_, values, n, first, packed);
         } else {
             pack_strip(compute_, round_to_nearest(compute_, values, n, cols, grid), first, packed);
@@ -323,6 +369,7 @@ PackedTensor Walk::write_rounded(const WeightRow& row, unsigned bits) {
     });
     write_packed(writer_, packed_name(row, 0), packed);
     TensorReport report = report_of(row, 0, packed.matrix.codes->name);
+    note_choice(report, grid);
     report.error = error.relative();
     done(std::move(report), 0);
     return packed;
@@ -361,14 +408,16 @@ void Walk::run_streams(const StepList& steps, size_t begin, size_t end, const Bl
 
 // What the float model's inputs were is not for the last stage of a block: its input is made by the block itself, and
 // matching it there overfits (QEP, arXiv 2504.09629, leaves down_proj out).
-Walk::StageInput Walk::stage_input(const StepList& steps, size_t stage) {
-    const SlotId slot = steps.steps[steps.stage_linears(stage).front()].in[0];
+Walk::StageInput Walk::stage_input(const StepList& steps, size_t layer, size_t stage) {
+    const Step& first = steps.steps[steps.stage_linears(stage).front()];
+    const GptqOptions options = gptq_options(assignment_.blocks[layer][first.weight]);
+    const SlotId slot = first.in[0];
     StageInput input;
     input.hessian = stream_->hessian(slot);
     cost_done_ += stage_cost(input.hessian.cols());
-    input.prepared = prepare_hessian(compute_, input.hessian, gptq_options());
+    input.prepared = prepare_hessian(compute_, input.hessian, options);
     if (reference_ && stage + 1 < steps.stage_begin.size() && input.prepared.usable)
-        input.drift = prepare_drift(compute_, stream_->drift(*reference_, slot), input.prepared, gptq_options());
+        input.drift = prepare_drift(compute_, stream_->drift(*reference_, slot), input.prepared, options);
     tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()});
     return input;
 }
@@ -377,7 +426,7 @@ Walk::StageInput Walk::stage_input(const StepList& steps, size_t stage) {
 void Walk::write_stage(Block& block, size_t layer, size_t stage) {
     const StepList& steps = source_.network().blocks[layer];
     std::optional<StageInput> input;
-    if (stream_) input = stage_input(steps, stage);
+    if (stream_) input = stage_input(steps, layer, stage);
     for (const size_t step : steps.stage_linears(stage))
         write_linear(block, layer, steps.steps[step].weight, input ? &*input : nullptr);
     input.reset();
@@ -391,14 +440,17 @@ void Walk::write_linear(Block& block, size_t layer, RoleId role, const StageInpu
     AlignedBuffer<float> w = rotated_.read(row, layer);
     TensorReport report = report_of(row, layer, "");
     report.solved = input != nullptr;
+    const GridOptions& grid = assignment_.blocks[layer][role];
+    note_choice(report, grid);
+    if (has_target()) report.expected_kl = assignment_.kl[layer][role];
     PackedTensor& packed = block.packed[role];
-    if (options_.bits == float_bits) {
+    if (grid.bits == float_bits) {
         const bool fits = fits_f16(w.data(), rows * cols);
         packed = room_for_floats(rows, cols, float_codes_for(source_.tensor(row, layer).type, fits));
         pack_float_strip(compute_, w.data(), rows, 0, packed);
     } else {
-        const QuantizedMatrix q = quantize_linear(w, row, input, report.solve);
-        packed = room_for_codes(rows, cols, gptq_options().grid);
+        const QuantizedMatrix q = quantize_linear(w, row, grid, input, report.solve);
+        packed = room_for_codes(rows, cols, grid);
         pack_strip(compute_, q, 0, packed);
         if (options_.lorc_rank > 0) block.low_rank[role] = correct(w, q, input, report.lorc);
     }
@@ -416,11 +468,11 @@ void Walk::write_linear(Block& block, size_t layer, RoleId role, const StageInpu
     done(std::move(report), solve_cost(row));
 }
 
-QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const StageInput* input,
-                                      SolveReport& report) const {
+QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const GridOptions& grid,
+                                      const StageInput* input, SolveReport& report) const {
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
-    const GptqOptions o = gptq_options();
-    if (!input) return round_to_nearest(compute_, w.data(), rows, cols, o.grid);
+    const GptqOptions o = gptq_options(grid);
+    if (!input) return round_to_nearest(compute_, w.data(), rows, cols, grid);
     const PreparedDrift* drift = input->drift ? &*input->drift : nullptr;
     return gptq_solve(compute_, w.data(), rows, cols, input->hessian, drift, input->prepared, o, report);
 }
@@ -440,6 +492,27 @@ void check_width(const char* option, unsigned bits) {
     for (unsigned width = 1; width < float_bits; ++width)
         if (find_integer_codes(width)) known += (known.empty() ? "" : ", ") + std::to_string(width);
     fail(Status::invalid_argument, "%s: expected %s or %u, found %u", option, known.c_str(), float_bits, bits);
+}
+
+bool has_target(const QuantizeOptions& o) {
+    return o.target_bytes > 0 || o.target_bpw > 0;
+}
+
+// What a target decides is asked for nowhere else.
+void check_target(const QuantizeOptions& o) {
+    if (!std::isfinite(o.target_bpw) || o.target_bpw < 0)
+        fail(Status::invalid_argument, "target: bits a weight above 0 expected, found %g", o.target_bpw);
+    if (!has_target(o)) return;
+    if (o.target_bytes > 0 && o.target_bpw > 0)
+        fail(Status::invalid_argument, "target: bytes or bits a weight expected, found both: %llu and %g",
+             static_cast<unsigned long long>(o.target_bytes), o.target_bpw);
+    if (o.bits != chosen_bits)
+        fail(Status::invalid_argument, "bits: expected %u with a target, which chooses them, found %u", chosen_bits,
+             o.bits);
+    if (o.method != Method::gptq)
+        fail(Status::invalid_argument, "target: expected the method gptq, whose calibration measures the losses");
+    if (o.solver.order == Order::gar && o.group == chosen_group)
+        fail(Status::invalid_argument, "group: expected one for all with a target and the order gar");
 }
 
 void check_grid(const std::string& name) {
@@ -487,14 +560,15 @@ void write_report(OutputFile& file, const std::string& text, const std::filesyst
 }  // namespace
 
 void check_options(const QuantizeOptions& o) {
-    check_width("bits", o.bits);
-    check_width("embed bits", o.embed_bits);
+    check_target(o);
+    if (!has_target(o)) check_width("bits", o.bits);
+    if (o.target_bytes == 0 || o.embed_bits != chosen_bits) check_width("embed bits", o.embed_bits);
     check_grid(o.grid);
     check_solver_options(o.solver);
     if (o.lorc_rank > 0 && o.bits == float_bits)
         fail(Status::invalid_argument, "lorc: a rank of 0 expected with bits 16, which round nothing, found %zu",
              o.lorc_rank);
-    if (o.group % tile_cols != 0)
+    if (o.group % tile_cols != 0 && !(has_target(o) && o.group == chosen_group))
         fail(Status::invalid_argument, "group: expected a multiple of %zu, or row, found %zu", tile_cols, o.group);
     if (o.windows == 0 || o.window < 2)
         fail(Status::invalid_argument, "calibration: expected at least 1 window of 2 tokens, found %zu of %zu",

@@ -21,7 +21,9 @@ namespace gq {
 //   rtn_loss     the same of plain rounding
 //   check_error  what the self-check of the loss is off by, relative
 //   damping      that was used, of the mean diagonal
+//   expected_kl  where a target chose the width: the change of the model's predictions that was expected of it
 //   dead_inputs  how many inputs were always zero
+// of those whose width a target chose also `grid` and `group`,
 // and of those with a correction of low rank an object `lorc`: its `rank`, `method` ("lorc", "eora"), and what is left
 // behind it: `error`, as above, and `loss` of those that GPTQ solved.
 struct TensorReport {
@@ -31,6 +33,9 @@ struct TensorReport {
     bool solved = false;
     SolveReport solve;
     LorcReport lorc = {};
+    std::string grid = {};  // where a target chose it, with `group`; else empty
+    size_t group = 0;
+    std::optional<double> expected_kl;  // of the linears where a target chose their grids
 };
 
 struct RunReport {
