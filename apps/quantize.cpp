@@ -123,8 +123,9 @@ void set_target(const cli::Arguments& args, gq_quantize_options& o) {
     o.bits = 0;
     if (!args.has("--group")) o.group = -1;
     if (args.has("--bpw")) {
-        o.target_bpw = args.number("--bpw");
-        if (!(o.target_bpw > 0))
+        const std::string& text = args.text("--bpw");  // a double: a float above the number would be above the target
+        const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), o.target_bpw);
+        if (error != std::errc() || rest != text.data() + text.size() || !(o.target_bpw > 0))
             cli::stop("option '--bpw' expects a number above 0, found '%s'", args.text("--bpw").c_str());
         return;
     }

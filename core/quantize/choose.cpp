@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/log.h"
 #include "core/base/status.h"
 #include "core/quantize/plan.h"
 #include "formats/gq_file.h"
@@ -233,6 +234,15 @@ uint64_t weights_of(const SensitivityTable& sensitivities) {
     return n;
 }
 
+// Every matrix has the choice that loses least, and the target is far: it will not be reached.
+void note_surplus(const Table& table, const Plan& plan, uint64_t budget) {
+    if (static_cast<double>(plan.bytes) > 0.99 * static_cast<double>(budget)) return;
+    for (size_t i = 0; i < table.rows.size(); ++i)
+        for (const PlanChoice& choice : table.rows[i])
+            if (choice.loss < table.rows[i][plan.choice[i]].loss) return;
+    log_message(LogLevel::warning, "the target is more than the widest choices take: the file will be smaller");
+}
+
 // The plan of least size says what is possible.
 void check_bpw(const FileFrame& f, const Table& table, uint64_t n_weights) {
     const double least = static_cast<double>(least_bytes(table.rows)) * 8 / static_cast<double>(n_weights);
@@ -295,7 +305,9 @@ Assignment choose(const FileFrame& f, const SensitivityTable& sensitivities, Ass
     if (f.options.target_bpw > 0) {
         check_bpw(f, table, n_weights);
         const auto budget = static_cast<uint64_t>(f.options.target_bpw * static_cast<double>(n_weights) / 8);
-        apply(table, best_plan(table.rows, budget), sensitivities, start);
+        const Plan plan = best_plan(table.rows, budget);
+        note_surplus(table, plan, budget);
+        apply(table, plan, sensitivities, start);
         return start;
     }
     check_bytes(f, table, sensitivities, start);
@@ -306,7 +318,10 @@ Assignment choose(const FileFrame& f, const SensitivityTable& sensitivities, Ass
         apply(table, plan, sensitivities, start);
         const uint64_t bytes = file_bytes(f, start);
         start.provenance_bytes = longest_provenance(f, start);
-        if (bytes <= target) return start;
+        if (bytes <= target) {
+            note_surplus(table, plan, target);
+            return start;
+        }
         const uint64_t excess = bytes - target;
         budget = plan.bytes > least + excess ? plan.bytes - excess : least;
     }

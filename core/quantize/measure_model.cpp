@@ -153,6 +153,7 @@ void measure_model(const std::filesystem::path& source, const QuantizeOptions& o
     check_options(options);
     const auto start = std::chrono::steady_clock::now();
     const std::unique_ptr<Checkpoint> checkpoint = open_checkpoint(source);
+    refuse_replacing("output", options.report, *checkpoint, options);
     std::optional<OutputFile> file;
     if (!options.report.empty()) file.emplace(options.report);
     const SourceModel model(*checkpoint);

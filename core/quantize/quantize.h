@@ -10,6 +10,7 @@
 
 #include "core/kernels/compute.h"
 #include "core/quantize/gptq.h"
+#include "formats/checkpoint.h"
 
 namespace gq {
 
@@ -56,6 +57,11 @@ using QuantizeCallback = std::function<bool(const QuantizeProgress&)>;
 
 // Throws Error(invalid_argument) naming an option out of its range before any work.
 void check_options(const QuantizeOptions& options);
+
+// A file that is read while the output is written, or was read to make it, is no place for a result, nor for the
+// PATH.partial that a result is written to: Error(invalid_argument) where `target`, named `what`, is one of them.
+void refuse_replacing(const char* what, const std::filesystem::path& target, const Checkpoint& checkpoint,
+                      const QuantizeOptions& options);
 
 // What rounding each matrix alone does to the model (sensitivity.h): as JSON into a file, and a line for each through
 // progress.note. Errors as quantize_model.

@@ -522,8 +522,8 @@ void check_grid(const std::string& name) {
     fail(Status::invalid_argument, "grid: expected %s, found '%s'", known.c_str(), name.c_str());
 }
 
-// A file that is read while the output is written, or was read to make it, is no place for a result, nor for the
-// PATH.partial that a result is written to.
+}  // namespace
+
 void refuse_replacing(const char* what, const std::filesystem::path& target, const Checkpoint& checkpoint,
                       const QuantizeOptions& options) {
     std::vector<std::filesystem::path> inputs = checkpoint.files();
@@ -539,6 +539,8 @@ void refuse_replacing(const char* what, const std::filesystem::path& target, con
                  target.c_str(), target.c_str(), input.c_str());
     }
 }
+
+namespace {
 
 // The output and the report are two files, and each is PATH.partial while it is written.
 void refuse_clash(const std::filesystem::path& output, const std::filesystem::path& report) {
