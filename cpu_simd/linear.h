@@ -1,16 +1,33 @@
 // The part of a linear layer that no instruction set changes: which panels and tokens go together, and who reads the
 // grid.
 // In: LinearArgs, a Tile (how codes stand in memory; its `bytes`), and a Kernel: multiply<Tile, n_tokens, n_panels>,
-// how many panels and sums it takes side by side, and for integer codes its Group (what one group of one panel means,
-// in its vectors) with its `readers`. Out: every row and token multiplied once. Must not know vectors or bits.
+// how many panels and sums it takes side by side, and for integer codes, where it is made for a Form, its Group (what
+// one group of one panel means, in its vectors) with its `readers`. Out: every row and token multiplied once. Must not
+// know vectors or bits.
 #pragma once
 
 #include <string_view>
+#include <type_traits>
 
 #include "core/packing/bit_plane.h"
 #include "cpu_simd/isa.h"
 
 namespace gq {
+
+// What of a linear layer is decided once a call, so that no inner loop asks for it.
+struct Form {
+    bool offsets;  // the grid has offsets: y takes the sums of the activations too
+    bool halves;   // groups of 16 inputs: a block belongs to two
+};
+
+// The words of a block, 4 inputs each, that belong to one group: all 8, or of groups of 16 the first or the last 4.
+enum class Part { whole, first, last };
+constexpr int first_word(Part part) {
+    return part == Part::last ? 4 : 0;
+}
+constexpr int end_word(Part part) {
+    return part == Part::first ? 4 : 8;
+}
 
 // The scales and zero points of a matrix, and who reads them. Group g of panel p has index p * n_groups + g.
 template <class Group>
@@ -20,12 +37,20 @@ struct Groups {
     const std::byte* scales;
     const std::byte* zeros;
     size_t scale_bytes, zero_bytes;
-    void (*read)(const Groups& groups, size_t index, Group& out);
+    size_t n_groups, n_units;  // of a panel
+    int unit_shift;            // groups of a unit, as a power of two
+    void (*read)(const Groups& groups, size_t index, size_t panel, Group& out);
 };
 
+// The records of a group: in the scales of a grid whose groups stand alone, and of any; in the zeros.
 template <class Group>
 GQ_INLINE const std::byte* scales_of(const Groups<Group>& groups, size_t index) {
     return groups.scales + index * groups.scale_bytes;
+}
+template <class Group>
+GQ_INLINE const std::byte* unit_scales_of(const Groups<Group>& groups, size_t index, size_t panel) {
+    const size_t g = index - panel * groups.n_groups;
+    return groups.scales + (panel * groups.n_units + (g >> groups.unit_shift)) * groups.scale_bytes;
 }
 template <class Group>
 GQ_INLINE const std::byte* zeros_of(const Groups<Group>& groups, size_t index) {
@@ -33,9 +58,9 @@ GQ_INLINE const std::byte* zeros_of(const Groups<Group>& groups, size_t index) {
 }
 // What any grid can give, by its own unpack_group.
 template <class Group>
-GQ_INLINE GroupParams params_of(const Groups<Group>& groups, size_t index) {
-    GroupParams params;
-    groups.grid->unpack_group(scales_of(groups, index), zeros_of(groups, index), groups.bits, params);
+GQ_INLINE GroupParams params_of(const Groups<Group>& groups, size_t index, size_t panel) {
+    GroupParams params = {};
+    groups.grid->unpack_group(unit_scales_of(groups, index, panel), zeros_of(groups, index), groups.bits, params);
     return params;
 }
 
@@ -45,6 +70,7 @@ struct GroupReaders {
     decltype(Groups<Group>::read) symmetric;  // the zero point is 2^(bits - 1)
     decltype(Groups<Group>::read) nibbles;    // zero points as grid_zero_point.cpp draws them for codes of up to 4 bits
     decltype(Groups<Group>::read) bytes;      // and for wider ones
+    decltype(Groups<Group>::read) offset;     // as grid_offset.cpp draws them
     decltype(Groups<Group>::read) any;
 };
 
@@ -56,13 +82,23 @@ static Groups<typename Kernel::Group> groups_of(const PackedMatrix& w) {
         decltype(Groups<typename Kernel::Group>::read) read;
     } table[] = {{"symmetric", 0, Kernel::readers.symmetric},
                  {"zero_point", panel_rows / 2, Kernel::readers.nibbles},
-                 {"zero_point", panel_rows, Kernel::readers.bytes}};
-    const size_t zero_bytes = w.grid->has_zeros ? w.grid->zero_bytes(w.codes->bits) : 0;
+                 {"zero_point", panel_rows, Kernel::readers.bytes},
+                 {"offset", 0, Kernel::readers.offset}};
+    const size_t zero_bytes = w.grid->zero_bytes(w.codes->bits);
     auto read = Kernel::readers.any;
     for (const auto& row : table) {
         if (row.read && row.zero_bytes == zero_bytes && row.grid == w.grid->name) read = row.read;
     }
-    return {w.grid, w.codes->bits, w.scales, w.zeros, w.grid->scale_bytes, zero_bytes, read};
+    return {.grid = w.grid,
+            .bits = w.codes->bits,
+            .scales = w.scales,
+            .zeros = w.zeros,
+            .scale_bytes = w.grid->scale_bytes,
+            .zero_bytes = zero_bytes,
+            .n_groups = w.n_groups(),
+            .n_units = w.n_units(),
+            .unit_shift = __builtin_ctzll(w.unit_groups()),
+            .read = read};
 }
 struct NoGroups {};  // float codes
 
@@ -88,10 +124,25 @@ static void multiply_tokens(const LinearArgs& args, const GroupsOrNone& groups, 
     if constexpr (sizeof...(fewer) > 0) multiply_tokens<Kernel, Tile, max_panels, fewer...>(args, groups, codes, token);
 }
 
-template <class Kernel, class Tile>
+// One call of a kernel of integer codes: panels side by side, and the numbers of tokens that it takes together.
+template <class Kernel, class Tile, int max_panels, int... numbers_of_tokens>
+static void multiply_integers(const LinearArgs& args, const std::byte* codes) {
+    multiply_tokens<Kernel, Tile, max_panels, numbers_of_tokens...>(args, groups_of<Kernel>(*args.weights), codes);
+}
+template <template <Form> class Linear, class Tile, int max_panels, int... numbers_of_tokens>
+static void multiply_form(const LinearArgs& args, const std::byte* codes) {
+    static constexpr void (*forms[2][2])(const LinearArgs&, const std::byte*) = {
+        {multiply_integers<Linear<Form{false, false}>, Tile, max_panels, numbers_of_tokens...>,
+         multiply_integers<Linear<Form{false, true}>, Tile, max_panels, numbers_of_tokens...>},
+        {multiply_integers<Linear<Form{true, false}>, Tile, max_panels, numbers_of_tokens...>,
+         multiply_integers<Linear<Form{true, true}>, Tile, max_panels, numbers_of_tokens...>}};
+    forms[args.weights->grid->has_offsets][args.weights->group == half_tile_cols](args, codes);
+}
+
+template <template <Form> class Linear, class Tile>
 static void gemv(const LinearArgs& args) {
-    const std::byte* codes = args.weights->panel_codes(args.panel_begin);
-    multiply_tokens<Kernel, Tile, Kernel::max_panels, 4, 3, 2, 1>(args, groups_of<Kernel>(*args.weights), codes);
+    multiply_form<Linear, Tile, Linear<Form{}>::max_panels, 4, 3, 2, 1>(args,
+                                                                        args.weights->panel_codes(args.panel_begin));
 }
 template <class Kernel, class Tile>
 static void gemv_floats(const LinearArgs& args) {
@@ -100,10 +151,9 @@ static void gemv_floats(const LinearArgs& args) {
 }
 
 // One panel in 8-bit layout, up to the first of numbers_of_tokens tokens side by side.
-template <class Kernel, class Tile, int... numbers_of_tokens>
+template <template <Form> class Linear, class Tile, int... numbers_of_tokens>
 static void gemm_u8s8(const LinearArgs& args, const uint8_t* panel_u8) {
-    const std::byte* codes = reinterpret_cast<const std::byte*>(panel_u8);
-    multiply_tokens<Kernel, Tile, 1, numbers_of_tokens...>(args, groups_of<Kernel>(*args.weights), codes);
+    multiply_form<Linear, Tile, 1, numbers_of_tokens...>(args, reinterpret_cast<const std::byte*>(panel_u8));
 }
 
 // Past the given blocks of a token; past whole tokens, x.n_blocks blocks each.
@@ -116,9 +166,9 @@ template <class Tile>
 struct Walk {
     size_t n_tiles, n_groups, group_tiles, panel_bytes;
 };
-template <class Tile>
-GQ_INLINE Walk<Tile> walk_of(const PackedMatrix& w) {
-    return {w.n_tiles(), w.n_groups(), w.tiles_per_group(), w.n_tiles() * Tile::bytes};
+template <class Tile, class Group>
+GQ_INLINE Walk<Tile> walk_of(const PackedMatrix& w, const Groups<Group>& groups) {
+    return {w.n_tiles(), groups.n_groups, w.group_cols() / tile_cols, w.n_tiles() * Tile::bytes};
 }
 // One past the last tile of the group that begins at tile b; the last group may be short.
 template <class Tile>
@@ -131,6 +181,11 @@ GQ_INLINE int load_word(const void* four_bytes) {
     int word;
     __builtin_memcpy(&word, four_bytes, sizeof word);
     return word;
+}
+// The two sums of a token; that of the other part is 0.
+template <Part part>
+GQ_INLINE int load_sums(const int16_t* sums) {
+    return load_word(sums) & (part == Part::whole ? -1 : part == Part::first ? 0xffff : ~0xffff);
 }
 
 // The 8-bit layout of a tile, which codes_int8 stores, unpack gives and gemm_u8s8 reads.
@@ -146,6 +201,10 @@ inline constexpr size_t prefetched_bytes = 4096;
 template <size_t bytes, int n_streams>
 GQ_INLINE void prefetch_ahead(const std::byte* from) {
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + prefetched_bytes / n_streams + i);
+}
+template <class Tile, int n_panels>
+GQ_INLINE void prefetch_panels(const std::byte* tile, size_t panel_bytes) {
+    for (int p = 0; p < n_panels; ++p) prefetch_ahead<Tile::bytes, n_panels>(tile + p * panel_bytes);
 }
 
 }  // namespace gq

@@ -19,12 +19,14 @@ struct Group {
     __m256i start[2];  // -zero_point, twice in int16
 };
 
-using Groups = gq::Groups<Group>;
+struct GroupWithOffset : Group {
+    __m256 offset[2];
+};
 
-GQ_INLINE void read_scales(const Groups& groups, size_t index, Group& out) {
-    const __m128i* halves = reinterpret_cast<const __m128i*>(scales_of(groups, index));
-    out.scale[0] = _mm256_cvtph_ps(_mm_loadu_si128(halves));
-    out.scale[1] = _mm256_cvtph_ps(_mm_loadu_si128(halves + 1));
+GQ_INLINE void read_halves(const std::byte* halves, __m256 (&out)[2]) {
+    const __m128i* rows = reinterpret_cast<const __m128i*>(halves);
+    out[0] = _mm256_cvtph_ps(_mm_loadu_si128(rows));
+    out[1] = _mm256_cvtph_ps(_mm_loadu_si128(rows + 1));
 }
 GQ_INLINE __m256i pair_of_negatives(__m256i zero_points) {
     const __m256i negative = _mm256_sub_epi32(_mm256_setzero_si256(), zero_points);
@@ -35,28 +37,41 @@ GQ_INLINE void start_from_bytes(__m128i rows, Group& out) {
     out.start[1] = pair_of_negatives(_mm256_cvtepu8_epi32(_mm_srli_si128(rows, 8)));
 }
 
-static inline void read_symmetric(const Groups& groups, size_t index, Group& out) {
-    read_scales(groups, index, out);
+static inline void read_symmetric(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+    read_halves(scales_of(groups, index), out.scale);
     out.start[0] = out.start[1] = _mm256_set1_epi16(static_cast<short>(-(1 << (groups.bits - 1))));
 }
 // Byte i holds row 2i in its low nibble and row 2i + 1 in its high one.
-static inline void read_nibbles(const Groups& groups, size_t index, Group& out) {
+static inline void read_nibbles(const Groups<Group>& groups, size_t index, size_t, Group& out) {
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(zeros_of(groups, index)));
     const __m128i rows = _mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4));
-    read_scales(groups, index, out);
+    read_halves(scales_of(groups, index), out.scale);
     start_from_bytes(_mm_and_si128(rows, _mm_set1_epi8(15)), out);
 }
-static inline void read_bytes(const Groups& groups, size_t index, Group& out) {
-    read_scales(groups, index, out);
+static inline void read_bytes(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+    read_halves(scales_of(groups, index), out.scale);
     start_from_bytes(_mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros_of(groups, index))), out);
 }
-static inline void read_any(const Groups& groups, size_t index, Group& out) {
-    const GroupParams params = params_of(groups, index);
+static inline void read_offset(const Groups<GroupWithOffset>& groups, size_t index, size_t, GroupWithOffset& out) {
+    read_halves(scales_of(groups, index), out.scale);
+    read_halves(scales_of(groups, index) + panel_rows * sizeof(uint16_t), out.offset);
+    out.start[0] = out.start[1] = _mm256_setzero_si256();
+}
+GQ_INLINE void take(const GroupParams& params, Group& out) {
     for (size_t half = 0; half < 2; ++half) {
         out.scale[half] = _mm256_loadu_ps(params.scale + 8 * half);
         out.start[half] =
             pair_of_negatives(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(params.zero_point + 8 * half)));
     }
+}
+static inline void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+    take(params_of(groups, index, panel), out);
+}
+static inline void read_any_offset(const Groups<GroupWithOffset>& groups, size_t index, size_t panel,
+                                   GroupWithOffset& out) {
+    const GroupParams params = params_of(groups, index, panel);
+    take(params, out);
+    for (size_t half = 0; half < 2; ++half) out.offset[half] = _mm256_loadu_ps(params.offset + 8 * half);
 }
 
 // load_word in every lane.
@@ -82,16 +97,17 @@ GQ_INLINE __m256i load_half(const std::byte* plane, int j, int half) {
 // A Tile names its `bytes` for 16 rows x 32 inputs and its `nibbles` per code (1 or 2). word(tile, j, half), j < 8,
 // gives inputs 4j … 4j + 3 of rows 8 half … 8 half + 7, a code a byte.
 
-// acc[t] = fma(scale of the block, dot of the block, acc[t]) for half a panel.
-template <class Tile, int n_tokens>
+// acc[t] = fma(scale of the block, dot of its part, acc[t]) for half a panel.
+template <class Tile, Part part, int n_tokens>
 GQ_INLINE void multiply_block(const std::byte* tile, int half, const Q8Rows& x, __m256i start,
                               __m256 (&acc)[n_tokens]) {
+    constexpr int first = first_word(part), end = end_word(part);
     const __m256i nibble = _mm256_set1_epi8(15);
     __m256i low[n_tokens], high[n_tokens];
 #pragma GCC unroll 8
     for (int t = 0; t < n_tokens; ++t) low[t] = high[t] = _mm256_setzero_si256();
 #pragma GCC unroll 8
-    for (int j = 0; j < 8; ++j) {
+    for (int j = first; j < end; ++j) {
         const __m256i codes = Tile::word(tile, j, half);
         const __m256i low_codes = Tile::nibbles == 1 ? codes : _mm256_and_si256(codes, nibble);
         const __m256i high_codes = _mm256_and_si256(_mm256_srli_epi16(codes, 4), nibble);
@@ -104,45 +120,84 @@ GQ_INLINE void multiply_block(const std::byte* tile, int half, const Q8Rows& x, 
     }
 #pragma GCC unroll 8
     for (int t = 0; t < n_tokens; ++t) {
-        __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(start, broadcast_word(x.sums + t * x.n_blocks * 2)),
-                                       _mm256_madd_epi16(low[t], _mm256_set1_epi16(1)));
+        const __m256i sums = _mm256_set1_epi32(load_sums<part>(x.sums + t * x.n_blocks * 2));
+        __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(start, sums), _mm256_madd_epi16(low[t], _mm256_set1_epi16(1)));
         if (Tile::nibbles == 2) dot = _mm256_add_epi32(dot, _mm256_madd_epi16(high[t], _mm256_set1_epi16(16)));
         acc[t] = _mm256_fmadd_ps(_mm256_set1_ps(x.scales[t * x.n_blocks]), _mm256_cvtepi32_ps(dot), acc[t]);
     }
 }
 
-// What linear.h asks for.
-struct Linear {
-    using Group = avx2::Group;
-    static constexpr int max_panels = 4, max_sums = 8;
+// One block of n_panels panels, panel_bytes apart.
+template <class Tile, Part part, int n_tokens, int n_panels, class AnyGroup>
+GQ_INLINE void multiply_panels(const std::byte* tile, size_t panel_bytes, const Q8Rows& x,
+                               const AnyGroup (&group)[n_panels], __m256 (&acc)[n_panels][2][n_tokens]) {
+    for (int p = 0; p < n_panels; ++p, tile += panel_bytes) {
+        if (part != Part::last) prefetch_ahead<Tile::bytes, n_panels>(tile);
+        multiply_block<Tile, part, n_tokens>(tile, 0, x, group[p].start[0], acc[p][0]);
+        multiply_block<Tile, part, n_tokens>(tile, 1, x, group[p].start[1], acc[p][1]);
+    }
+}
 
-    static constexpr GroupReaders<Group> readers{read_symmetric, read_nibbles, read_bytes, read_any};
+// y[p][half][t] = fma(offset, sum of the activations, y[p][half][t]); the sums of tokens are sum_stride apart.
+template <int n_panels, int n_tokens>
+GQ_INLINE void add_offsets(const GroupWithOffset (&group)[n_panels], const float* sums, size_t sum_stride,
+                           __m256 (&y)[n_panels][2][n_tokens]) {
+    for (int t = 0; t < n_tokens; ++t) {
+        const __m256 sum = _mm256_set1_ps(sums[t * sum_stride]);
+        for (int p = 0; p < n_panels; ++p)
+            for (int half = 0; half < 2; ++half)
+                y[p][half][t] = _mm256_fmadd_ps(group[p].offset[half], sum, y[p][half][t]);
+    }
+}
+
+struct PlainGrids {
+    using Group = avx2::Group;
+    static constexpr GroupReaders<Group> readers{
+        .symmetric = read_symmetric, .nibbles = read_nibbles, .bytes = read_bytes, .offset = nullptr, .any = read_any};
+};
+struct OffsetGrids {
+    using Group = GroupWithOffset;
+    static constexpr GroupReaders<Group> readers{
+        .symmetric = nullptr, .nibbles = nullptr, .bytes = nullptr, .offset = read_offset, .any = read_any_offset};
+};
+
+// What linear.h asks for.
+template <Form form>
+struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
+    using typename std::conditional_t<form.offsets, OffsetGrids, PlainGrids>::Group;
+    static constexpr int max_panels = 4, max_sums = 8;
 
     // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
     template <class Tile, int n_tokens, int n_panels>
-    static void multiply(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t first_panel,
-                         size_t first_token) {
-        const Walk<Tile> walk = walk_of<Tile>(*args.weights);
+    static void multiply(const LinearArgs& args, const Groups<Group>& groups, const std::byte* codes,
+                         size_t first_panel, size_t first_token) {
+        const Walk<Tile> walk = walk_of<Tile>(*args.weights, groups);
         const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
+        const float* sums = form.offsets ? args.group_sums + first_token * walk.n_groups : nullptr;
         __m256 y[n_panels][2][n_tokens] = {}, acc[n_panels][2][n_tokens];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
             Group group[n_panels];
             for (int p = 0; p < n_panels; ++p) {
-                groups.read(groups, (first_panel + p) * walk.n_groups + g, group[p]);
+                groups.read(groups, (first_panel + p) * walk.n_groups + g, first_panel + p, group[p]);
                 for (int t = 0; t < n_tokens; ++t) acc[p][0][t] = acc[p][1][t] = _mm256_setzero_ps();
             }
-            for (const size_t end = group_end(walk, b); b < end; ++b) {
-                for (int p = 0; p < n_panels; ++p) {
-                    const std::byte* tile = codes + p * walk.panel_bytes + b * Tile::bytes;
-                    prefetch_ahead<Tile::bytes, n_panels>(tile);
-                    multiply_block<Tile, n_tokens>(tile, 0, advance(x, b), group[p].start[0], acc[p][0]);
-                    multiply_block<Tile, n_tokens>(tile, 1, advance(x, b), group[p].start[1], acc[p][1]);
-                }
+            if constexpr (form.halves) {
+                if (g % 2 == 0)
+                    multiply_panels<Tile, Part::first>(codes + g / 2 * Tile::bytes, walk.panel_bytes, advance(x, g / 2),
+                                                       group, acc);
+                else
+                    multiply_panels<Tile, Part::last>(codes + g / 2 * Tile::bytes, walk.panel_bytes, advance(x, g / 2),
+                                                      group, acc);
+            } else {
+                for (const size_t end = group_end(walk, b); b < end; ++b)
+                    multiply_panels<Tile, Part::whole>(codes + b * Tile::bytes, walk.panel_bytes, advance(x, b), group,
+                                                       acc);
             }
             for (int p = 0; p < n_panels; ++p)
                 for (int half = 0; half < 2; ++half)
                     for (int t = 0; t < n_tokens; ++t)
                         y[p][half][t] = _mm256_fmadd_ps(group[p].scale[half], acc[p][half][t], y[p][half][t]);
+            if constexpr (form.offsets) add_offsets(group, sums + g, walk.n_groups, y);
         }
         for (int p = 0; p < n_panels; ++p) store_panel(args, first_panel + p, first_token, y[p]);
     }

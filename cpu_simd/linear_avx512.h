@@ -18,36 +18,51 @@ struct Group {
     __m512i start;  // -zero_point, twice in int16
 };
 
-using Groups = gq::Groups<Group>;
+struct GroupWithOffset : Group {
+    __m512 offset;
+};
 
-GQ_INLINE __m512 read_scales(const Groups& groups, size_t index) {
-    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(scales_of(groups, index))));
+GQ_INLINE __m512 read_halves(const std::byte* halves) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves)));
 }
 GQ_INLINE __m512i pair_of_negatives(__m512i zero_points) {
     const __m512i negative = _mm512_sub_epi32(_mm512_setzero_si512(), zero_points);
     return _mm512_mask_mov_epi16(negative, 0xaaaaaaaa, _mm512_slli_epi32(negative, 16));
 }
 
-static inline void read_symmetric(const Groups& groups, size_t index, Group& out) {
-    out.scale = read_scales(groups, index);
+static inline void read_symmetric(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+    out.scale = read_halves(scales_of(groups, index));
     out.start = _mm512_set1_epi16(static_cast<short>(-(1 << (groups.bits - 1))));
 }
 // Byte i holds row 2i in its low nibble and row 2i + 1 in its high one.
-static inline void read_nibbles(const Groups& groups, size_t index, Group& out) {
+static inline void read_nibbles(const Groups<Group>& groups, size_t index, size_t, Group& out) {
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(zeros_of(groups, index)));
     const __m128i rows = _mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4));
-    out.scale = read_scales(groups, index);
+    out.scale = read_halves(scales_of(groups, index));
     out.start = pair_of_negatives(_mm512_cvtepu8_epi32(_mm_and_si128(rows, _mm_set1_epi8(15))));
 }
-static inline void read_bytes(const Groups& groups, size_t index, Group& out) {
+static inline void read_bytes(const Groups<Group>& groups, size_t index, size_t, Group& out) {
     const __m128i rows = _mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros_of(groups, index)));
-    out.scale = read_scales(groups, index);
+    out.scale = read_halves(scales_of(groups, index));
     out.start = pair_of_negatives(_mm512_cvtepu8_epi32(rows));
 }
-static inline void read_any(const Groups& groups, size_t index, Group& out) {
-    const GroupParams params = params_of(groups, index);
+static inline void read_offset(const Groups<GroupWithOffset>& groups, size_t index, size_t, GroupWithOffset& out) {
+    out.scale = read_halves(scales_of(groups, index));
+    out.offset = read_halves(scales_of(groups, index) + panel_rows * sizeof(uint16_t));
+    out.start = _mm512_setzero_si512();
+}
+GQ_INLINE void take(const GroupParams& params, Group& out) {
     out.scale = _mm512_loadu_ps(params.scale);
     out.start = pair_of_negatives(_mm512_loadu_si512(params.zero_point));
+}
+static inline void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+    take(params_of(groups, index, panel), out);
+}
+static inline void read_any_offset(const Groups<GroupWithOffset>& groups, size_t index, size_t panel,
+                                   GroupWithOffset& out) {
+    const GroupParams params = params_of(groups, index, panel);
+    take(params, out);
+    out.offset = _mm512_loadu_ps(params.offset);
 }
 
 // load_word in every lane.
@@ -73,22 +88,23 @@ GQ_INLINE __m512i load_vector(const std::byte* plane, int j) {
 // A Tile names its `bytes` for 16 rows x 32 inputs, and word(tile, j), j < 8, gives inputs 4j … 4j + 3 of the 16 rows,
 // a code a byte.
 
-// acc[p][t] = fma(scale of the block, dot of the block, acc[p][t]) for one block of n_tokens tokens and n_panels
-// panels, panel_bytes apart. All dots run side by side: one vpdpbusd chain alone would wait 5 cycles a step. Indices
+// acc[p][t] = fma(scale of the block, dot of its part, acc[p][t]) for one block of n_tokens tokens and n_panels panels,
+// panel_bytes apart. All dots run side by side: one vpdpbusd chain alone would wait 5 cycles a step. Indices
 // are int: with size_t GCC 12 keeps a pointer per token and word and fetches each from the stack.
-template <class Tile, int n_tokens, int n_panels>
+template <class Tile, Part part, int n_tokens, int n_panels, class AnyGroup>
 GQ_INLINE void multiply_block(const std::byte* tile, size_t panel_bytes, const Q8Rows& x,
-                              const Group (&group)[n_panels], __m512 (&acc)[n_panels][n_tokens]) {
+                              const AnyGroup (&group)[n_panels], __m512 (&acc)[n_panels][n_tokens]) {
+    constexpr int first = first_word(part), end = end_word(part);
     __m512i dot[n_panels][n_tokens];
 #pragma GCC unroll 16
     for (int t = 0; t < n_tokens; ++t) {
-        const __m512i sums = broadcast_word(x.sums + t * x.n_blocks * 2);
+        const __m512i sums = _mm512_set1_epi32(load_sums<part>(x.sums + t * x.n_blocks * 2));
 #pragma GCC unroll 8
         for (int p = 0; p < n_panels; ++p)
             dot[p][t] = _mm512_dpwssd_epi32(_mm512_setzero_si512(), group[p].start, sums);
     }
 #pragma GCC unroll 8
-    for (int j = 0; j < 8; ++j) {
+    for (int j = first; j < end; ++j) {
         __m512i codes[n_panels];
 #pragma GCC unroll 8
         for (int p = 0; p < n_panels; ++p) codes[p] = Tile::word(tile + p * panel_bytes, j);
@@ -107,33 +123,65 @@ GQ_INLINE void multiply_block(const std::byte* tile, size_t panel_bytes, const Q
     }
 }
 
-// What linear.h asks for.
-struct Linear {
-    using Group = avx512::Group;
-    static constexpr int max_panels = 4, max_sums = 8;
+// y[p][t] = fma(offset, sum of the activations, y[p][t]); the sums of tokens are sum_stride apart.
+template <int n_panels, int n_tokens>
+GQ_INLINE void add_offsets(const GroupWithOffset (&group)[n_panels], const float* sums, size_t sum_stride,
+                           __m512 (&y)[n_panels][n_tokens]) {
+    for (int t = 0; t < n_tokens; ++t) {
+        const __m512 sum = _mm512_set1_ps(sums[t * sum_stride]);
+        for (int p = 0; p < n_panels; ++p) y[p][t] = _mm512_fmadd_ps(group[p].offset, sum, y[p][t]);
+    }
+}
 
-    static constexpr GroupReaders<Group> readers{read_symmetric, read_nibbles, read_bytes, read_any};
+struct PlainGrids {
+    using Group = avx512::Group;
+    static constexpr GroupReaders<Group> readers{
+        .symmetric = read_symmetric, .nibbles = read_nibbles, .bytes = read_bytes, .offset = nullptr, .any = read_any};
+};
+struct OffsetGrids {
+    using Group = GroupWithOffset;
+    static constexpr GroupReaders<Group> readers{
+        .symmetric = nullptr, .nibbles = nullptr, .bytes = nullptr, .offset = read_offset, .any = read_any_offset};
+};
+
+// What linear.h asks for.
+template <Form form>
+struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
+    using typename std::conditional_t<form.offsets, OffsetGrids, PlainGrids>::Group;
+    static constexpr int max_panels = 4, max_sums = 8;
 
     // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
     template <class Tile, int n_tokens, int n_panels>
-    static void multiply(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t first_panel,
-                         size_t first_token) {
-        const Walk<Tile> walk = walk_of<Tile>(*args.weights);
+    static void multiply(const LinearArgs& args, const Groups<Group>& groups, const std::byte* codes,
+                         size_t first_panel, size_t first_token) {
+        const Walk<Tile> walk = walk_of<Tile>(*args.weights, groups);
         const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
+        const float* sums = form.offsets ? args.group_sums + first_token * walk.n_groups : nullptr;
         __m512 y[n_panels][n_tokens] = {}, acc[n_panels][n_tokens];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
             Group group[n_panels];
             for (int p = 0; p < n_panels; ++p) {
-                groups.read(groups, (first_panel + p) * walk.n_groups + g, group[p]);
+                groups.read(groups, (first_panel + p) * walk.n_groups + g, first_panel + p, group[p]);
                 for (int t = 0; t < n_tokens; ++t) acc[p][t] = _mm512_setzero_ps();
             }
-            for (const size_t end = group_end(walk, b); b < end; ++b) {
-                const std::byte* tile = codes + b * Tile::bytes;
-                for (int p = 0; p < n_panels; ++p) prefetch_ahead<Tile::bytes, n_panels>(tile + p * walk.panel_bytes);
-                multiply_block<Tile, n_tokens, n_panels>(tile, walk.panel_bytes, advance(x, b), group, acc);
+            if constexpr (form.halves) {
+                const std::byte* tile = codes + g / 2 * Tile::bytes;
+                if (g % 2 == 0) {
+                    prefetch_panels<Tile, n_panels>(tile, walk.panel_bytes);
+                    multiply_block<Tile, Part::first>(tile, walk.panel_bytes, advance(x, g / 2), group, acc);
+                } else {
+                    multiply_block<Tile, Part::last>(tile, walk.panel_bytes, advance(x, g / 2), group, acc);
+                }
+            } else {
+                for (const size_t end = group_end(walk, b); b < end; ++b) {
+                    const std::byte* tile = codes + b * Tile::bytes;
+                    prefetch_panels<Tile, n_panels>(tile, walk.panel_bytes);
+                    multiply_block<Tile, Part::whole>(tile, walk.panel_bytes, advance(x, b), group, acc);
+                }
             }
             for (int p = 0; p < n_panels; ++p)
                 for (int t = 0; t < n_tokens; ++t) y[p][t] = _mm512_fmadd_ps(group[p].scale, acc[p][t], y[p][t]);
+            if constexpr (form.offsets) add_offsets(group, sums + g, walk.n_groups, y);
         }
         for (int p = 0; p < n_panels; ++p) store_panel(args, first_panel + p, first_token, y[p]);
     }

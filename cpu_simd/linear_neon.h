@@ -18,33 +18,48 @@ struct Group {
     int32x4_t start[quarters];  // -zero_point
 };
 
-using Groups = gq::Groups<Group>;
+struct GroupWithOffset : Group {
+    float32x4_t offset[quarters];
+};
 
-GQ_INLINE void read_scales(const Groups& groups, size_t index, Group& out) {
-    const uint16_t* halves = reinterpret_cast<const uint16_t*>(scales_of(groups, index));
-    for (int q = 0; q < quarters; ++q) out.scale[q] = vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(halves + 4 * q)));
+GQ_INLINE void read_halves(const std::byte* halves, float32x4_t (&out)[quarters]) {
+    for (int q = 0; q < quarters; ++q)
+        out[q] = vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(reinterpret_cast<const uint8_t*>(halves) + 8 * q)));
 }
-static inline void read_symmetric(const Groups& groups, size_t index, Group& out) {
-    read_scales(groups, index, out);
+static inline void read_symmetric(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+    read_halves(scales_of(groups, index), out.scale);
     for (int32x4_t& start : out.start) start = vdupq_n_s32(-(1 << (groups.bits - 1)));
 }
 // Byte i holds row 2i in its low nibble and row 2i + 1 in its high one.
-static inline void read_nibbles(const Groups& groups, size_t index, Group& out) {
+static inline void read_nibbles(const Groups<Group>& groups, size_t index, size_t, Group& out) {
     const uint8x8_t bytes = vld1_u8(reinterpret_cast<const uint8_t*>(zeros_of(groups, index)));
     const uint8x8x2_t rows = vzip_u8(vand_u8(bytes, vdup_n_u8(15)), vshr_n_u8(bytes, 4));
-    read_scales(groups, index, out);
+    read_halves(scales_of(groups, index), out.scale);
     for (int half = 0; half < 2; ++half) {
         const int16x8_t wide = vreinterpretq_s16_u16(vmovl_u8(rows.val[half]));
         out.start[2 * half] = vnegq_s32(vmovl_s16(vget_low_s16(wide)));
         out.start[2 * half + 1] = vnegq_s32(vmovl_s16(vget_high_s16(wide)));
     }
 }
-static inline void read_any(const Groups& groups, size_t index, Group& out) {
-    const GroupParams params = params_of(groups, index);
+static inline void read_offset(const Groups<GroupWithOffset>& groups, size_t index, size_t, GroupWithOffset& out) {
+    read_halves(scales_of(groups, index), out.scale);
+    read_halves(scales_of(groups, index) + panel_rows * sizeof(uint16_t), out.offset);
+    for (int32x4_t& start : out.start) start = vdupq_n_s32(0);
+}
+GQ_INLINE void take(const GroupParams& params, Group& out) {
     for (int q = 0; q < quarters; ++q) {
         out.scale[q] = vld1q_f32(params.scale + 4 * q);
         out.start[q] = vnegq_s32(vld1q_s32(params.zero_point + 4 * q));
     }
+}
+static inline void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+    take(params_of(groups, index, panel), out);
+}
+static inline void read_any_offset(const Groups<GroupWithOffset>& groups, size_t index, size_t panel,
+                                   GroupWithOffset& out) {
+    const GroupParams params = params_of(groups, index, panel);
+    take(params, out);
+    for (int q = 0; q < quarters; ++q) out.offset[q] = vld1q_f32(params.offset + 4 * q);
 }
 
 // Quarter q of vector j of a plane: 4 words of 4 rows.
@@ -56,31 +71,42 @@ GQ_INLINE uint8x16_t load_quarter(const std::byte* plane, int j, int q) {
 // A Tile names its `bytes` for 16 rows x 32 inputs. word<j>(tile, q), j < 8, gives inputs 4j … 4j + 3 of rows
 // 4q … 4q + 3, a code a byte.
 
-// dots += words j and j + 4: inputs 4j … and 16 + 4j …, the first and the second 16 activations' lane j.
+// dots += word j, inputs 4j …, whose activations are lane j % 4 of `values`, 16 of them.
 template <class Tile, int j>
-GQ_INLINE void add_words(const std::byte* tile, int8x16_t first_values, int8x16_t second_values,
-                         int32x4_t (&dots)[quarters]) {
-    for (int q = 0; q < quarters; ++q) {
-        const int8x16_t first = vreinterpretq_s8_u8(Tile::template word<j>(tile, q));
-        const int8x16_t second = vreinterpretq_s8_u8(Tile::template word<j + 4>(tile, q));
-        dots[q] = vdotq_laneq_s32(dots[q], first, first_values, j);
-        dots[q] = vdotq_laneq_s32(dots[q], second, second_values, j);
-    }
+GQ_INLINE void add_word(const std::byte* tile, int8x16_t values, int32x4_t (&dots)[quarters]) {
+    for (int q = 0; q < quarters; ++q)
+        dots[q] = vdotq_laneq_s32(dots[q], vreinterpretq_s8_u8(Tile::template word<j>(tile, q)), values, j % 4);
+}
+template <class Tile, int j>
+GQ_INLINE void add_four_words(const std::byte* tile, const int8_t* values, int32x4_t (&dots)[quarters]) {
+    const int8x16_t sixteen = vld1q_s8(values + 4 * j);
+    add_word<Tile, j>(tile, sixteen, dots);
+    add_word<Tile, j + 1>(tile, sixteen, dots);
+    add_word<Tile, j + 2>(tile, sixteen, dots);
+    add_word<Tile, j + 3>(tile, sixteen, dots);
 }
 
-// acc = fma(scale of the block, dot of the block, acc) for one token and one panel.
-template <class Tile>
+// acc = fma(scale of the block, dot of its part, acc) for one token and one panel.
+template <class Tile, Part part>
 GQ_INLINE void multiply_block(const std::byte* tile, const Q8Rows& x, const Group& group,
                               float32x4_t (&acc)[quarters]) {
-    const int8x16_t first_values = vld1q_s8(x.values), second_values = vld1q_s8(x.values + 16);
-    const int32_t sum = x.sums[0] + x.sums[1];
+    const int32_t sum = (part == Part::last ? 0 : x.sums[0]) + (part == Part::first ? 0 : x.sums[1]);
     int32x4_t dots[quarters];
     for (int q = 0; q < quarters; ++q) dots[q] = vmulq_n_s32(group.start[q], sum);
-    add_words<Tile, 0>(tile, first_values, second_values, dots);
-    add_words<Tile, 1>(tile, first_values, second_values, dots);
-    add_words<Tile, 2>(tile, first_values, second_values, dots);
-    add_words<Tile, 3>(tile, first_values, second_values, dots);
+    if (part != Part::last) add_four_words<Tile, 0>(tile, x.values, dots);
+    if (part != Part::first) add_four_words<Tile, 4>(tile, x.values, dots);
     for (int q = 0; q < quarters; ++q) acc[q] = vfmaq_n_f32(acc[q], vcvtq_f32_s32(dots[q]), *x.scales);
+}
+
+// One block of n_tokens tokens and n_panels panels, panel_bytes apart.
+template <class Tile, Part part, int n_panels, int n_tokens, class AnyGroup>
+GQ_INLINE void multiply_panels(const std::byte* tile, size_t panel_bytes, const Q8Rows& x,
+                               const AnyGroup (&group)[n_panels], float32x4_t (&acc)[n_panels][n_tokens][quarters]) {
+    for (int p = 0; p < n_panels; ++p, tile += panel_bytes) {
+        if (part != Part::last) prefetch_ahead<Tile::bytes, n_panels>(tile);
+        for (int t = 0; t < n_tokens; ++t)
+            multiply_block<Tile, part>(tile, advance(x, t * x.n_blocks), group[p], acc[p][t]);
+    }
 }
 
 // y of one panel and token to the rows that exist.
@@ -92,35 +118,53 @@ static void store_panel(const LinearArgs& args, size_t panel, size_t token, cons
                      (left < panel_rows ? left : panel_rows) * sizeof *rows);
 }
 
-// What linear.h asks for.
-struct Linear {
+struct PlainGrids {
     using Group = neon::Group;
-    static constexpr int max_panels = 2, max_sums = 4;
-    static constexpr GroupReaders<Group> readers{read_symmetric, read_nibbles, nullptr, read_any};
+    static constexpr GroupReaders<Group> readers{
+        .symmetric = read_symmetric, .nibbles = read_nibbles, .bytes = nullptr, .offset = nullptr, .any = read_any};
+};
+struct OffsetGrids {
+    using Group = GroupWithOffset;
+    static constexpr GroupReaders<Group> readers{
+        .symmetric = nullptr, .nibbles = nullptr, .bytes = nullptr, .offset = read_offset, .any = read_any_offset};
+};
 
+// What linear.h asks for.
+template <Form form>
+struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
+    using typename std::conditional_t<form.offsets, OffsetGrids, PlainGrids>::Group;
+    static constexpr int max_panels = 2, max_sums = 4;
     // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
     template <class Tile, int n_tokens, int n_panels>
-    static void multiply(const LinearArgs& args, const Groups& groups, const std::byte* codes, size_t first_panel,
-                         size_t first_token) {
-        const Walk<Tile> walk = walk_of<Tile>(*args.weights);
+    static void multiply(const LinearArgs& args, const Groups<Group>& groups, const std::byte* codes,
+                         size_t first_panel, size_t first_token) {
+        const Walk<Tile> walk = walk_of<Tile>(*args.weights, groups);
         const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
+        const float* sums = form.offsets ? args.group_sums + first_token * walk.n_groups : nullptr;
         float32x4_t y[n_panels][n_tokens][quarters] = {}, acc[n_panels][n_tokens][quarters];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
             Group group[n_panels];
-            for (int p = 0; p < n_panels; ++p) groups.read(groups, (first_panel + p) * walk.n_groups + g, group[p]);
+            for (int p = 0; p < n_panels; ++p)
+                groups.read(groups, (first_panel + p) * walk.n_groups + g, first_panel + p, group[p]);
             __builtin_memset(acc, 0, sizeof acc);
-            for (const size_t end = group_end(walk, b); b < end; ++b) {
-                for (int p = 0; p < n_panels; ++p) {
-                    const std::byte* tile = codes + p * walk.panel_bytes + b * Tile::bytes;
-                    prefetch_ahead<Tile::bytes, n_panels>(tile);
-                    for (int t = 0; t < n_tokens; ++t)
-                        multiply_block<Tile>(tile, advance(x, t * x.n_blocks + b), group[p], acc[p][t]);
-                }
+            if constexpr (form.halves) {
+                const std::byte* tile = codes + g / 2 * Tile::bytes;
+                if (g % 2 == 0)
+                    multiply_panels<Tile, Part::first>(tile, walk.panel_bytes, advance(x, g / 2), group, acc);
+                else
+                    multiply_panels<Tile, Part::last>(tile, walk.panel_bytes, advance(x, g / 2), group, acc);
+            } else {
+                for (const size_t end = group_end(walk, b); b < end; ++b)
+                    multiply_panels<Tile, Part::whole>(codes + b * Tile::bytes, walk.panel_bytes, advance(x, b), group,
+                                                       acc);
             }
             for (int p = 0; p < n_panels; ++p)
                 for (int t = 0; t < n_tokens; ++t)
-                    for (int q = 0; q < quarters; ++q)
+                    for (int q = 0; q < quarters; ++q) {
                         y[p][t][q] = vfmaq_f32(y[p][t][q], group[p].scale[q], acc[p][t][q]);
+                        if constexpr (form.offsets)
+                            y[p][t][q] = vfmaq_n_f32(y[p][t][q], group[p].offset[q], sums[t * walk.n_groups + g]);
+                    }
         }
         for (int p = 0; p < n_panels; ++p)
             for (int t = 0; t < n_tokens; ++t) store_panel(args, first_panel + p, first_token + t, y[p][t]);

@@ -287,9 +287,25 @@ def unpack_codes(tiles, codes, numpy):
     return out
 
 
+def halves(file, tensor, shape, n, numpy):
+    """The part 'scales' as n runs of 16 fp16 numbers for each of shape: a list of n arrays, shape + (16,)."""
+    values = part_array(file, tensor, "scales", (*shape, 16 * n), numpy, "f2").astype("f4")
+    return [values[..., 16 * i : 16 * i + 16] for i in range(n)]
+
+
+def scales_and_offsets(file, tensor, shape, numpy):
+    """shape: (experts, panels, groups). Out: two arrays, shape + (16,)."""
+    if tensor.grid.removesuffix(LOW_RANK) == "offset":
+        return halves(file, tensor, shape, 2, numpy)
+    (scales,) = halves(file, tensor, shape, 1, numpy)
+    return scales, numpy.zeros_like(scales)
+
+
 def zero_points(file, tensor, shape, bits, numpy):
     """shape: (experts, panels, groups). Out: shape + (16,)."""
     grid = tensor.grid.removesuffix(LOW_RANK)
+    if grid == "offset":
+        return numpy.zeros((*shape, 16), "i4")
     if grid == "symmetric":
         return numpy.full((*shape, 16), 1 << (bits - 1), "i4")
     expect(grid == "zero_point", f"{file.path}: tensor {tensor.name!r}: grid {tensor.grid!r} is not known")
@@ -314,17 +330,20 @@ def dequantize(file, tensor):
         return panels_of_rows.reshape(experts, panels * 16, tiles * 32)[:, :rows, :cols]
     expect(tensor.codes in PLANES, f"{file.path}: tensor {tensor.name!r}: codes {tensor.codes!r} are not known")
     bits = sum(PLANES[tensor.codes])
-    expect(tensor.group % 32 == 0, f"{file.path}: tensor {tensor.name!r}: group {tensor.group} is no multiple of 32")
+    known = tensor.group == 16 or tensor.group % 32 == 0
+    expect(known, f"{file.path}: tensor {tensor.name!r}: group {tensor.group} is neither 16 nor a multiple of 32")
     group = tensor.group or tiles * 32
     groups = -(-cols // group)
     packed = part_array(file, tensor, "codes", (experts * panels * tiles, 64 * bits), numpy)
     codes = unpack_codes(packed, tensor.codes, numpy).reshape(experts, panels, tiles, 16, 32)
     codes = codes.transpose(0, 1, 3, 2, 4).reshape(experts, panels, 16, tiles * 32)[..., :cols].astype("i4")
     shape = (experts, panels, groups)
-    scales = part_array(file, tensor, "scales", (*shape, 16), numpy, "f2").astype("f4").transpose(0, 1, 3, 2)
-    zeros = zero_points(file, tensor, shape, bits, numpy).transpose(0, 1, 3, 2)
+    zeros = zero_points(file, tensor, shape, bits, numpy)
     group_of = numpy.arange(cols) // group
-    weights = scales[..., group_of] * (codes - zeros[..., group_of]).astype("f4")
+    scales, offsets, zeros = (
+        values.transpose(0, 1, 3, 2)[..., group_of] for values in (*scales_and_offsets(file, tensor, shape, numpy), zeros)
+    )
+    weights = scales * (codes - zeros).astype("f4") + offsets
     return weights.reshape(experts, panels * 16, cols)[:, :rows]
 
 

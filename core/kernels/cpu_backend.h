@@ -56,7 +56,7 @@ class CpuBackend final : public Backend {
     void add_low_rank(std::span<const LinearTask> tasks, const Activations& t, size_t n_rows, Precision precision);
     void add_panels(const PanelRange& range, size_t thread);
     void run_panels(const PanelRange& range, size_t thread);
-    void decode_panels(const PanelRange& range);
+    void decode_panels(const PanelRange& range, size_t thread);
     void prefill_panels(const PanelRange& range, size_t thread);
     void float_panels(const PanelRange& range, size_t thread);
     void store_kv(const Activations& k, const Activations& v, const Segment& segment, const KvGeometry& geometry,

@@ -13,6 +13,18 @@ constexpr size_t panel_pair = 2;     // float panels expanded together: gemm_f32
 constexpr size_t k_chunk = 512;      // inputs per pass: two panels' chunk (64 KiB) stays in the second-level cache
 constexpr size_t q8_chunk_bytes = 524288;  // activations of one pass in 8 bits: half a typical second-level cache
 
+// Tokens of one pass of a prefill over n_tiles blocks of inputs.
+size_t chunk_tokens(size_t n_tiles) {
+    return std::max<size_t>(32, q8_chunk_bytes / (n_tiles * tile_cols));
+}
+
+// The sums of a grid with offsets, in `room`, n_tokens * n_groups floats; null for the others.
+const float* group_sums_of(const LinearArgs& args, float* room) {
+    if (!args.weights->grid || !args.weights->grid->has_offsets) return nullptr;
+    sum_groups(args.q8, args.n_tokens, *args.weights, room);
+    return room;
+}
+
 }  // namespace
 
 void CpuBackend::linear(const Activations& x, size_t n_rows, std::span<const LinearTask> tasks, Precision precision) {
@@ -44,9 +56,10 @@ size_t CpuBackend::q8_row_bytes(size_t width) {
     return div_up(width, q8_block) * (q8_block * sizeof(int8_t) + sizeof(float) + 2 * sizeof(int16_t));
 }
 
-// A pair of panels as floats, which is more than one panel in bytes.
+// A pair of panels as floats, or one in bytes beside the sums of the smallest groups.
 size_t CpuBackend::linear_scratch_bytes(size_t width) {
-    return panel_pair * round_up(width, tile_cols) * panel_rows * sizeof(float);
+    const size_t n_tiles = div_up(width, tile_cols), sums = chunk_tokens(n_tiles) * n_tiles * sizeof(float);
+    return std::max(panel_pair * n_tiles * tile_values * sizeof(float), n_tiles * tile_values + sums);
 }
 
 Q8Rows CpuBackend::prepare_q8(const Activations& x, size_t n_rows, Q8Memory& memory) {
@@ -73,7 +86,7 @@ void CpuBackend::run_panels(const PanelRange& range, size_t thread) {
     const bool decode = range.n_rows <= decode_tokens && w.layout == PackedMatrix::Layout::panels &&
                         compute_.kernels.gemv[codes_index(*w.codes)] && (w.codes->is_float || !range.in_floats());
     if (decode) {
-        decode_panels(range);
+        decode_panels(range, thread);
     } else if (range.in_floats()) {
         float_panels(range, thread);
     } else {
@@ -85,17 +98,20 @@ void CpuBackend::run_panels(const PanelRange& range, size_t thread) {
         for (size_t r = range.begin * panel_rows; r < row_end; ++r) range.task.y.row(t)[r] += range.task.bias[r];
 }
 
-void CpuBackend::decode_panels(const PanelRange& range) {
-    compute_.kernels.gemv[codes_index(*range.task.weights->codes)](range.args());
+void CpuBackend::decode_panels(const PanelRange& range, size_t thread) {
+    LinearArgs args = range.args();
+    if (!args.weights->codes->is_float) scratch_[thread].reserve_discard(args.n_tokens * args.weights->n_groups());
+    args.group_sums = group_sums_of(args, scratch_[thread].data());
+    compute_.kernels.gemv[codes_index(*args.weights->codes)](args);
 }
 
 void CpuBackend::prefill_panels(const PanelRange& range, size_t thread) {
     const PackedMatrix& w = *range.task.weights;
-    const size_t n_tiles = w.n_tiles(), tile_u8 = tile_values;
-    scratch_[thread].reserve_discard(n_tiles * tile_u8 / sizeof(float));
+    const size_t n_tiles = w.n_tiles(), chunk = std::min(chunk_tokens(n_tiles), range.n_rows);
+    const size_t panel_floats = n_tiles * tile_values / sizeof(float);  // 8-bit codes in a buffer of floats
+    scratch_[thread].reserve_discard(panel_floats + chunk * w.n_groups());
     uint8_t* expanded = reinterpret_cast<uint8_t*>(scratch_[thread].data());
     const UnpackFn unpack = compute_.kernels.unpack[codes_index(*w.codes)];
-    const size_t chunk = std::max<size_t>(32, q8_chunk_bytes / (n_tiles * tile_cols));
     for (size_t t = 0; t < range.n_rows; t += chunk) {
         LinearArgs args = range.args();
         args.n_tokens = std::min(chunk, range.n_rows - t);
@@ -103,6 +119,7 @@ void CpuBackend::prefill_panels(const PanelRange& range, size_t thread) {
         args.q8.scales += t * args.q8.n_blocks;
         args.q8.sums += t * args.q8.n_blocks * 2;
         args.y += t * args.y_stride;
+        args.group_sums = group_sums_of(args, scratch_[thread].data() + panel_floats);
         for (size_t panel = range.begin; panel < range.end; ++panel) {
             unpack(w.panel_codes(panel), n_tiles, expanded);
             args.panel_begin = panel;

@@ -26,8 +26,8 @@ PackedMatrix panels_of(const PackedMatrix& matrix, size_t begin, size_t end) {
     PackedMatrix part = matrix;
     part.rows = std::min(matrix.rows, end * panel_rows) - begin * panel_rows;
     part.code_bytes = matrix.panel_codes(begin);
-    part.scales = matrix.panel_scales(begin);
-    part.zeros = matrix.panel_zeros(begin);
+    part.scales = matrix.group_scales(begin, 0);
+    part.zeros = matrix.group_zeros(begin, 0);
     return part;
 }
 

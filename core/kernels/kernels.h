@@ -44,16 +44,23 @@ struct LinearArgs {
     Q8Rows q8;                 // integer codes read this
     const float* x = nullptr;  // float codes read this: (tokens, 32 * n_tiles), zero-padded, row stride x_stride
     size_t x_stride = 0;
-    float* y = nullptr;  // (tokens, rows)
+    const float* group_sums = nullptr;  // integer codes on a grid with offsets read this too: sum_groups of q8
+    float* y = nullptr;                 // (tokens, rows)
     size_t y_stride = 0;
 };
+
+// sum_groups — what a group's offset is multiplied with: out (tokens, groups) has the sums of the dequantized
+// activations, which all rows share. Contract: sum = 0; for ascending blocks b of g, or the half that is g:
+// sum = fma(scale_x[b], float(sum(x_q)), sum).
+void sum_groups(const Q8Rows& q8, size_t n_tokens, const PackedMatrix& weights, float* out);
 
 // gemv — decode: 1 … 4 tokens at the speed of memory; any number gives the right result. weights.layout is `panels`.
 // Contract for integer codes, per row and token:
 //   y = 0; for ascending groups g:
 //       acc = 0; for ascending blocks b of g:
 //           i = -zero_point * sum(x_q) + sum(code * x_q), exactly in int32; acc = fma(scale_x[b], float(i), acc)
-//       y = fma(scale[g], acc, y)
+//           (of a group of 16, both sums over its half of block b alone)
+//       y = fma(scale[g], acc, y); on a grid with offsets then y = fma(offset[g], group_sums[g], y)
 // Contract for float codes: y = 0; for ascending k < 32 * n_tiles: y = fma(w[k], x[k], y).
 using GemvFn = void (*)(const LinearArgs& args);
 

@@ -64,16 +64,32 @@ void quantize_q8_scalar(const float* x, size_t x_stride, size_t n_tokens, size_t
 
 constexpr size_t token_chunk = 8;  // tokens that share one decoded tile
 
-// sums[lane] = -zero_point * sum(x) + sum(code * x) over one block. codes: (16, 32).
-void dot_block(const int16_t* codes, const int32_t* zero_point, const int8_t* x, const int16_t* x_sums, int32_t* sums) {
-    int16_t wide[tile_cols];
-    for (size_t k = 0; k < tile_cols; ++k) wide[k] = x[k];
-    const int32_t x_sum = x_sums[0] + x_sums[1];
+// The part of a block that belongs to a group: its 32 inputs, or for groups of 16 half of them.
+struct BlockPart {
+    size_t first, n;
+};
+
+// sums[lane] = -zero_point * sum(x) + sum(code * x) over n inputs. codes: rows 32 apart.
+template <size_t n>
+void dot_inputs(const int16_t* codes, const int32_t* zero_point, const int8_t* x, int32_t x_sum, int32_t* sums) {
+    int16_t wide[n];
+    for (size_t k = 0; k < n; ++k) wide[k] = x[k];
     for (size_t lane = 0; lane < lanes; ++lane) {
         int32_t dot = 0;
-        for (size_t k = 0; k < tile_cols; ++k) dot += codes[lane * tile_cols + k] * wide[k];
+        for (size_t k = 0; k < n; ++k) dot += codes[lane * tile_cols + k] * wide[k];
         sums[lane] = dot - zero_point[lane] * x_sum;
     }
+}
+
+// x_sums: of the two halves of the block.
+int32_t sum_of(const int16_t* x_sums, BlockPart part) {
+    return part.n == q8_block ? x_sums[0] + x_sums[1] : x_sums[part.first / half_tile_cols];
+}
+
+void dot_block(const int16_t* codes, const int32_t* zero_point, const int8_t* x, const int16_t* x_sums, BlockPart part,
+               int32_t* sums) {
+    const auto dot = part.n == q8_block ? dot_inputs<q8_block> : dot_inputs<half_tile_cols>;
+    dot(codes + part.first, zero_point, x + part.first, sum_of(x_sums, part), sums);
 }
 
 void read_tile(const Codes& codes, const std::byte* tile, int16_t* out) {
@@ -83,27 +99,43 @@ void read_tile(const Codes& codes, const std::byte* tile, int16_t* out) {
 }
 
 GroupParams read_group(const PackedMatrix& w, size_t panel, size_t group) {
-    const std::byte* zeros = w.panel_zeros(panel);
     GroupParams params;
-    w.grid->unpack_group(w.panel_scales(panel) + group * w.grid->scale_bytes,
-                         zeros ? zeros + group * w.grid->zero_bytes(w.codes->bits) : nullptr, w.codes->bits, params);
+    w.grid->unpack_group(w.group_scales(panel, group), w.group_zeros(panel, group), w.codes->bits, params);
     return params;
 }
 
-// acc[t][lane] of one group. tiles: the group's tiles in the layout of `codes`; token: the first of n_tokens.
+// The blocks of a group, and what of each is the group's.
+struct GroupBlocks {
+    size_t begin, end;
+    BlockPart part;
+};
+
+GroupBlocks blocks_of(const PackedMatrix& w, size_t group) {
+    if (w.group == half_tile_cols) return {group / 2, group / 2 + 1, {group % 2 * half_tile_cols, half_tile_cols}};
+    const size_t n = w.group_cols() / q8_block;
+    return {group * n, std::min((group + 1) * n, w.n_tiles()), {0, q8_block}};
+}
+
+// acc[t][lane] of one group. tiles: the panel's in the layout of `codes`; token: the first of n_tokens.
 void accumulate_group(const LinearArgs& args, const Codes& codes, const std::byte* tiles, const GroupParams& params,
-                      size_t block_begin, size_t block_end, size_t token, size_t n_tokens, float (*acc)[lanes]) {
+                      const GroupBlocks& blocks, size_t token, size_t n_tokens, float (*acc)[lanes]) {
     int16_t tile[tile_values];
     int32_t sums[lanes];
-    for (size_t b = block_begin; b < block_end; ++b, tiles += codes.tile_bytes) {
-        read_tile(codes, tiles, tile);
+    for (size_t b = blocks.begin; b < blocks.end; ++b) {
+        read_tile(codes, tiles + b * codes.tile_bytes, tile);
         for (size_t t = 0; t < n_tokens; ++t) {
             const size_t i = (token + t) * args.q8.n_blocks + b;
-            dot_block(tile, params.zero_point, args.q8.values + i * q8_block, args.q8.sums + i * 2, sums);
+            dot_block(tile, params.zero_point, args.q8.values + i * q8_block, args.q8.sums + i * 2, blocks.part, sums);
             for (size_t lane = 0; lane < lanes; ++lane)
                 acc[t][lane] = std::fma(args.q8.scales[i], static_cast<float>(sums[lane]), acc[t][lane]);
         }
     }
+}
+
+// y of one token += what the group's sums stand for; sum: null on grids without offsets.
+void add_group(const GroupParams& params, const float* acc, const float* sum, float* y) {
+    for (size_t lane = 0; lane < lanes; ++lane) y[lane] = std::fma(params.scale[lane], acc[lane], y[lane]);
+    for (size_t lane = 0; sum && lane < lanes; ++lane) y[lane] = std::fma(params.offset[lane], *sum, y[lane]);
 }
 
 void store_rows(const LinearArgs& args, size_t panel, size_t token, const float* y) {
@@ -119,12 +151,13 @@ void integer_panel(const LinearArgs& args, size_t panel, const Codes& codes, con
         float y[token_chunk][lanes] = {};
         for (size_t group = 0; group < w.n_groups(); ++group) {
             const GroupParams params = read_group(w, panel, group);
-            const size_t begin = group * w.tiles_per_group(), end = std::min(begin + w.tiles_per_group(), w.n_tiles());
+            const GroupBlocks blocks = blocks_of(w, group);
             float acc[token_chunk][lanes] = {};
-            accumulate_group(args, codes, tiles + begin * codes.tile_bytes, params, begin, end, token, n_tokens, acc);
-            for (size_t t = 0; t < n_tokens; ++t)
-                for (size_t lane = 0; lane < lanes; ++lane)
-                    y[t][lane] = std::fma(params.scale[lane], acc[t][lane], y[t][lane]);
+            accumulate_group(args, codes, tiles, params, blocks, token, n_tokens, acc);
+            for (size_t t = 0; t < n_tokens; ++t) {
+                const float* sum = w.grid->has_offsets ? args.group_sums + (token + t) * w.n_groups() + group : nullptr;
+                add_group(params, acc[t], sum, y[t]);
+            }
         }
         for (size_t t = 0; t < n_tokens; ++t) store_rows(args, panel, token + t, y[t]);
     }
@@ -257,6 +290,20 @@ KernelTable make_scalar_table(std::index_sequence<index...>) {
 }
 
 }  // namespace
+
+void sum_groups(const Q8Rows& q8, size_t n_tokens, const PackedMatrix& weights, float* out) {
+    for (size_t t = 0; t < n_tokens; ++t) {
+        const float* scales = q8.scales + t * q8.n_blocks;
+        const int16_t* sums = q8.sums + t * q8.n_blocks * 2;
+        for (size_t group = 0; group < weights.n_groups(); ++group) {
+            const GroupBlocks blocks = blocks_of(weights, group);
+            float sum = 0;
+            for (size_t b = blocks.begin; b < blocks.end; ++b)
+                sum = std::fma(scales[b], static_cast<float>(sum_of(sums + 2 * b, blocks.part)), sum);
+            *out++ = sum;
+        }
+    }
+}
 
 const KernelTable& scalar_table() {
     static const KernelTable table = make_scalar_table(std::make_index_sequence<max_codes>());

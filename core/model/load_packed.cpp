@@ -57,9 +57,8 @@ void set_grid(PackedMatrix& matrix, const GqTensor& tensor) {
     if (!matrix.grid)
         fail(Status::unsupported, "%s: grid '%s' is not known to this version", tensor.name.c_str(),
              tensor.grid.c_str());
-    if (matrix.group % tile_cols != 0)
-        fail(Status::bad_file, "%s: group expected a multiple of %zu or 0, found %zu", tensor.name.c_str(), tile_cols,
-             matrix.group);
+    if (!is_group(matrix.group))
+        fail(Status::bad_file, "%s: group: expected %s, found %zu", tensor.name.c_str(), group_words, matrix.group);
 }
 
 // Weights that the hyper-parameters leave no place for: without them this would be another model.
@@ -98,7 +97,8 @@ PackedMatrix packed_view(const GqTensor& tensor) {
     const PackedSizes sizes = packed_sizes(*matrix.codes, matrix.grid, matrix.rows, matrix.cols, matrix.group);
     matrix.code_bytes = part_bytes(tensor, "codes", sizes.code_bytes);
     if (matrix.grid) matrix.scales = part_bytes(tensor, "scales", sizes.scale_bytes);
-    if (matrix.grid && matrix.grid->has_zeros) matrix.zeros = part_bytes(tensor, "zeros", sizes.zero_bytes);
+    if (matrix.grid && matrix.grid->zeros_part)
+        matrix.zeros = part_bytes(tensor, matrix.grid->zeros_part, sizes.zero_bytes);
     if (!matrix.zeros && tensor.find("zeros"))
         fail(Status::bad_file, "%s: no part 'zeros' expected beside the grid '%s', one found", tensor.name.c_str(),
              tensor.grid.c_str());

@@ -9,12 +9,8 @@
 namespace gq {
 namespace {
 
-size_t no_zero_bytes(unsigned) {
-    return 0;
-}
-
-void pack_symmetric(const GroupParams& params, unsigned, std::byte* scales, std::byte*) {
-    pack_half_scales(params.scale, scales);
+void pack_symmetric(const GroupParams* group, size_t, unsigned, std::byte* scales, std::byte*) {
+    pack_half_scales(group->scale, scales);
 }
 
 void unpack_symmetric(const std::byte* scales, const std::byte*, unsigned bits, GroupParams& params) {
@@ -41,11 +37,12 @@ GroupGrid nearest_symmetric(float scale, float, unsigned bits) {
 extern const Grid grid_symmetric{
     .name = "symmetric",
     .scale_bytes = half_scale_bytes,
+    .zeros_part = nullptr,
     .has_zeros = false,
     .has_offsets = false,
-    .unit_groups = 1,
+    .unit_groups = single_groups,
     .zero_bytes = no_zero_bytes,
-    .pack_group = pack_symmetric,
+    .pack_unit = pack_symmetric,
     .unpack_group = unpack_symmetric,
     .span = span_symmetric,
     .nearest = nearest_symmetric,

@@ -20,11 +20,11 @@ size_t zero_point_bytes(unsigned bits) {
     return zeros_are_nibbles(bits) ? panel_rows / 2 : panel_rows;
 }
 
-void pack_zero_point(const GroupParams& params, unsigned bits, std::byte* scales, std::byte* zeros) {
-    pack_half_scales(params.scale, scales);
+void pack_zero_point(const GroupParams* group, size_t, unsigned bits, std::byte* scales, std::byte* zeros) {
+    pack_half_scales(group->scale, scales);
     for (size_t i = 0; i < zero_point_bytes(bits); ++i) {
-        const int32_t byte = zeros_are_nibbles(bits) ? params.zero_point[2 * i] | params.zero_point[2 * i + 1] << 4
-                                                     : params.zero_point[i];
+        const int32_t byte = zeros_are_nibbles(bits) ? group->zero_point[2 * i] | group->zero_point[2 * i + 1] << 4
+                                                     : group->zero_point[i];
         zeros[i] = static_cast<std::byte>(byte);
     }
 }
@@ -59,11 +59,12 @@ GroupGrid nearest_zero_point(float scale, float offset, unsigned bits) {
 extern const Grid grid_zero_point{
     .name = "zero_point",
     .scale_bytes = half_scale_bytes,
+    .zeros_part = "zeros",
     .has_zeros = true,
     .has_offsets = false,
-    .unit_groups = 1,
+    .unit_groups = single_groups,
     .zero_bytes = zero_point_bytes,
-    .pack_group = pack_zero_point,
+    .pack_unit = pack_zero_point,
     .unpack_group = unpack_zero_point,
     .span = span_zero_point,
     .nearest = nearest_zero_point,

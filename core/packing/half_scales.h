@@ -1,4 +1,4 @@
-// The "scales" part that both integer grids share: 16 IEEE halves per panel and group, row 0 first, 32 bytes.
+// What grids share: 16 IEEE halves, row 0 first, 32 bytes; and how a number becomes a half.
 // In: floats that are halves already. Out: bytes, and back exactly.
 // Must not know zero points.
 #pragma once
@@ -26,6 +26,14 @@ inline float stored_half_scale(float scale) {
     const uint16_t half = f32_to_f16(scale);
     const bool up = half == 0 || (half < smallest_normal && f16_to_f32(half) < scale);
     return f16_to_f32(static_cast<uint16_t>(half + (up ? 1 : 0)));
+}
+
+// For grids whose groups stand alone, and for grids without zeros.
+inline size_t single_groups(size_t) {
+    return 1;
+}
+inline size_t no_zero_bytes(unsigned) {
+    return 0;
 }
 
 // 2^bits - 1.

@@ -11,69 +11,66 @@
 namespace gq {
 namespace {
 
-// The last tile of a group may be the last of the row: the last group is short.
-struct TileRange {
-    size_t begin, end;
-};
-
-TileRange tiles_of_group(const PackedMatrix& matrix, size_t group) {
-    const size_t begin = group * matrix.tiles_per_group();
-    return {begin, std::min(begin + matrix.tiles_per_group(), matrix.n_tiles())};
-}
-
 GroupParams unpack_group(const PackedMatrix& matrix, size_t panel, size_t group) {
-    const Grid& grid = *matrix.grid;
-    const unsigned bits = matrix.codes->bits;
     GroupParams params = {};
-    grid.unpack_group(matrix.panel_scales(panel) + group * grid.scale_bytes,
-                      grid.has_zeros ? matrix.panel_zeros(panel) + group * grid.zero_bytes(bits) : nullptr, bits,
-                      params);
+    matrix.grid->unpack_group(matrix.group_scales(panel, group), matrix.group_zeros(panel, group), matrix.codes->bits,
+                              params);
     return params;
 }
 
 // --- integer codes ---------------------------------------------------------------------------------------------------
 
-// Stores one group of one panel and returns what a reader will find there: on padding rows scale 0 and the zero point
-// that the grid implies.
-GroupParams pack_group(const LogicalWeights& weights, const Codes& codes, const Grid& grid, size_t panel, size_t group,
-                       size_t n_groups, std::byte* scales, std::byte* zeros) {
+// What is to be stored of one group of one panel; padding rows have 0.
+GroupParams gather_group(const LogicalWeights& weights, const Grid& grid, size_t panel, size_t at, size_t n_groups) {
     GroupParams params = {};
     for (size_t lane = 0; lane < std::min(panel_rows, weights.rows - panel * panel_rows); ++lane) {
-        const size_t i = (panel * panel_rows + lane) * n_groups + group;
+        const size_t i = (panel * panel_rows + lane) * n_groups + at;
         params.scale[lane] = weights.scales[i];
         if (grid.has_zeros) params.zero_point[lane] = weights.zero_points[i];
         if (grid.has_offsets) params.offset[lane] = weights.offsets[i];
     }
-    const size_t record = panel * n_groups + group;
-    std::byte* scale_record = scales + record * grid.scale_bytes;
-    std::byte* zero_record = grid.has_zeros ? zeros + record * grid.zero_bytes(codes.bits) : nullptr;
-    grid.pack_group(params, codes.bits, scale_record, zero_record);
-    grid.unpack_group(scale_record, zero_record, codes.bits, params);
     return params;
 }
 
-// The (16, 32) codes of a tile, where there is no weight the zero point.
-void gather_codes(const LogicalWeights& weights, const GroupParams& params, size_t panel, size_t tile, uint8_t* codes) {
+// Stores the groups of one panel, unit by unit. shape: of the whole matrix, without bytes.
+void pack_groups(const LogicalWeights& weights, const PackedMatrix& shape, size_t panel, std::byte* scales,
+                 std::byte* zeros) {
+    const Grid& grid = *shape.grid;
+    const size_t n_groups = shape.n_groups();
+    GroupParams groups[max_unit_groups];
+    for (size_t unit = 0; unit < shape.n_units(); ++unit) {
+        const size_t first = unit * shape.unit_groups(), n = std::min(shape.unit_groups(), n_groups - first);
+        for (size_t i = 0; i < n; ++i) groups[i] = gather_group(weights, grid, panel, first + i, n_groups);
+        grid.pack_unit(
+            groups, n, shape.codes->bits, scales + (panel * shape.n_units() + unit) * grid.scale_bytes,
+            grid.zeros_part ? zeros + (panel * n_groups + first) * grid.zero_bytes(shape.codes->bits) : nullptr);
+    }
+}
+
+// The (16, 32) codes of a tile, where there is no weight the zero point of the row's last group.
+void gather_codes(const LogicalWeights& weights, const GroupParams& last, size_t panel, size_t tile, uint8_t* codes) {
     const size_t n_cols = std::min(tile_cols, weights.cols - tile * tile_cols);
     for (size_t lane = 0; lane < panel_rows; ++lane) {
         const size_t row = panel * panel_rows + lane;
         uint8_t* out = codes + lane * tile_cols;
-        std::fill_n(out, tile_cols, static_cast<uint8_t>(params.zero_point[lane]));
+        std::fill_n(out, tile_cols, static_cast<uint8_t>(last.zero_point[lane]));
         if (row < weights.rows) std::copy_n(weights.codes + row * weights.cols + tile * tile_cols, n_cols, out);
     }
 }
 
-// use(tile, codes, params) for each tile of a panel in ascending order; codes: (16, 32).
+// use(col, n, codes, params) for the n inputs from col on that share a tile and a group, in ascending order, without
+// padding; codes[lane * 32] is that of input col.
 template <typename Use>
-void for_each_tile(const PackedMatrix& matrix, size_t panel, const Use& use) {
+void for_each_run(const PackedMatrix& matrix, size_t panel, const Use& use) {
     uint8_t codes[tile_values];
-    for (size_t group = 0; group < matrix.n_groups(); ++group) {
-        const GroupParams params = unpack_group(matrix, panel, group);
-        const TileRange tiles = tiles_of_group(matrix, group);
-        for (size_t tile = tiles.begin; tile < tiles.end; ++tile) {
-            matrix.codes->unpack_codes(matrix.panel_codes(panel) + tile * matrix.codes->tile_bytes, codes);
-            use(tile, codes, params);
-        }
+    GroupParams params;
+    for (size_t col = 0; col < matrix.cols;) {
+        if (col % tile_cols == 0)
+            matrix.codes->unpack_codes(matrix.panel_codes(panel) + col / tile_cols * matrix.codes->tile_bytes, codes);
+        if (col % matrix.group_cols() == 0) params = unpack_group(matrix, panel, col / matrix.group_cols());
+        const size_t n = std::min({matrix.group_cols(), tile_cols, matrix.cols - col});
+        use(col, n, codes + col % tile_cols, params);
+        col += n;
     }
 }
 
@@ -83,23 +80,23 @@ float value_of(const GroupParams& params, size_t lane, uint8_t code) {
 
 void unpack_integer_rows(const PackedMatrix& matrix, size_t panel, size_t lane_begin, size_t lane_end, float* out,
                          size_t stride) {
-    for_each_tile(matrix, panel, [&](size_t tile, const uint8_t* codes, const GroupParams& params) {
-        const size_t n_cols = std::min(tile_cols, matrix.cols - tile * tile_cols);
+    for_each_run(matrix, panel, [&](size_t col, size_t n, const uint8_t* codes, const GroupParams& params) {
         for (size_t lane = lane_begin; lane < lane_end; ++lane) {
-            float* row = out + (lane - lane_begin) * stride + tile * tile_cols;
-            for (size_t k = 0; k < n_cols; ++k) row[k] = value_of(params, lane, codes[lane * tile_cols + k]);
+            float* row = out + (lane - lane_begin) * stride + col;
+            for (size_t k = 0; k < n; ++k) row[k] = value_of(params, lane, codes[lane * tile_cols + k]);
         }
     });
 }
 
 void unpack_integer_panel(const PackedMatrix& matrix, size_t panel, float* out) {
-    for_each_tile(matrix, panel, [&](size_t tile, const uint8_t* codes, const GroupParams& params) {
-        float* tile_out = out + tile * tile_values;
-        for (size_t k = 0; k < tile_cols; ++k) {
+    for_each_run(matrix, panel, [&](size_t col, size_t n, const uint8_t* codes, const GroupParams& params) {
+        float* first = out + col * panel_rows;
+        for (size_t k = 0; k < n; ++k) {
             for (size_t lane = 0; lane < panel_rows; ++lane)
-                tile_out[k * panel_rows + lane] = value_of(params, lane, codes[lane * tile_cols + k]);
+                first[k * panel_rows + lane] = value_of(params, lane, codes[lane * tile_cols + k]);
         }
     });
+    std::fill(out + matrix.cols * panel_rows, out + matrix.n_tiles() * tile_values, 0.0f);
 }
 
 // --- float codes -----------------------------------------------------------------------------------------------------
@@ -148,9 +145,8 @@ PackedSizes packed_sizes(const Codes& codes, const Grid* grid, size_t rows, size
     if (rows == 0 || cols == 0 || rows > limit || cols > limit)
         fail(Status::invalid_argument, "packed matrix: expected at least 1 row and 1 column, found %zu x %zu", rows,
              cols);
-    if (group % tile_cols != 0 || group > limit)
-        fail(Status::invalid_argument, "packed matrix: expected a group of 0 (the row) or a multiple of %zu, found %zu",
-             tile_cols, group);
+    if (!is_group(group) || group > limit)
+        fail(Status::invalid_argument, "packed matrix: group: expected %s, found %zu", group_words, group);
     if (codes.is_float != (grid == nullptr))
         fail(Status::invalid_argument, "packed matrix: expected %s for codes %s, found %s",
              codes.is_float ? "no grid" : "a grid", codes.name, grid ? grid->name : "none");
@@ -158,27 +154,30 @@ PackedSizes packed_sizes(const Codes& codes, const Grid* grid, size_t rows, size
     const size_t tiles = checked_mul(shape.n_panels(), shape.n_tiles(), "tiles of a packed matrix");
     PackedSizes sizes{.code_bytes = checked_mul(tiles, codes.tile_bytes, "codes of a packed matrix")};
     if (grid) {
-        const size_t records = shape.n_panels() * shape.n_groups();  // at most `tiles`
-        sizes.scale_bytes = checked_mul(records, grid->scale_bytes, "scales of a packed matrix");
-        sizes.zero_bytes = checked_mul(records, grid->zero_bytes(codes.bits), "zero points of a packed matrix");
+        const size_t units = checked_mul(shape.n_panels(), shape.n_units(), "units of a packed matrix");
+        const size_t groups = checked_mul(shape.n_panels(), shape.n_groups(), "groups of a packed matrix");
+        sizes.scale_bytes = checked_mul(units, grid->scale_bytes, "scales of a packed matrix");
+        sizes.zero_bytes = checked_mul(groups, grid->zero_bytes(codes.bits), "zero points of a packed matrix");
     }
     return sizes;
 }
 
 void pack_panels(const LogicalWeights& weights, const Codes& codes, const Grid& grid, size_t panel_begin,
                  size_t panel_end, std::byte* code_bytes, std::byte* scales, std::byte* zeros) {
-    const PackedMatrix shape{
-        .codes = &codes, .grid = &grid, .rows = weights.rows, .cols = weights.cols, .group = weights.group};
+    const PackedMatrix packed{.codes = &codes,
+                              .grid = &grid,
+                              .rows = weights.rows,
+                              .cols = weights.cols,
+                              .group = weights.group,
+                              .scales = scales,
+                              .zeros = zeros};
     uint8_t tile_codes[tile_values];
     for (size_t panel = panel_begin; panel < panel_end; ++panel) {
-        std::byte* panel_bytes = code_bytes + panel * shape.panel_code_bytes();
-        for (size_t group = 0; group < shape.n_groups(); ++group) {
-            const GroupParams params = pack_group(weights, codes, grid, panel, group, shape.n_groups(), scales, zeros);
-            const TileRange tiles = tiles_of_group(shape, group);
-            for (size_t tile = tiles.begin; tile < tiles.end; ++tile) {
-                gather_codes(weights, params, panel, tile, tile_codes);
-                codes.pack_codes(tile_codes, panel_bytes + tile * codes.tile_bytes);
-            }
+        pack_groups(weights, packed, panel, scales, zeros);
+        const GroupParams last = unpack_group(packed, panel, packed.n_groups() - 1);
+        for (size_t tile = 0; tile < packed.n_tiles(); ++tile) {
+            gather_codes(weights, last, panel, tile, tile_codes);
+            codes.pack_codes(tile_codes, code_bytes + panel * packed.panel_code_bytes() + tile * codes.tile_bytes);
         }
     }
 }

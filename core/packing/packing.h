@@ -12,9 +12,17 @@
 
 namespace gq {
 
-inline constexpr size_t panel_rows = 16;  // output rows of a panel: one SIMD lane each
-inline constexpr size_t tile_cols = 32;   // inputs of a tile; also the activation block
+inline constexpr size_t panel_rows = 16;                 // output rows of a panel: one SIMD lane each
+inline constexpr size_t tile_cols = 32;                  // inputs of a tile; also the activation block
+inline constexpr size_t half_tile_cols = tile_cols / 2;  // the smallest group
 inline constexpr size_t tile_values = panel_rows * tile_cols;
+inline constexpr size_t max_unit_groups = 16;  // of Grid::unit_groups
+
+// Inputs that may share a scale: half a tile, whole tiles, or 0 for the whole row.
+constexpr bool is_group(size_t group) {
+    return group == half_tile_cols || group % tile_cols == 0;
+}
+inline constexpr char group_words[] = "16, a multiple of 32, or 0 for the whole row";  // the same, in messages
 
 // One way to lay codes out. Each codes_X.cpp defines one constant and draws its bits.
 struct Codes {
@@ -48,17 +56,22 @@ struct GroupGrid {
     float value(float code) const { return scale * (code - static_cast<float>(zero_point)) + offset; }
 };
 
-// One way to store scales and zero points, and what it can express. Each grid_X.cpp defines one constant. "scales" and
-// "zeros" are arrays of (panels, groups) records of scale_bytes and zero_bytes(bits).
+// One way to store scales, zero points and offsets, and what it can express. Each grid_X.cpp defines one constant.
+// "scales" is an array of (panels, units) records, "zeros" of (panels, groups) records of what each group has beside.
 struct Grid {
-    const char* name;    // "zero_point", "symmetric"
-    size_t scale_bytes;  // per panel and group
-    bool has_zeros;      // whether a "zeros" part exists
-    bool has_offsets;    // whether a group's offset can differ from 0
-    size_t unit_groups;  // consecutive groups whose numbers are stored relative to each other; 1: each stands alone
-    size_t (*zero_bytes)(unsigned bits);
-    // scale[] must already be exactly representable as stored (f16); zero_point[] in [0, 2^bits - 1].
-    void (*pack_group)(const GroupParams& params, unsigned bits, std::byte* scales, std::byte* zeros);
+    const char* name;        // "zero_point", "symmetric", "offset"
+    size_t scale_bytes;      // per panel and unit; halves
+    const char* zeros_part;  // a file's name for the zeros, "zeros"; null where there are none
+    bool has_zeros;          // whether the zero point of a group is stored, not implied
+    bool has_offsets;        // whether the offset of a group can differ from 0
+    // A unit: consecutive groups of a row whose numbers are stored relative to each other. 1: each stands alone; a
+    // power of two, at most max_unit_groups.
+    size_t (*unit_groups)(size_t group);
+    size_t (*zero_bytes)(unsigned bits);  // per panel and group; 0 where there are none
+    // The n groups of one unit, at its records. scale[] and offset[] must already be exactly representable as stored;
+    // zero_point[] in [0, 2^bits - 1].
+    void (*pack_unit)(const GroupParams* groups, size_t n, unsigned bits, std::byte* scales, std::byte* zeros);
+    // One group, from the record of its unit and its own.
     void (*unpack_group)(const std::byte* scales, const std::byte* zeros, unsigned bits, GroupParams& params);
     // The grid whose codes span [low, high], low <= 0 <= high, as it is stored; 0 is a value of it unless the grid has
     // offsets. A group of zeros (low == high) gets scale 1. The scale is infinite where the stored type has none so
@@ -66,8 +79,8 @@ struct Grid {
     GroupGrid (*span)(float low, float high, unsigned bits);
     // The stored grid nearest to value = scale * code + offset, scale > 0.
     GroupGrid (*nearest)(float scale, float offset, unsigned bits);
-    // unit_groups > 1: turns the grids of n <= unit_groups groups of one row, one unit, into what is stored of them
-    // together. Null otherwise.
+    // Turns the grids of the n groups of one unit of one row into what is stored of them together. Null where units are
+    // single groups.
     void (*settle)(GroupGrid* groups, size_t n, unsigned bits);
 };
 
@@ -80,10 +93,10 @@ std::span<const Codes* const> all_codes();
 std::span<const Grid* const> all_grids();
 
 // A packed weight matrix: a view; the bytes belong to a mapping or a buffer that must outlive it.
-// `panels`: tiles in the order panel, tile; padded to 16 rows and 32 inputs, in integer codes so that every sum over
-//   padding is exactly 0 whatever the activations hold there (in float codes with 0):
+// `panels`: tiles in the order panel, tile; padded to 16 rows and 32 inputs, in integer codes so that every integer sum
+//   over padding is exactly 0 whatever the activations hold there (in float codes with 0):
 //   - padding inputs of a row: code = zero_point of the row's last group;
-//   - padding rows: scale 0, zero_point 0 where the grid stores one, code = zero_point.
+//   - padding rows: scale and offset 0, zero_point 0 where the grid stores one, code = zero_point.
 // `row_major`, float codes only: logical rows one after another without padding, as a float checkpoint has them.
 struct PackedMatrix {
     enum class Layout : uint8_t { panels, row_major };
@@ -92,26 +105,31 @@ struct PackedMatrix {
     const Grid* grid = nullptr;  // null for float codes
     Layout layout = Layout::panels;
     size_t rows = 0, cols = 0;  // logical (out, in)
-    size_t group = 0;           // inputs per scale, a multiple of 32; 0: one scale for the whole row
+    size_t group = 0;           // inputs per scale, 16 or a multiple of 32; 0: one scale for the whole row
     const std::byte* code_bytes = nullptr;
     const std::byte* scales = nullptr;
     const std::byte* zeros = nullptr;
 
     size_t n_panels() const { return (rows + panel_rows - 1) / panel_rows; }
     size_t n_tiles() const { return (cols + tile_cols - 1) / tile_cols; }
-    size_t tiles_per_group() const { return group == 0 ? n_tiles() : group / tile_cols; }
-    size_t n_groups() const { return (n_tiles() + tiles_per_group() - 1) / tiles_per_group(); }
+    size_t group_cols() const { return group == 0 ? n_tiles() * tile_cols : group; }
+    size_t n_groups() const { return group == 0 ? 1 : (cols + group - 1) / group; }
+    size_t unit_groups() const { return grid->unit_groups(group); }
+    size_t n_units() const { return (n_groups() + unit_groups() - 1) / unit_groups(); }
     size_t panel_code_bytes() const { return n_tiles() * codes->tile_bytes; }
     const std::byte* panel_codes(size_t panel) const { return code_bytes + panel * panel_code_bytes(); }
-    const std::byte* panel_scales(size_t panel) const { return scales + panel * n_groups() * grid->scale_bytes; }
-    const std::byte* panel_zeros(size_t panel) const {
-        return grid->has_zeros ? zeros + panel * n_groups() * grid->zero_bytes(codes->bits) : nullptr;
+    // The records of a group: that of its unit, and its own (null where the grid has none).
+    const std::byte* group_scales(size_t panel, size_t g) const {
+        return scales + (panel * n_units() + g / unit_groups()) * grid->scale_bytes;
+    }
+    const std::byte* group_zeros(size_t panel, size_t g) const {
+        return grid->zeros_part ? zeros + (panel * n_groups() + g) * grid->zero_bytes(codes->bits) : nullptr;
     }
 };
 
 // Sizes of the parts of a (rows, cols) matrix in panels. Error(invalid_argument) on overflow, a zero dimension, a group
-// that is neither 0 nor a multiple of 32, a grid for float codes or none for integers: a shape that passes is safe for
-// everything above and below.
+// that is_group refuses, a grid for float codes or none for integers: a shape that passes is safe for everything above
+// and below.
 struct PackedSizes {
     size_t code_bytes = 0, scale_bytes = 0, zero_bytes = 0;
 };
@@ -121,13 +139,13 @@ PackedSizes packed_sizes(const Codes& codes, const Grid* grid, size_t rows, size
 struct LogicalWeights {
     size_t rows = 0, cols = 0, group = 0;
     const uint8_t* codes = nullptr;        // (rows, cols)
-    const float* scales = nullptr;         // (rows, groups), exactly representable in f16
-    const uint8_t* zero_points = nullptr;  // (rows, groups); ignored by grids without zeros, which imply 2^(bits-1)
-    const float* offsets = nullptr;        // (rows, groups); null for grids without offsets
+    const float* scales = nullptr;         // (rows, groups), exactly as the grid stores them
+    const uint8_t* zero_points = nullptr;  // (rows, groups); ignored by grids that store none
+    const float* offsets = nullptr;        // (rows, groups); ignored by grids without offsets
 };
 
 // Packs panels [panel_begin, panel_end) into buffers that hold the whole matrix's parts (packed_sizes), so that threads
-// can share the work. The shape must have passed packed_sizes. zeros may be null for a grid without zeros.
+// can share the work. The shape must have passed packed_sizes. zeros may be null for a grid that has none.
 void pack_panels(const LogicalWeights& weights, const Codes& codes, const Grid& grid, size_t panel_begin,
                  size_t panel_end, std::byte* code_bytes, std::byte* scales, std::byte* zeros);
 // The same for float codes; values (rows, cols) with row stride `stride`.

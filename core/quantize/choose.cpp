@@ -71,7 +71,7 @@ Parts parts_of(const std::string& name, size_t rows, size_t cols, const GridOpti
     const PackedSizes sizes = packed_sizes(codes, floats ? nullptr : grid.grid, rows, cols, floats ? 0 : grid.group);
     parts.add("codes", sizes.code_bytes);
     if (sizes.scale_bytes > 0) parts.add("scales", sizes.scale_bytes);
-    if (sizes.zero_bytes > 0) parts.add("zeros", sizes.zero_bytes);
+    if (sizes.zero_bytes > 0) parts.add(grid.grid->zeros_part, sizes.zero_bytes);
     return parts;
 }
 
@@ -118,9 +118,12 @@ TensorReport longest_linear(const FileFrame& f, const WeightRow& row, size_t lay
     TensorReport report = longest_report(f, row, layer, grid);
     if (row.kind != WeightKind::linear) return report;
     report.solved = true;
-    report.solve.true_loss = report.solve.rtn_loss = longest_number * static_cast<double>(report.rows);
+    report.solve.true_loss = report.solve.rtn_loss = report.solve.loss =
+        longest_number * static_cast<double>(report.rows);
     report.solve.check_error = longest_number;
-    report.solve.damping = f.options.solver.damping;
+    report.solve.damping = f.options.adaptive_damping ? longest_number : f.options.solver.damping;
+    report.solve.held_out = f.options.held_out > 0;
+    report.solve.held_out_loss = report.solve.held_out_rtn_loss = -report.solve.loss;  // with its sign
     report.expected_kl = longest_number;
     if (f.options.lorc_rank == 0) return report;
     report.lorc = {.rank = std::min({f.options.lorc_rank, report.rows, report.cols}),
@@ -137,6 +140,11 @@ void for_block_weights(const FileFrame& f, const Work& work) {
     for (size_t layer = 0; layer < f.params.n_layers; ++layer) {
         for (size_t role = 0; role < f.arch.block_weights.size(); ++role)
             if (f.arch.block_weights[role].kind == WeightKind::vector) work(role, layer);
+        if (f.options.distill_epochs + f.options.refine_epochs > 0) {  // written when all of the block has been trained
+            for (size_t role = 0; role < f.arch.block_weights.size(); ++role)
+                if (f.arch.block_weights[role].kind != WeightKind::vector) work(role, layer);
+            continue;
+        }
         const StepList& steps = f.network.blocks[layer];
         for (size_t stage = 0; stage < steps.stage_begin.size(); ++stage)
             for (const size_t step : steps.stage_linears(stage)) work(steps.steps[step].weight, layer);

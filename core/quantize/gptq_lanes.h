@@ -13,7 +13,7 @@ namespace gq {
 
 // Rows side by side in the inner loops, padded to a multiple; loops of 16 GCC unrolls before it vectorises.
 inline constexpr size_t lanes = 32;
-static_assert(tile_cols % panel_cols == 0);  // a step is one panel of gemm_f32, and divides every block and group
+static_assert(half_tile_cols % panel_cols == 0);  // a step is one panel of gemm_f32, and divides every block and group
 // Rows that go through a block together: their block of W and of errors stays in the L2 cache.
 inline constexpr size_t chunk_rows = 64;
 

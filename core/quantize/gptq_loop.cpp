@@ -123,8 +123,7 @@ void Solver::load(const float* w) {
 // Of the unit of n weights from (row, col) on; groups are of the original columns in either order.
 void Solver::find_grids(const float* weights, size_t n, size_t row, size_t col) {
     std::vector<GroupGrid> found(options_.grid.group == 0 ? 1 : div_up(n, options_.grid.group));
-    find_unit(weights, options_.search == GridSearch::span ? nullptr : &importance_[col], n, options_.grid, row, col,
-              found.data());
+    find_unit(options_.search, weights, &importance_[col], n, options_.grid, row, col, found.data());
     for (size_t g = 0; g < found.size(); ++g) grids_.set(options_.grid.group_of(col) + g, row, found[g]);
 }
 

@@ -198,8 +198,8 @@ void Refit::propose(const double* delta, size_t row, std::vector<GroupGrid>& gri
         if (fits && (grid.has_offsets || found.zero_point == old.zero_point)) grids[g] = found;
     }
     if (!grid.settle) return;
-    for (size_t g = 0; g < n_groups_; g += grid.unit_groups)
-        grid.settle(&grids[g], std::min(grid.unit_groups, n_groups_ - g), grid_.bits);
+    const size_t unit = grid.unit_groups(grid_.group);
+    for (size_t g = 0; g < n_groups_; g += unit) grid.settle(&grids[g], std::min(unit, n_groups_ - g), grid_.bits);
 }
 
 // δ of the stored grids: value = scale (code − old zero point) + offset.

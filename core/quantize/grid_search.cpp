@@ -68,7 +68,31 @@ GroupGrid grid_of(const Range& range, float shrink, const GridOptions& options) 
     return options.grid->span(range.low * shrink, range.high * shrink, options.bits);
 }
 
-// Σ importance (q − w)². Sixteen lanes whose sums are added in order: vectorised or not, the same bits.
+void round_row(GridSearch search, const float* w, const float* importance, size_t row, const GridOptions& options,
+               QuantizedMatrix& out) {
+    const float top = options.top_code();
+    uint8_t* codes = out.codes.data() + row * out.cols;
+    std::vector<GroupGrid> grids(out.n_groups());
+    for (size_t begin = 0; begin < out.cols; begin = options.unit_end(begin, out.cols)) {
+        const size_t n = options.unit_end(begin, out.cols) - begin;
+        find_unit(search, w + begin, importance ? importance + begin : nullptr, n, options, row, begin,
+                  &grids[options.group_of(begin)]);
+    }
+    for (size_t begin = 0, group = 0; begin < out.cols; ++group) {
+        const size_t end = options.group_end(begin, out.cols);
+        const GroupGrid& grid = grids[group];
+        for (size_t c = begin; c < end; ++c) {
+            const float code = nearest_code(w[c] - grid.offset, grid.scale, grid.zero_point, top);
+            codes[c] = static_cast<uint8_t>(static_cast<int>(code));
+        }
+        out.set_grid(row * out.n_groups() + group, grid);
+        begin = end;
+    }
+}
+
+}  // namespace
+
+// Sixteen lanes whose sums are added in order: vectorised or not, the same bits.
 double weighted_error(const float* weights, const float* importance, size_t n, const GroupGrid& grid, float top_code) {
     constexpr size_t lanes = 16;
     const float zero_point = grid.zero_point;
@@ -85,28 +109,6 @@ double weighted_error(const float* weights, const float* importance, size_t n, c
     for (; i < n; ++i) take(i, i % lanes);
     return std::accumulate(sums, sums + lanes, 0.0);
 }
-
-void round_row(const float* w, size_t row, const GridOptions& options, QuantizedMatrix& out) {
-    const float top = options.top_code();
-    uint8_t* codes = out.codes.data() + row * out.cols;
-    std::vector<GroupGrid> grids(out.n_groups());
-    for (size_t begin = 0; begin < out.cols; begin = options.unit_end(begin, out.cols)) {
-        const size_t n = options.unit_end(begin, out.cols) - begin;
-        find_unit(w + begin, nullptr, n, options, row, begin, &grids[options.group_of(begin)]);
-    }
-    for (size_t begin = 0, group = 0; begin < out.cols; ++group) {
-        const size_t end = options.group_end(begin, out.cols);
-        const GroupGrid& grid = grids[group];
-        for (size_t c = begin; c < end; ++c) {
-            const float code = nearest_code(w[c] - grid.offset, grid.scale, grid.zero_point, top);
-            codes[c] = static_cast<uint8_t>(static_cast<int>(code));
-        }
-        out.set_grid(row * out.n_groups() + group, grid);
-        begin = end;
-    }
-}
-
-}  // namespace
 
 GroupGrid fit_grid(const float* weights, size_t n, const GridOptions& options, size_t row, size_t col) {
     return grid_of(checked_range(weights, n, options, row, col), 1, options);
@@ -127,14 +129,17 @@ GroupGrid clip_grid(const float* weights, const float* importance, size_t n, con
     return best;
 }
 
-void find_unit(const float* weights, const float* importance, size_t n, const GridOptions& options, size_t row,
-               size_t col, GroupGrid* out) {
+void find_unit(GridSearch search, const float* weights, const float* importance, size_t n, const GridOptions& options,
+               size_t row, size_t col, GroupGrid* out) {
     size_t n_groups = 0;
     for (size_t begin = 0; begin < n; ++n_groups) {
-        const size_t end = options.group_end(begin, n);
-        out[n_groups] = importance
-                            ? clip_grid(weights + begin, importance + begin, end - begin, options, row, col + begin)
-                            : fit_grid(weights + begin, end - begin, options, row, col + begin);
+        const size_t end = options.group_end(begin, n), size = end - begin;
+        const auto with = [&](auto* find) {
+            return find(weights + begin, importance + begin, size, options, row, col + begin);
+        };
+        if (search == GridSearch::span) out[n_groups] = fit_grid(weights + begin, size, options, row, col + begin);
+        if (search == GridSearch::clip) out[n_groups] = with(clip_grid);
+        if (search == GridSearch::joint) out[n_groups] = with(joint_grid);
         begin = end;
     }
     if (options.grid->settle) options.grid->settle(out, n_groups, options.bits);
@@ -146,9 +151,8 @@ QuantizedMatrix::QuantizedMatrix(size_t n_rows, size_t n_cols, const GridOptions
         fail(Status::invalid_argument, "matrix to quantize: expected rows and columns, found %zu x %zu", rows, cols);
     }
     if (bits < 2 || bits > 8) fail(Status::invalid_argument, "bits of a code: expected 2 to 8, found %u", bits);
-    if (group % tile_cols != 0 || group > max_group) {
-        fail(Status::invalid_argument, "group: expected a multiple of %zu up to %zu, or 0 for the whole row, found %zu",
-             tile_cols, max_group, group);
+    if (!is_group(group) || group > max_group) {
+        fail(Status::invalid_argument, "group: expected %s, at most %zu, found %zu", group_words, max_group, group);
     }
     codes = AlignedBuffer<uint8_t>(checked_mul(rows, cols, "codes"));
     scales = AlignedBuffer<float>(checked_mul(rows, n_groups(), "scales"));
@@ -157,10 +161,10 @@ QuantizedMatrix::QuantizedMatrix(size_t n_rows, size_t n_cols, const GridOptions
 }
 
 QuantizedMatrix round_to_nearest(const Compute& compute, const float* w, size_t rows, size_t cols,
-                                 const GridOptions& grid) {
+                                 const GridOptions& grid, GridSearch search, const float* importance) {
     QuantizedMatrix out(rows, cols, grid);
     compute.pool.for_ranges(rows, 1, [&](size_t begin, size_t end, size_t) {
-        for (size_t row = begin; row < end; ++row) round_row(w + row * cols, row, grid, out);
+        for (size_t row = begin; row < end; ++row) round_row(search, w + row * cols, importance, row, grid, out);
     });
     return out;
 }

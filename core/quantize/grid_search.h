@@ -23,7 +23,7 @@ enum class GridSearch : uint8_t {
 // How values are rounded. Every grid here is exactly as it is stored.
 struct GridOptions {
     unsigned bits = 4;   // 2 … 8
-    size_t group = 128;  // inputs per scale, a multiple of 32; 0: the whole row
+    size_t group = 128;  // inputs per scale, 16 or a multiple of 32; 0: the whole row
     const Grid* grid = find_grid("zero_point");
 
     float top_code() const { return static_cast<float>((1u << bits) - 1); }
@@ -31,7 +31,7 @@ struct GridOptions {
     size_t group_of(size_t col) const { return group == 0 ? 0 : col / group; }
     size_t group_end(size_t begin, size_t cols) const { return end_of(group, begin, cols); }
     // Groups are found a unit at a time: see Grid::unit_groups.
-    size_t unit() const { return group * grid->unit_groups; }
+    size_t unit() const { return group * grid->unit_groups(group); }
     bool starts_unit(size_t col) const { return group == 0 ? col == 0 : col % unit() == 0; }
     size_t unit_end(size_t begin, size_t cols) const { return end_of(unit(), begin, cols); }
 
@@ -51,10 +51,19 @@ GroupGrid fit_grid(const float* weights, size_t n, const GridOptions& options, s
 GroupGrid clip_grid(const float* weights, const float* importance, size_t n, const GridOptions& options, size_t row,
                     size_t col);
 
+// The grid with the least such error over scales and places of zero together (NeUQI): about 80 scales, coarse to fine,
+// each with its best offset, or with each zero point where the grid has no offsets. Never worse than clip_grid's before
+// what units settle. Arguments and errors as there.
+GroupGrid joint_grid(const float* weights, const float* importance, size_t n, const GridOptions& options, size_t row,
+                     size_t col);
+
+// Σ importance (q − w)² of a group on a grid.
+double weighted_error(const float* weights, const float* importance, size_t n, const GroupGrid& grid, float top_code);
+
 // The grids of the groups of one unit, the weights of columns col … col + n of a row, as they are stored: out has one a
-// group. importance: (n) for clip_grid, null for fit_grid. Errors as fit_grid.
-void find_unit(const float* weights, const float* importance, size_t n, const GridOptions& options, size_t row,
-               size_t col, GroupGrid* out);
+// group. importance: (n); null for GridSearch::span. Errors as fit_grid.
+void find_unit(GridSearch search, const float* weights, const float* importance, size_t n, const GridOptions& options,
+               size_t row, size_t col, GroupGrid* out);
 
 // round(w / scale) + zero_point, ties to even, clamped to the codes: as a float, so that loops over it vectorise. NaN
 // gives code 0.
@@ -94,8 +103,10 @@ struct QuantizedMatrix {
     }
 };
 
-// Rounds to nearest on the grid of each group; no Hessian. w: (rows, cols) contiguous. Error(numeric) as fit_grid.
+// Rounds to nearest on the grid of each group; no feedback of errors. w: (rows, cols) contiguous. importance: (cols);
+// null for GridSearch::span. Error(numeric) as fit_grid.
 QuantizedMatrix round_to_nearest(const Compute& compute, const float* w, size_t rows, size_t cols,
-                                 const GridOptions& grid);
+                                 const GridOptions& grid, GridSearch search = GridSearch::span,
+                                 const float* importance = nullptr);
 
 }  // namespace gq

@@ -51,11 +51,10 @@ PackedTensor room_for_floats(size_t rows, size_t cols, const char* codes) {
 
 void pack_strip(const Compute& compute, const QuantizedMatrix& strip, size_t first_row, PackedTensor& tensor) {
     const PackedMatrix& whole = tensor.matrix;
-    const size_t panel = first_row / panel_rows, groups = panel * whole.n_groups();
+    const size_t panel = first_row / panel_rows;
     std::byte* codes = tensor.codes.data() + panel * whole.panel_code_bytes();
-    std::byte* scales = tensor.scales.data() + groups * whole.grid->scale_bytes;
-    std::byte* zeros =
-        whole.grid->has_zeros ? tensor.zeros.data() + groups * whole.grid->zero_bytes(whole.codes->bits) : nullptr;
+    std::byte* scales = tensor.scales.data() + panel * whole.n_units() * whole.grid->scale_bytes;
+    std::byte* zeros = tensor.zeros.data() + panel * whole.n_groups() * whole.grid->zero_bytes(whole.codes->bits);
     compute.pool.for_ranges(div_up(strip.rows, panel_rows), 1, [&](size_t begin, size_t end, size_t) {
         pack_panels(strip.view(), *whole.codes, *whole.grid, begin, end, codes, scales, zeros);
     });
@@ -120,7 +119,7 @@ void write_packed(GqWriter& writer, const std::string& name, const PackedTensor&
                     .group = m.group,
                     .parts = {{"codes", bytes_of(tensor.codes)}}};
     if (m.grid) record.parts.push_back({"scales", bytes_of(tensor.scales)});
-    if (m.grid && m.grid->has_zeros) record.parts.push_back({"zeros", bytes_of(tensor.zeros)});
+    if (m.grid && m.grid->zeros_part) record.parts.push_back({m.grid->zeros_part, bytes_of(tensor.zeros)});
     if (!low_rank.view().empty()) {
         record.grid += low_rank_suffix;
         record.parts.push_back({"lorc_u", bytes_of(low_rank.u.codes)});

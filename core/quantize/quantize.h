@@ -38,10 +38,16 @@ struct QuantizeOptions {
     // all the rank they have.
     size_t lorc_rank = 0;
     LorcMethod lorc_method = LorcMethod::eora;  // without calibration always lorc
-    unsigned embed_bits = 8;                    // embedding and head; widths as of bits
-    std::filesystem::path calibration = {};     // UTF-8 text; empty: the built-in text
-    size_t windows = 32, window = 512;          // spread evenly over the text, stride (tokens - window) / windows
-    std::filesystem::path report = {};          // JSON; empty: none
+    size_t distill_epochs = 0;                  // over the calibration text for every block, distill.h; 0: none
+    size_t refine_epochs = 0;                // of the whole model's grids and norms behind it, distill_model.h; 0: none
+    unsigned embed_bits = 8;                 // embedding and head; widths as of bits
+    std::filesystem::path calibration = {};  // UTF-8 text; empty: the built-in text
+    size_t windows = 32, window = 512;       // spread evenly over the text, stride (tokens - window) / windows
+    // Windows besides those, spread among them, that no solve sees. Each tensor is then rounded to nearest where that
+    // loses less on them.
+    size_t held_out = 0;
+    bool adaptive_damping = false;      // solver.damping is the best on them, of a few, stage by stage
+    std::filesystem::path report = {};  // a page where its name ends in .html, else JSON; empty: none
 };
 
 struct QuantizeProgress {
@@ -57,6 +63,8 @@ using QuantizeCallback = std::function<bool(const QuantizeProgress&)>;
 
 // Throws Error(invalid_argument) naming an option out of its range before any work.
 void check_options(const QuantizeOptions& options);
+
+bool has_target(const QuantizeOptions& options);
 
 // A file that is read while the output is written, or was read to make it, is no place for a result, nor for the
 // PATH.partial that a result is written to: Error(invalid_argument) where `target`, named `what`, is one of them.

@@ -40,8 +40,8 @@ QuantizedMatrix round_clipped(const Compute& compute, const Matrix& w, const Mat
         std::vector<GroupGrid> grids(grid.n_groups(w.cols()));
         for (size_t row = begin; row < end; ++row) {
             for (size_t col = 0; col < w.cols(); col = grid.unit_end(col, w.cols()))
-                find_unit(w.row(row) + col, importance.data() + col, grid.unit_end(col, w.cols()) - col, grid, row, col,
-                          &grids[grid.group_of(col)]);
+                find_unit(GridSearch::clip, w.row(row) + col, importance.data() + col,
+                          grid.unit_end(col, w.cols()) - col, grid, row, col, &grids[grid.group_of(col)]);
             for (size_t g = 0; g < grids.size(); ++g) q.set_grid(row * grids.size() + g, grids[g]);
             for (size_t c = 0; c < w.cols(); ++c) {
                 const GroupGrid& at = grids[grid.group_of(c)];

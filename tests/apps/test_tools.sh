@@ -121,6 +121,22 @@ ok "inspect, verify and tokenize" "^102$" ./inspect "$work/tiny.gq" --verify --t
 told "verified" "every hash is as written"
 ok "inspect a folder" "model.embed_tokens.weight" ./inspect $tiny
 ok "inspect, JSON" '"provenance"' ./inspect "$work/tiny.gq" --json
+./inspect "$work/tiny.gq" --json >"$work/tiny.json"
+ok "inspect, errors and losses by role" "^ffn_down +2 .* int4 zero_point g128$" ./inspect "$work/tiny.gq"
+shown "what all linears have in common" "^all linears +14 "
+ok "report as a page" "" ./quantize $tiny -o "$work/again.gq" $few --report "$work/report.html"
+ok "the page is well" "page is well" python3 tests/apps/check_page.py "$work/report.html" "$work/tiny.json"
+ok "a page changes nothing in the model" "" cmp "$work/tiny.gq" "$work/again.gq"
+ok "inspect, page" "<h1>gq: tiny_llama_tied</h1>" ./inspect "$work/tiny.gq" --html
+cp "$work/out" "$work/page.html"
+ok "inspect's page is well" "page is well" python3 tests/apps/check_page.py "$work/page.html" "$work/tiny.json"
+ok "it is the report's, without the time" "" sh -c 'grep -v "<th scope=.row.>seconds</th>" "$1/report.html" | cmp - "$1/page.html"' sh "$work"
+ok "page with figures" "<th scope=.row.>KL from the float model, mean</th>" sh -c './perplexity "$1/tiny.gq" $2 --json |
+    ./inspect "$1/tiny.gq" --html --figures -' sh "$work" "$kl"
+cp "$work/out" "$work/page.html"
+ok "it is well" "page is well" python3 tests/apps/check_page.py "$work/page.html" "$work/tiny.json"
+ok "page of a model that was not calibrated" "page is well" sh -c './quantize $2 -o "$1/rtn.gq" --method rtn --report "$1/rtn.html" 2>/dev/null &&
+    ./inspect "$1/rtn.gq" --json >"$1/rtn.json" && python3 tests/apps/check_page.py "$1/rtn.html" "$1/rtn.json"' sh "$work" $tiny
 ok "tokenize" "^102$" ./inspect $tiny --tokenize "$work/prompt"
 ./inspect "$work/tiny.gq" --tokenize "$work/prompt" >"$work/ids"
 ok "detokenize" "^from a pipe$" ./inspect "$work/tiny.gq" --detokenize "$work/ids"
@@ -192,6 +208,12 @@ bad "text for rounding" "rounding to nearest is not calibrated" ./quantize $tiny
 bad "windows for rounding" "'--calib-windows' expects --method gptq" ./quantize $tiny -o "$work/x.gq" --method rtn --calib-windows 3
 bad "empty isa" "'--isa' expects a name" ./quantize $tiny -o "$work/x.gq" --isa ""
 bad "system message without a template" "'--system' expects a chat template: --raw" ./run "$work/tiny.gq" hi --raw --system be --isa scalar
+bad "page of a folder" "a report expects a .gq" ./inspect $tiny --html
+bad "figures without a page" "'--figures' expects --html" ./inspect "$work/tiny.gq" --figures "$work/prompt"
+bad "figures are no JSON" "figures: line 1" ./inspect "$work/tiny.gq" --html --figures "$work/prompt"
+printf '{"tensors": 3, "ppl": "many"}' >"$work/no_figures"
+bad "figures of something else" "as ./perplexity --json prints.*found none" ./inspect "$work/tiny.gq" --html --figures "$work/no_figures"
+bad "page and JSON" "one of them expected" ./inspect "$work/tiny.gq" --html --json
 bad "two directions" "one of them expected" ./inspect $tiny --tokenize "$work/prompt" --detokenize "$work/prompt"
 bad "text without an end" "at most 1073741824 bytes expected" ./perplexity "$work/tiny.gq" -f /dev/zero
 bad "two words of prompt" "one prompt expected, found 2" ./run -m "$work/tiny.gq" hi there
@@ -214,7 +236,7 @@ bad "bits a weight are no number" "expects a number above 0" ./quantize $tiny -o
 bad "a size for rounding" "expects --method gptq" ./quantize $tiny -o "$work/x.gq" --size 80M --method rtn
 bad "size below the least" "at least [0-9]* bytes expected" ./quantize $tiny -o "$work/x.gq" --size 1K $few
 bad "bits is no number" "whole number of at most 2147483647, found 'four'" ./quantize $tiny -o "$work/x.gq" --bits four
-bad "group" "group: expected a multiple of 32" ./quantize $tiny -o "$work/x.gq" --group 33
+bad "group" "group: expected 16, a multiple of 32" ./quantize $tiny -o "$work/x.gq" --group 33
 bad "method" "gptq or rtn" ./quantize $tiny -o "$work/x.gq" --method awq
 bad "lorc method" "eora or lorc" ./quantize $tiny -o "$work/x.gq" --lorc 8 --lorc-method svd
 bad "eora without calibration" "not calibrated" ./quantize $tiny -o "$work/x.gq" --method rtn --lorc 8 --lorc-method eora

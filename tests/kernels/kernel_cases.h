@@ -3,6 +3,7 @@
 // Must not know which kernel is under test.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -50,7 +51,7 @@ inline constexpr Fill all_fills[] = {Fill::random, Fill::all_highest, Fill::all_
 struct PackedCase {
     LogicalWeights logical;  // integer codes; points into the vectors below
     std::vector<uint8_t> codes, zero_points;
-    std::vector<float> scales;
+    std::vector<float> scales, offsets;
     std::vector<float> values;  // float codes: (rows, cols), exactly representable
     AlignedBuffer<std::byte> code_bytes, scale_bytes, zero_bytes;
     PackedMatrix matrix;
@@ -58,10 +59,15 @@ struct PackedCase {
     // The weight that the packed form must stand for.
     float value(size_t row, size_t col) const {
         if (matrix.codes->is_float) return values[row * matrix.cols + col];
-        const size_t group = matrix.group == 0 ? 0 : col / matrix.group, i = row * matrix.n_groups() + group;
-        const int code = codes[row * matrix.cols + col];
-        const int zero_point = matrix.grid->has_zeros ? zero_points[i] : 1 << (matrix.codes->bits - 1);
-        return scales[i] * static_cast<float>(code - zero_point);
+        return grid(row, matrix.group == 0 ? 0 : col / matrix.group).value(codes[row * matrix.cols + col]);
+    }
+    // What the numbers of one group stand for, implied ones too.
+    GroupGrid grid(size_t row, size_t group) const {
+        const size_t i = row * matrix.n_groups() + group;
+        return {scales[i], matrix.grid->has_zeros ? zero_points[i] : implied_zero_point(matrix), offsets[i]};
+    }
+    static uint8_t implied_zero_point(const PackedMatrix& m) {
+        return static_cast<uint8_t>(m.grid->has_offsets ? 0 : 1u << (m.codes->bits - 1));
     }
 };
 
@@ -82,6 +88,25 @@ inline PackedCase shape_case(const Codes& codes, const Grid* grid, size_t rows, 
     return c;
 }
 
+// Random scales and offsets of one row, as its grid stores them; offsets of the size that weights have.
+inline void fill_groups(PackedCase& c, size_t row, Random& random) {
+    const Grid& grid = *c.matrix.grid;
+    const size_t n_groups = c.matrix.n_groups(), unit = c.matrix.unit_groups();
+    GroupGrid groups[max_unit_groups];
+    for (size_t first = 0; first < n_groups; first += unit) {
+        const size_t n = std::min(unit, n_groups - first), at = row * n_groups + first;
+        for (size_t i = 0; i < n; ++i) {
+            const float low = random.uniform(-1.0f, 0.0f);
+            groups[i] = grid.nearest(random.uniform(0.001f, 0.1f), low, c.matrix.codes->bits);
+        }
+        if (grid.settle) grid.settle(groups, n, c.matrix.codes->bits);
+        for (size_t i = 0; i < n; ++i) {
+            c.scales[at + i] = groups[i].scale;
+            c.offsets[at + i] = groups[i].offset;
+        }
+    }
+}
+
 inline PackedCase integer_case(const Codes& codes, const Grid& grid, size_t rows, size_t cols, size_t group,
                                Random& random, Fill fill = Fill::random) {
     PackedCase c = shape_case(codes, &grid, rows, cols, group);
@@ -99,13 +124,15 @@ inline PackedCase integer_case(const Codes& codes, const Grid& grid, size_t rows
                                     : fill == Fill::all_highest ? 0
                                                                 : highest);
     }
-    for (float& scale : c.scales) scale = f16_to_f32(f32_to_f16(random.uniform(0.001f, 0.1f)));
+    c.offsets.resize(c.scales.size());
+    for (size_t row = 0; row < rows; ++row) fill_groups(c, row, random);
     c.logical = {.rows = rows,
                  .cols = cols,
                  .group = group,
                  .codes = c.codes.data(),
                  .scales = c.scales.data(),
-                 .zero_points = c.zero_points.data()};
+                 .zero_points = c.zero_points.data(),
+                 .offsets = c.offsets.data()};
     pack_panels(c.logical, codes, grid, 0, c.matrix.n_panels(), c.code_bytes.data(), c.scale_bytes.data(),
                 c.zero_bytes.data());
     return c;
@@ -209,6 +236,12 @@ struct Q8Case {
         }
     }
 };
+
+inline std::vector<float> group_sums(const PackedMatrix& m, Q8Case& q8) {
+    std::vector<float> sums(q8.scales.size() / q8.n_blocks * m.n_groups());
+    sum_groups(q8.rows(), q8.scales.size() / q8.n_blocks, m, sums.data());
+    return sums;
+}
 
 enum class Q8Fill { random, highest, lowest, alternating };
 inline constexpr Q8Fill all_q8_fills[] = {Q8Fill::random, Q8Fill::highest, Q8Fill::lowest, Q8Fill::alternating};

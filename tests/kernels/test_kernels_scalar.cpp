@@ -25,16 +25,22 @@ float integer_contract(const PackedCase& c, const Q8Case& x, size_t row, size_t 
     const size_t group_cols = m.group == 0 ? m.cols : m.group;
     float y = 0;
     for (size_t group = 0; group * group_cols < m.cols; ++group) {
-        const size_t param = row * m.n_groups() + group, group_end = std::min((group + 1) * group_cols, m.cols);
-        const int zero_point = m.grid->has_zeros ? c.zero_points[param] : 1 << (m.codes->bits - 1);
-        float acc = 0;
-        for (size_t col = group * group_cols; col < group_end; col += q8_block) {
-            int sum = 0;
-            for (size_t k = col; k < std::min(col + q8_block, group_end); ++k)
-                sum += (c.codes[row * m.cols + k] - zero_point) * x.values[token * x.n_blocks * q8_block + k];
-            acc = std::fma(x.scales[token * x.n_blocks + col / q8_block], static_cast<float>(sum), acc);
+        const size_t group_end = std::min((group + 1) * group_cols, m.cols);
+        const GroupGrid grid = c.grid(row, group);
+        float acc = 0, sum_x = 0;
+        for (size_t col = group * group_cols; col < group_end; col += std::min(group_cols, q8_block)) {
+            int sum = 0, ones = 0;
+            for (size_t k = col; k < std::min(col + q8_block, group_end); ++k) {
+                const int value = x.values[token * x.n_blocks * q8_block + k];
+                sum += (c.codes[row * m.cols + k] - grid.zero_point) * value;
+                ones += value;
+            }
+            const float scale = x.scales[token * x.n_blocks + col / q8_block];
+            acc = std::fma(scale, static_cast<float>(sum), acc);
+            sum_x = std::fma(scale, static_cast<float>(ones), sum_x);
         }
-        y = std::fma(c.scales[param], acc, y);
+        y = std::fma(grid.scale, acc, y);
+        if (m.grid->has_offsets) y = std::fma(grid.offset, sum_x, y);
     }
     return y;
 }
@@ -60,11 +66,12 @@ TEST_SUITE("kernels") {
         for (const Codes* codes : all_codes()) {
             if (codes->is_float) continue;
             for (const Grid* grid : all_grids()) {
-                for (const size_t group : {size_t{32}, size_t{64}, size_t{0}}) {
+                for (const size_t group : {size_t{16}, size_t{32}, size_t{64}, size_t{0}}) {
                     for (const Fill fill : all_fills) {
                         const size_t rows = 19, cols = 139, tokens = 11;
                         const PackedCase c = integer_case(*codes, *grid, rows, cols, group, random, fill);
                         Q8Case x = q8_case(tokens, cols, random);
+                        const std::vector<float> sums = group_sums(c.matrix, x);
                         std::vector<float> expected(tokens * rows), y(expected), prefill(expected);
                         for (size_t i = 0; i < expected.size(); ++i)
                             expected[i] = integer_contract(c, x, i % rows, i / rows);
@@ -73,6 +80,7 @@ TEST_SUITE("kernels") {
                                         .panel_end = 2,
                                         .n_tokens = tokens,
                                         .q8 = x.rows(),
+                                        .group_sums = sums.data(),
                                         .y = y.data(),
                                         .y_stride = rows};
                         truth.gemv[codes_index(*codes)](args);

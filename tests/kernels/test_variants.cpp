@@ -24,7 +24,7 @@ struct Shape {
     size_t rows, cols;
 };
 constexpr Shape shapes[] = {{1, 1}, {16, 32}, {17, 33}, {5, 100}, {47, 257}, {64, 128}, {40, 576}};
-constexpr size_t groups[] = {32, 64, 128, 0};
+constexpr size_t groups[] = {16, 32, 64, 128, 0};
 constexpr size_t some_tokens[] = {1, 2, 3, 4, 5, 8, 19, 67};
 constexpr Shape tokens_shape{33, 160};  // under every count of tokens
 constexpr size_t most_tokens = 67;
@@ -91,9 +91,15 @@ void compare_panels(const KernelTable& table, RunLinear run, const PackedCase& c
     if (n > 1) compare_linear(table, run, c, args);
 }
 
+// Integer codes: the activations and, for grids with offsets, their sums.
+void compare_q8(const KernelTable& table, RunLinear run, const PackedCase& c, size_t n_tokens, Q8Case& q8) {
+    const std::vector<float> sums = group_sums(c.matrix, q8);
+    compare_panels(table, run, c, {.n_tokens = n_tokens, .q8 = q8.rows(), .group_sums = sums.data()});
+}
+
 void compare_tokens(const KernelTable& table, RunLinear run, const PackedCase& c, size_t n_tokens, Random& random) {
     Q8Case q8 = q8_case(n_tokens, c.matrix.cols, random);
-    compare_panels(table, run, c, {.n_tokens = n_tokens, .q8 = q8.rows()});
+    compare_q8(table, run, c, n_tokens, q8);
 }
 
 void compare_integers(const KernelTable& table, RunLinear run, const Codes& codes) {
@@ -105,8 +111,11 @@ void compare_integers(const KernelTable& table, RunLinear run, const Codes& code
                 for (const size_t n_tokens : some_tokens) compare_tokens(table, run, c, n_tokens, random);
             }
         }
-        const PackedCase c = integer_case(codes, *grid, tokens_shape.rows, tokens_shape.cols, 64, random);
-        for (size_t n_tokens = 1; n_tokens <= most_tokens; ++n_tokens) compare_tokens(table, run, c, n_tokens, random);
+        for (const size_t group : {size_t{16}, size_t{64}}) {
+            const PackedCase c = integer_case(codes, *grid, tokens_shape.rows, tokens_shape.cols, group, random);
+            for (size_t n_tokens = 1; n_tokens <= most_tokens; ++n_tokens)
+                compare_tokens(table, run, c, n_tokens, random);
+        }
     }
 }
 
@@ -119,7 +128,7 @@ void compare_extreme_integers(const KernelTable& table, RunLinear run, const Cod
             for (const Q8Fill q8_fill : all_q8_fills) {
                 for (const size_t n_tokens : {size_t{1}, size_t{4}, size_t{23}}) {
                     Q8Case q8 = q8_case(n_tokens, 320, random, q8_fill);
-                    compare_panels(table, run, c, {.n_tokens = n_tokens, .q8 = q8.rows()});
+                    compare_q8(table, run, c, n_tokens, q8);
                 }
             }
         }
@@ -135,7 +144,7 @@ void compare_wild_integers(const KernelTable& table, RunLinear run, const Codes&
             const std::vector<float> x = wild_floats(40 * 200, random, rarity);
             Q8Case q8(40, 200);
             truth.quantize_q8(x.data(), 200, 40, 200, q8.rows());
-            compare_panels(table, run, c, {.n_tokens = 40, .q8 = q8.rows()});
+            compare_q8(table, run, c, 40, q8);
         }
     }
 }

@@ -3,8 +3,8 @@
 // Must not know codes' layouts.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <string>
-#include <vector>
 
 #include "core/packing/packing.h"
 #include "tests/kernels/kernel_cases.h"
@@ -19,8 +19,8 @@ TEST_SUITE("packing") {
             names += std::string(grid->name) + " ";
             CHECK(find_grid(grid->name) == grid);
         }
-        CHECK(names == "symmetric zero_point ");
-        CHECK(find_grid("offset") == nullptr);
+        CHECK(names == "offset symmetric zero_point ");
+        CHECK(find_grid("q") == nullptr);
     }
 
     TEST_CASE("zero_point: nibbles up to 4 bits, bytes above") {
@@ -33,14 +33,14 @@ TEST_SUITE("packing") {
         std::byte scales[32], zeros[16];
         REQUIRE(grid.scale_bytes == 32);
         REQUIRE(grid.zero_bytes(4) == 8);
-        grid.pack_group(params, 4, scales, zeros);
+        grid.pack_unit(&params, 1, 4, scales, zeros);
         CHECK(std::to_integer<int>(scales[0]) == 0x00);  // 1.0 as a half: 0x3c00
         CHECK(std::to_integer<int>(scales[1]) == 0x3c);
         CHECK(std::to_integer<int>(scales[31]) == 0x4c);  // 16.0: 0x4c00
         CHECK(std::to_integer<int>(zeros[0]) == 0xef);    // row 0 is 15 (low), row 1 is 14 (high)
         CHECK(std::to_integer<int>(zeros[7]) == 0x01);
         REQUIRE(grid.zero_bytes(5) == 16);
-        grid.pack_group(params, 8, scales, zeros);
+        grid.pack_unit(&params, 1, 8, scales, zeros);
         for (int row = 0; row < 16; ++row) CHECK(std::to_integer<int>(zeros[row]) == 15 - row);
     }
 
@@ -52,7 +52,7 @@ TEST_SUITE("packing") {
             GroupParams params{};
             params.scale[3] = -0.25f;
             std::byte scales[32];
-            grid.pack_group(params, bits, scales, nullptr);
+            grid.pack_unit(&params, 1, bits, scales, nullptr);
             params = {};
             grid.unpack_group(scales, nullptr, bits, params);
             CHECK(params.scale[3] == -0.25f);
@@ -60,24 +60,43 @@ TEST_SUITE("packing") {
         }
     }
 
-    TEST_CASE("groups come back as they went in") {
+    TEST_CASE("offset: 16 halves of scales, then 16 of offsets") {
+        const Grid& grid = *find_grid("offset");
+        REQUIRE(grid.scale_bytes == 64);
+        CHECK(grid.zeros_part == nullptr);
+        GroupParams params = {};
+        params.scale[1] = 1.0f;
+        params.offset[15] = -2.0f;
+        std::byte scales[64];
+        grid.pack_unit(&params, 1, 4, scales, nullptr);
+        CHECK(std::to_integer<int>(scales[3]) == 0x3c);
+        CHECK(std::to_integer<int>(scales[63]) == 0xc0);
+        // What spans a range has its ends as values; what can't be stored has no finite scale.
+        const GroupGrid span = grid.span(-0.5f, 1.0f, 2);
+        CHECK(span.value(0) == -0.5f);
+        CHECK(span.value(3) == 1.0f);
+        CHECK(std::isinf(grid.span(-65520.0f, 0, 8).scale));
+        CHECK(std::isfinite(grid.span(-65504.0f, 0, 8).scale));
+    }
+
+    TEST_CASE("units of groups come back as they went in") {
         Random random(3);
         for (const Grid* grid : all_grids()) {
             for (const Codes* codes : all_codes()) {
                 if (codes->is_float) continue;
-                GroupParams in, out;
-                for (size_t row = 0; row < panel_rows; ++row) {
-                    in.scale[row] = f16_to_f32(static_cast<uint16_t>(random.below(0x7c00)));
-                    in.zero_point[row] = grid->has_zeros ? static_cast<int32_t>(random.below(size_t{1} << codes->bits))
-                                                         : 1 << (codes->bits - 1);
-                }
-                std::vector<std::byte> scales(grid->scale_bytes), zeros(grid->zero_bytes(codes->bits));
-                grid->pack_group(in, codes->bits, scales.data(), zeros.data());
-                grid->unpack_group(scales.data(), zeros.data(), codes->bits, out);
-                INFO("grid ", std::string(grid->name), " codes ", std::string(codes->name));
-                for (size_t row = 0; row < panel_rows; ++row) {
-                    CHECK(in.scale[row] == out.scale[row]);
-                    CHECK(in.zero_point[row] == out.zero_point[row]);
+                for (const size_t group : {size_t{16}, size_t{32}, size_t{128}, size_t{0}}) {
+                    const PackedCase c = integer_case(*codes, *grid, 16, 700, group, random);
+                    INFO(describe(c.matrix));
+                    for (size_t g = 0; g < c.matrix.n_groups(); ++g) {
+                        GroupParams out = {};
+                        grid->unpack_group(c.matrix.group_scales(0, g), c.matrix.group_zeros(0, g), codes->bits, out);
+                        for (size_t row = 0; row < panel_rows; ++row) {
+                            const GroupGrid in = c.grid(row, g);
+                            CHECK(in.scale == out.scale[row]);
+                            CHECK(in.zero_point == out.zero_point[row]);
+                            CHECK(in.offset == out.offset[row]);
+                        }
+                    }
                 }
             }
         }

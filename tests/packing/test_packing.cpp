@@ -21,7 +21,7 @@ struct Shape {
     size_t rows, cols;
 };
 constexpr Shape shapes[] = {{1, 1}, {16, 32}, {17, 33}, {5, 100}, {31, 257}, {48, 64}, {33, 576}};
-constexpr size_t groups[] = {32, 64, 128, 0};
+constexpr size_t groups[] = {16, 32, 64, 128, 0};
 
 // Calls check(PackedCase) for every code, grid, group and shape.
 template <class Check>
@@ -86,7 +86,8 @@ TEST_SUITE("packing") {
     TEST_CASE("shapes that can't be packed are refused with what was expected and found") {
         CHECK(contains(refusal("int4", "symmetric", 0, 5, 32), "at least 1 row and 1 column, found 0 x 5"));
         CHECK(contains(refusal("int4", "symmetric", 5, 0, 32), "found 5 x 0"));
-        CHECK(contains(refusal("int4", "symmetric", 5, 5, 48), "multiple of 32, found 48"));
+        CHECK(contains(refusal("int4", "symmetric", 5, 5, 48),
+                       "expected 16, a multiple of 32, or 0 for the whole row, found 48"));
         CHECK(contains(refusal("int4", nullptr, 5, 5, 32), "a grid for codes int4, found none"));
         CHECK(contains(refusal("f16", "symmetric", 5, 5, 0), "no grid for codes f16, found symmetric"));
         CHECK(contains(refusal("f32", nullptr, size_t{1} << 40, size_t{1} << 40, 0), "overflows"));
@@ -192,17 +193,16 @@ TEST_SUITE("packing") {
             const PackedMatrix& m = c.matrix;
             for (size_t panel = 0; panel < 2; ++panel) {
                 for (size_t tile = 0; tile < 2; ++tile) {
-                    GroupParams params;
+                    GroupParams params = {};
                     uint8_t codes[tile_values];
-                    grid->unpack_group(m.panel_scales(panel) + tile * grid->scale_bytes,
-                                       grid->has_zeros ? m.panel_zeros(panel) + tile * grid->zero_bytes(4) : nullptr, 4,
-                                       params);
+                    grid->unpack_group(m.group_scales(panel, tile), m.group_zeros(panel, tile), 4, params);
                     m.codes->unpack_codes(m.panel_codes(panel) + tile * m.codes->tile_bytes, codes);
                     for (size_t i = 0; i < tile_values; ++i) {
                         const size_t lane = i / tile_cols, row = panel * panel_rows + lane,
                                      col = tile * tile_cols + i % tile_cols;
                         INFO("grid ", std::string(grid->name), " row ", row, " col ", col);
                         if (row >= m.rows) REQUIRE(params.scale[lane] == 0.0f);
+                        if (row >= m.rows) REQUIRE(params.offset[lane] == 0.0f);
                         if (row >= m.rows && grid->has_zeros) REQUIRE(params.zero_point[lane] == 0);
                         if (row >= m.rows || col >= m.cols) REQUIRE(codes[i] == params.zero_point[lane]);
                     }

@@ -22,14 +22,20 @@ inline GroupGrid span_offset(float low, float high, unsigned bits) {
     return nearest_offset((high - low) / static_cast<float>((1u << bits) - 1), low, bits);
 }
 
+template <size_t n>
+size_t groups_of(size_t) {
+    return n;
+}
+
 // Scale and offset, each a half.
 inline constexpr Grid offset_grid{.name = "offset for tests",
                                   .scale_bytes = 0,
+                                  .zeros_part = nullptr,
                                   .has_zeros = false,
                                   .has_offsets = true,
-                                  .unit_groups = 1,
+                                  .unit_groups = groups_of<1>,
                                   .zero_bytes = nullptr,
-                                  .pack_group = nullptr,
+                                  .pack_unit = nullptr,
                                   .unpack_group = nullptr,
                                   .span = span_offset,
                                   .nearest = nearest_offset,
@@ -47,11 +53,12 @@ inline void settle_pair(GroupGrid* groups, size_t n, unsigned) {
 
 inline constexpr Grid paired_grid{.name = "pairs for tests",
                                   .scale_bytes = 0,
+                                  .zeros_part = nullptr,
                                   .has_zeros = false,
                                   .has_offsets = true,
-                                  .unit_groups = 2,
+                                  .unit_groups = groups_of<2>,
                                   .zero_bytes = nullptr,
-                                  .pack_group = nullptr,
+                                  .pack_unit = nullptr,
                                   .unpack_group = nullptr,
                                   .span = span_offset,
                                   .nearest = nearest_offset,

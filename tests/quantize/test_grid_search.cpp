@@ -246,7 +246,7 @@ TEST_SUITE("quantize") {
                                     [&] {
                                         round(w, 2, 96, {4, 48, integer_grid(false)});
                                     }),
-                           "expected a multiple of 32"));
+                           "expected 16, a multiple of 32, or 0"));
         }
     }
 }

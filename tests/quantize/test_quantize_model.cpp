@@ -301,7 +301,7 @@ TEST_SUITE("quantize") {
         CHECK(refuse(golden_path("tiny_llama_tied"), options).says("bits: expected 2, 3, 4, 8 or 16, found 5"));
         options = tiny_options(4);
         options.group = 48;
-        CHECK(refuse(golden_path("tiny_llama_tied"), options).says("group: expected a multiple of 32"));
+        CHECK(refuse(golden_path("tiny_llama_tied"), options).says("group: expected 16, a multiple of 32"));
         const TemporaryPath text("short.txt");
         std::ofstream(text.path()) << "too short";
         options = tiny_options(4);

@@ -120,11 +120,11 @@ TEST_SUITE("quantize") {
                 check_same(python, tensor, codes->name);
                 continue;
             }
-            for (const bool symmetric : {false, true}) {
-                const GridOptions grid{codes->bits, 64, find_grid(symmetric ? "symmetric" : "zero_point")};
-                PackedTensor tensor = room_for_codes(rows, cols, grid);
-                pack_strip(compute, round_to_nearest(compute, values.data(), rows, cols, grid), 0, tensor);
-                check_same(python, tensor, std::string(codes->name) + (symmetric ? "_symmetric" : ""));
+            for (const Grid* grid : all_grids()) {
+                const GridOptions options{codes->bits, codes->bits % 2 == 0 ? 64u : 16u, grid};
+                PackedTensor tensor = room_for_codes(rows, cols, options);
+                pack_strip(compute, round_to_nearest(compute, values.data(), rows, cols, options), 0, tensor);
+                check_same(python, tensor, std::string(codes->name) + "_" + grid->name);
             }
         }
     }
