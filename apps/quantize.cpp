@@ -1,6 +1,7 @@
 // ./quantize: a float checkpoint → a .gq.
-// In: a path and options. Out: the file; progress and losses on stderr, nothing on stdout. Must not know how weights
-// are rounded: gq.h does.
+// In: a path and options. Out: the file; progress and losses on stderr, stdout only for --sensitivity. Must not know
+// how weights are rounded: gq.h does.
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -14,6 +15,9 @@ namespace {
 constexpr cli::Option options[] = {
     {"--output", "-o", "OUT.gq", "", "the file to write"},
     {"--bits", "-b", "N", "", "bits of a weight: 2, 3, 4, 8; 16 keeps floats, in 16 bits (default 4)"},
+    {"--size", "", "80M", "", "instead of --bits: the best mixture of widths in a file of at most that many bytes"},
+    {"--bpw", "", "X", "", "instead of --bits: the same for at most X bits a weight of the linears"},
+    {"--sensitivity", "", "", "", "only measure what rounding each matrix does to the model; -o gets it as JSON"},
     {"--group", "-g", "N|row", "", "inputs that share a scale: 16, 32, 64, 128, …; row: the whole row (default 128)"},
     {"--method", "", "gptq|rtn", "", "how weights are rounded (default gptq)"},
     {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric, offset (default zero_point)"},
@@ -64,6 +68,16 @@ int32_t print_progress(const gq_quantize_progress* p, void*) {
     return cli::interrupted();
 }
 
+int32_t print_sensitivity(const gq_quantize_progress* p, void*) {
+    if (p->tensor) {
+        std::printf("[%*d/%d] %-24s %s\n", p->n_total >= 100 ? 3 : 2, p->n_done, p->n_total, p->tensor, p->note);
+    } else {
+        std::printf("%s\n", p->note);
+    }
+    std::fflush(stdout);
+    return cli::interrupted();
+}
+
 gq_method method_of(const std::string& name) {
     if (name == "gptq") return GQ_METHOD_GPTQ;
     if (name == "rtn") return GQ_METHOD_RTN;
@@ -83,6 +97,45 @@ int32_t group_of(const cli::Arguments& args) {
     const int32_t group = args.integer("--group");
     if (group == 0) cli::stop("option '--group' expects 16, a multiple of 32, or row, found '0'");
     return group;
+}
+
+// 80M, 1.5G, 81000000: powers of 1000, as sizes are printed.
+uint64_t bytes_of(const cli::Arguments& args, const char* option) {
+    const std::string& text = args.text(option);
+    const char* const end = text.data() + text.size();
+    double number = 0;
+    const auto [rest, error] = std::from_chars(text.data(), end, number);
+    const std::string_view unit(rest, static_cast<size_t>(end - rest));
+    const double factor = unit.empty() || unit == "B" ? 1
+                          : unit == "K"               ? 1e3
+                          : unit == "M"               ? 1e6
+                          : unit == "G"               ? 1e9
+                                                      : 0;
+    if (error != std::errc() || factor == 0 || !(number * factor >= 1) || number * factor > 1e18)
+        cli::stop("option '%s' expects bytes above 0, as 80M or 1.5G, found '%s'", option, text.c_str());
+    return static_cast<uint64_t>(number * factor);
+}
+
+// What a target chooses is not asked for beside it.
+void set_target(const cli::Arguments& args, gq_quantize_options& o) {
+    if (!args.has("--size") && !args.has("--bpw")) return;
+    const char* const target = args.has("--size") ? "--size" : "--bpw";
+    for (const char* other : {"--bits", "--bpw", "--sensitivity"})
+        if (args.has(other) && std::strcmp(other, target) != 0)
+            cli::stop("options '%s' and '%s' exclude each other, found both", target, other);
+    if (o.method == GQ_METHOD_RTN)
+        cli::stop("option '%s' expects --method gptq, which measures what widths cost", target);
+    o.bits = 0;
+    if (!args.has("--group")) o.group = -1;
+    if (args.has("--bpw")) {
+        const std::string& text = args.text("--bpw");  // a double: a float above the number would be above the target
+        const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), o.target_bpw);
+        if (error != std::errc() || rest != text.data() + text.size() || !(o.target_bpw > 0))
+            cli::stop("option '--bpw' expects a number above 0, found '%s'", args.text("--bpw").c_str());
+        return;
+    }
+    o.target_bytes = bytes_of(args, "--size");
+    if (!args.has("--embed-bits")) o.embed_bits = 0;
 }
 
 // An empty path, an unset variable of a shell, means nothing that somebody would ask for.
@@ -123,6 +176,7 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
     o.lorc_rank = args.integer_or("--lorc", o.lorc_rank);
     if (args.has("--lorc-method")) o.lorc_method = lorc_method_of(args.text("--lorc-method"), o.method);
     o.embed_bits = args.integer_or("--embed-bits", o.embed_bits);
+    set_target(args, o);
     if (args.has("--calib")) o.calibration_path = path_of(args, "--calib");
     for (const char* option : {"--calib", "--calib-windows", "--calib-window"})
         if (args.has(option) && o.method == GQ_METHOD_RTN)
@@ -137,6 +191,19 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
     return o;
 }
 
+// --report is the walk's; here the only file is -o's.
+int measure(const cli::Arguments& args) {
+    gq_quantize_options o = quantize_options(args);
+    if (args.has("--report")) cli::stop("option '--report' expects no --sensitivity, whose JSON -o gets");
+    if (args.has("--output")) o.report_path = path_of(args, "--output");
+    cli::show_log();
+    cli::catch_interrupt();
+    const gq_status status = gq_measure_sensitivity(args.words()[0].c_str(), &o, print_sensitivity, nullptr);
+    if (status == GQ_CANCELLED && cli::interrupted()) return cli::exit_interrupted();
+    cli::check(status);
+    return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -144,6 +211,7 @@ int main(int argc, char** argv) {
                               options, 1);
     if (args.words().empty()) cli::stop("a source expected: a Hugging Face folder or a .gguf; --help tells more");
     const std::string& output = args.text("--output");
+    if (args.has("--sensitivity")) return measure(args);
     if (output.empty()) cli::stop("option '-o' expected: the .gq file to write");
     const gq_quantize_options o = quantize_options(args);
     cli::show_log();

@@ -66,6 +66,19 @@ class GqFile {
     std::vector<GqSection> sections_;
 };
 
+// How long a file will be, before its bytes are known: tensors and sections in the order in which they will be written.
+class GqMeter {
+  public:
+    GqMeter();
+    // part_bytes: by part; the parts' own bytes and hashes are not looked at.
+    void add_tensor(const GqTensor& tensor, std::span<const uint64_t> part_bytes);
+    void add_section(std::string name, uint64_t bytes);
+    uint64_t file_bytes() const;  // with its directory
+
+  private:
+    uint64_t end_, directory_bytes_;
+};
+
 // Writes PATH.partial and renames it to PATH in finish(). A writer that fails or is destroyed before leaves PATH
 // untouched and removes PATH.partial; what a killed process left behind is replaced by the next writer. PATH.partial is
 // locked: a second writer is refused. Every function throws FormatError: io with the system's reason, or malformed when

@@ -24,6 +24,12 @@ uint64_t align_up(uint64_t offset, uint64_t alignment) {
     return (offset + alignment - 1) / alignment * alignment;
 }
 
+uint64_t place(uint64_t end, uint64_t bytes) {
+    return align_up(end, bytes >= gq_page_threshold ? gq_page : gq_alignment);
+}
+
+constexpr uint64_t directory_head_bytes = 8;
+
 }  // namespace
 
 struct GqWriter::State {
@@ -44,7 +50,7 @@ struct GqWriter::State {
 
     // Offset of the bytes in the file.
     uint64_t append(std::span<const std::byte> bytes) {
-        const uint64_t offset = align_up(end, bytes.size() >= gq_page_threshold ? gq_page : gq_alignment);
+        const uint64_t offset = place(end, bytes.size());
         file.write(bytes, offset);
         end = offset + bytes.size();
         return offset;
@@ -91,6 +97,7 @@ void GqWriter::add_section(std::string name, std::span<const std::byte> bytes) {
 void GqWriter::finish() {
     state_->check_open();
     const uint32_t head[2] = {state_->n_records, 0};
+    static_assert(sizeof head == directory_head_bytes);
     const auto head_bytes = std::as_bytes(std::span(head));
     std::vector<std::byte> directory(head_bytes.begin(), head_bytes.end());
     directory.insert(directory.end(), state_->records.begin(), state_->records.end());
@@ -98,6 +105,22 @@ void GqWriter::finish() {
     const GqHeader header = make_gq_header(offset, directory);
     state_->file.write(std::as_bytes(std::span(&header, 1)), 0);
     state_->file.commit();
+}
+
+GqMeter::GqMeter() : end_(sizeof(GqHeader)), directory_bytes_(directory_head_bytes) {}
+
+void GqMeter::add_tensor(const GqTensor& tensor, std::span<const uint64_t> part_bytes) {
+    for (const uint64_t bytes : part_bytes) end_ = place(end_, bytes) + bytes;
+    directory_bytes_ += encode_gq_tensor(tensor, std::vector<uint64_t>(part_bytes.size())).size();
+}
+
+void GqMeter::add_section(std::string name, uint64_t bytes) {
+    end_ = place(end_, bytes) + bytes;
+    directory_bytes_ += encode_gq_section({std::move(name), {}, 0}, 0).size();
+}
+
+uint64_t GqMeter::file_bytes() const {
+    return place(end_, directory_bytes_) + directory_bytes_;
 }
 
 uint64_t GqWriter::bytes_written() const {

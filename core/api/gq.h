@@ -232,8 +232,8 @@ typedef enum gq_lorc_method { GQ_LORC_EORA = 0, GQ_LORC_LORC = 1 } gq_lorc_metho
 
 typedef struct gq_quantize_options {
     size_t struct_size;
-    int32_t bits;     /* 2, 3, 4, 8; 16 keeps floats */
-    int32_t group;    /* 16 or a multiple of 32; 0: one scale a row */
+    int32_t bits;     /* 2, 3, 4, 8; 16 keeps floats; with a target 0 */
+    int32_t group;    /* 16 or a multiple of 32; 0: one scale a row; with a target also -1: chosen */
     int32_t method;   /* a gq_method */
     const char* grid; /* what a group stores: "zero_point", "symmetric", "offset"; NULL: "zero_point" */
     /* GPTQ's; nothing without it. Names may be NULL: the default. */
@@ -247,7 +247,10 @@ typedef struct gq_quantize_options {
     int32_t rotate;          /* non-zero: the model is rotated first, which makes its weights easier to round */
     int32_t lorc_rank;       /* of an 8-bit correction beside the rounded weights; 0: none */
     int32_t lorc_method;     /* a gq_lorc_method: errors measured at the outputs (GPTQ only), or in the weights */
-    int32_t embed_bits;      /* embedding and head: 2, 3, 4, 8, 16 */
+    int32_t embed_bits;      /* embedding and head: 2, 3, 4, 8, 16; with target_bytes also 0: chosen */
+    /* Mixed widths, what rounding each matrix does to the model being measured first; 0: none, both: an error. */
+    uint64_t target_bytes;                           /* of the file, at most */
+    double target_bpw;                               /* bits a weight of the linears, at most */
     const char* calibration_path;                    /* UTF-8 text; NULL: the built-in text */
     int32_t calibration_windows, calibration_window; /* 32 windows of 512 tokens */
     int32_t held_out_windows; /* besides those; each tensor is rounded to nearest where that loses less on them */
@@ -278,6 +281,13 @@ typedef int32_t (*gq_quantize_callback)(const gq_quantize_progress* progress, vo
  * by the callback. */
 GQ_API gq_status gq_quantize(const char* source, const char* output, const gq_quantize_options* options,
                              gq_quantize_callback callback, void* user);
+
+/* What rounding each matrix alone does, at 2, 3, 4 and 8 bits: relative losses at its output, predicted and measured,
+ * and the change of the whole model's predictions. Of the options group, grid, those of GPTQ, rotate, calibration and
+ * threads count; report_path gets all of it as JSON. callback: note is a line of the table; a NULL tensor comes with
+ * lines on the classes of ZeroQuant-V2. Errors as gq_quantize(). */
+GQ_API gq_status gq_measure_sensitivity(const char* source, const gq_quantize_options* options,
+                                        gq_quantize_callback callback, void* user);
 
 /* ---- experimental: for bench and inspect; may change in any version ----------------------------- */
 

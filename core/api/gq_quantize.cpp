@@ -20,7 +20,7 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
         fail(Status::invalid_argument, "lorc_method: expected GQ_LORC_EORA or GQ_LORC_LORC, found %d", o.lorc_method);
     QuantizeOptions to;
     to.bits = static_cast<unsigned>(at_least("bits", o.bits, 0));
-    to.group = at_least("group", o.group, 0);
+    to.group = o.group == -1 ? chosen_group : at_least("group", o.group, 0);
     to.method = o.method == GQ_METHOD_RTN ? Method::rtn : Method::gptq;
     if (o.grid) to.grid = o.grid;
     if (o.order) to.solver.order = order_of(o.order);
@@ -35,6 +35,8 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
     to.lorc_rank = at_least("lorc_rank", o.lorc_rank, 0);
     to.lorc_method = o.lorc_method == GQ_LORC_LORC ? LorcMethod::lorc : LorcMethod::eora;
     to.embed_bits = static_cast<unsigned>(at_least("embed_bits", o.embed_bits, 0));
+    to.target_bytes = o.target_bytes;
+    to.target_bpw = o.target_bpw;
     const auto path = [](const char* name, const char* value) {
         if (*value == '\0') fail(Status::invalid_argument, "%s: expected a path or NULL, found an empty path", name);
         return value;
@@ -65,6 +67,14 @@ gq_quantize_progress to_c(const QuantizeProgress& p) {
             .seconds = p.seconds,
             .seconds_left = p.seconds_left,
             .note = p.note.c_str()};
+}
+
+QuantizeCallback progress_of(gq_quantize_callback callback, void* user) {
+    if (!callback) return {};
+    return [=](const QuantizeProgress& p) {
+        const gq_quantize_progress report = to_c(p);
+        return callback(&report, user) != 0;
+    };
 }
 
 gq_quantize_options quantize_defaults() {
@@ -98,6 +108,8 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .lorc_rank = static_cast<int32_t>(d.lorc_rank),
                 .lorc_method = GQ_LORC_EORA,
                 .embed_bits = static_cast<int32_t>(d.embed_bits),
+                .target_bytes = 0,
+                .target_bpw = 0,
                 .calibration_path = nullptr,
                 .calibration_windows = static_cast<int32_t>(d.windows),
                 .calibration_window = static_cast<int32_t>(d.window),
@@ -118,13 +130,19 @@ gq_status gq_quantize(const char* source, const char* output, const gq_quantize_
         const gq_quantize_options c = gq::options_or_defaults(options, gq::quantize_defaults(), "gq_quantize_options");
         const gq::QuantizeOptions o = gq::from_c(c);
         gq::ThreadPool pool(gq::threads_of(c.n_threads));
-        gq::QuantizeCallback progress;
-        if (callback)
-            progress = [&](const gq::QuantizeProgress& p) {
-                const gq_quantize_progress report = gq::to_c(p);
-                return callback(&report, user) != 0;
-            };
-        gq::quantize_model(source, output, o, {pool, gq::kernels_of(c.isa)}, progress);
+        gq::quantize_model(source, output, o, {pool, gq::kernels_of(c.isa)}, gq::progress_of(callback, user));
+        return GQ_OK;
+    });
+}
+
+gq_status gq_measure_sensitivity(const char* source, const gq_quantize_options* options, gq_quantize_callback callback,
+                                 void* user) {
+    return gq::guarded([&] {
+        gq::require(source, "source");
+        const gq_quantize_options c = gq::options_or_defaults(options, gq::quantize_defaults(), "gq_quantize_options");
+        const gq::QuantizeOptions o = gq::from_c(c);
+        gq::ThreadPool pool(gq::threads_of(c.n_threads));
+        gq::measure_model(source, o, {pool, gq::kernels_of(c.isa)}, gq::progress_of(callback, user));
         return GQ_OK;
     });
 }

@@ -3,23 +3,33 @@
 // Must not know terminals or C; the library's API and the tools come through here.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
 
 #include "core/kernels/compute.h"
 #include "core/quantize/gptq.h"
+#include "formats/checkpoint.h"
 
 namespace gq {
 
 enum class Method { gptq, rtn };
 enum class LorcMethod { lorc, eora };  // lorc.h: errors measured in the weights, or at the outputs
 
+// Instead of a width or a group: a target decides, for each matrix.
+inline constexpr unsigned chosen_bits = 0;
+inline constexpr size_t chosen_group = SIZE_MAX;
+
 struct QuantizeOptions {
     // Any width that integer codes exist for: 2, 3, 4, 8. 16: no rounding to integers; f16 and bf16 are kept as they
     // are, f32 (and what GGUF stores in blocks) is narrowed to f16, or to bf16 where f16 would overflow.
     unsigned bits = 4;
     size_t group = 128;  // 0: one scale a row
+    // Mixed widths, one of the two at most, with bits = chosen_bits; 0: none. A file of at most that many bytes, which
+    // chooses embed_bits too where they are chosen_bits; or at most that many bits for each weight of the linears.
+    uint64_t target_bytes = 0;
+    double target_bpw = 0;
     Method method = Method::gptq;
     std::string grid = "zero_point";                    // a name of packing.h; embedding and head too
     GptqOptions solver = {.search = GridSearch::clip};  // its grid comes from the options here; without GPTQ nothing
@@ -53,6 +63,18 @@ using QuantizeCallback = std::function<bool(const QuantizeProgress&)>;
 
 // Throws Error(invalid_argument) naming an option out of its range before any work.
 void check_options(const QuantizeOptions& options);
+
+bool has_target(const QuantizeOptions& options);
+
+// A file that is read while the output is written, or was read to make it, is no place for a result, nor for the
+// PATH.partial that a result is written to: Error(invalid_argument) where `target`, named `what`, is one of them.
+void refuse_replacing(const char* what, const std::filesystem::path& target, const Checkpoint& checkpoint,
+                      const QuantizeOptions& options);
+
+// What rounding each matrix alone does to the model (sensitivity.h): as JSON into a file, and a line for each through
+// progress.note. Errors as quantize_model.
+void measure_model(const std::filesystem::path& source, const QuantizeOptions& options, const Compute& compute,
+                   const QuantizeCallback& progress);
 
 void quantize_model(const std::filesystem::path& source, const std::filesystem::path& output,
                     const QuantizeOptions& options, const Compute& compute, const QuantizeCallback& progress);

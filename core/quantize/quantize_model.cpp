@@ -2,6 +2,7 @@
 // In: paths, options. Out: a finished file, or nothing under its name. Must not know how the walk goes: walk.h.
 #include "core/quantize/quantize.h"
 
+#include <cmath>
 #include <optional>
 
 #include "core/base/status.h"
@@ -38,8 +39,29 @@ void check_training(const QuantizeOptions& o) {
              o.lorc_rank);
 }
 
-// A file that is read while the output is written, or was read to make it, is no place for a result, nor for the
-// PATH.partial that a result is written to.
+// What a target decides is asked for nowhere else.
+void check_target(const QuantizeOptions& o) {
+    if (!std::isfinite(o.target_bpw) || o.target_bpw < 0)
+        fail(Status::invalid_argument, "target: bits a weight above 0 expected, found %g", o.target_bpw);
+    if (!has_target(o)) return;
+    if (o.target_bytes > 0 && o.target_bpw > 0)
+        fail(Status::invalid_argument, "target: bytes or bits a weight expected, found both: %llu and %g",
+             static_cast<unsigned long long>(o.target_bytes), o.target_bpw);
+    if (o.bits != chosen_bits)
+        fail(Status::invalid_argument, "bits: expected %u with a target, which chooses them, found %u", chosen_bits,
+             o.bits);
+    if (o.method != Method::gptq)
+        fail(Status::invalid_argument, "target: expected the method gptq, whose calibration measures the losses");
+    if (o.solver.order == Order::gar && o.group == chosen_group)
+        fail(Status::invalid_argument, "group: expected one for all with a target and the order gar");
+}
+
+}  // namespace
+
+bool has_target(const QuantizeOptions& o) {
+    return o.target_bytes > 0 || o.target_bpw > 0;
+}
+
 void refuse_replacing(const char* what, const std::filesystem::path& target, const Checkpoint& checkpoint,
                       const QuantizeOptions& options) {
     std::vector<std::filesystem::path> inputs = checkpoint.files();
@@ -56,6 +78,8 @@ void refuse_replacing(const char* what, const std::filesystem::path& target, con
     }
 }
 
+namespace {
+
 // The output and the report are two files, and each is PATH.partial while it is written.
 void refuse_clash(const std::filesystem::path& output, const std::filesystem::path& report) {
     const std::string out = std::filesystem::weakly_canonical(output), rep = std::filesystem::weakly_canonical(report);
@@ -67,8 +91,9 @@ void refuse_clash(const std::filesystem::path& output, const std::filesystem::pa
 }  // namespace
 
 void check_options(const QuantizeOptions& o) {
-    check_width("bits", o.bits);
-    check_width("embed bits", o.embed_bits);
+    check_target(o);
+    if (!has_target(o)) check_width("bits", o.bits);
+    if (o.target_bytes == 0 || o.embed_bits != chosen_bits) check_width("embed bits", o.embed_bits);
     check_grid(o.grid);
     check_solver_options(o.solver);
     if (o.adaptive_damping && o.held_out == 0)
@@ -76,7 +101,8 @@ void check_options(const QuantizeOptions& o) {
     if (o.lorc_rank > 0 && o.bits == float_bits)
         fail(Status::invalid_argument, "lorc: a rank of 0 expected with bits 16, which round nothing, found %zu",
              o.lorc_rank);
-    if (!is_group(o.group)) fail(Status::invalid_argument, "group: expected %s, found %zu", group_words, o.group);
+    if (!is_group(o.group) && !(has_target(o) && o.group == chosen_group))
+        fail(Status::invalid_argument, "group: expected %s, found %zu", group_words, o.group);
     if (o.distill_epochs + o.refine_epochs > 0) check_training(o);
     if (o.windows == 0 || o.window < 2)
         fail(Status::invalid_argument, "calibration: expected at least 1 window of 2 tokens, found %zu of %zu",

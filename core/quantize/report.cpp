@@ -36,14 +36,16 @@ JsonValue options_json(const QuantizeOptions& o) {
         json.set(key, JsonValue::of_integer(static_cast<int64_t>(value)));
     };
     json.set("method", JsonValue::of_string(o.method == Method::gptq ? "gptq" : "rtn"));
-    size("bits", o.bits);
-    size("group", o.group);
+    if (o.target_bytes > 0) size("target_bytes", o.target_bytes);
+    if (o.target_bpw > 0) json.set("target_bpw", JsonValue::of_number(o.target_bpw));
+    if (o.bits != chosen_bits) size("bits", o.bits);
+    if (o.group != chosen_group) size("group", o.group);
     json.set("grid", JsonValue::of_string(o.grid));
     if (o.method == Method::gptq) add_solver_options(o.solver, json);
     json.set("rotate", JsonValue::of_bool(o.rotate));
     if (o.distill_epochs > 0) size("distill_epochs", o.distill_epochs);
     if (o.refine_epochs > 0) size("refine_epochs", o.refine_epochs);
-    size("embed_bits", o.embed_bits);
+    if (o.embed_bits != chosen_bits) size("embed_bits", o.embed_bits);
     if (o.lorc_rank > 0) {
         size("lorc", o.lorc_rank);
         json.set("lorc_method", JsonValue::of_string(o.lorc_method == LorcMethod::eora ? "eora" : "lorc"));
@@ -72,6 +74,11 @@ JsonValue tensor_json(const TensorReport& t) {
     json.set("codes", JsonValue::of_string(t.codes));
     json.set("shape", JsonValue::of_array({JsonValue::of_integer(static_cast<int64_t>(t.rows)),
                                            JsonValue::of_integer(static_cast<int64_t>(t.cols))}));
+    if (!t.grid.empty()) {
+        json.set("grid", JsonValue::of_string(t.grid));
+        json.set("group", JsonValue::of_integer(static_cast<int64_t>(t.group)));
+    }
+    if (t.expected_kl) json.set("expected_kl", JsonValue::of_number(*t.expected_kl));
     if (t.error) json.set("error", JsonValue::of_number(*t.error));
     if (t.lorc.rank > 0) json.set("lorc", lorc_json(t));
     if (!t.solved) return json;

@@ -25,7 +25,9 @@ namespace gq {
 //   damping_retries  how often it was raised to become that
 //   held_out_loss, held_out_rtn_loss  the same on windows that no solve saw, of the solve and of plain rounding on
 //                    searched grids; with a drift less a constant, so maybe negative
+//   expected_kl      where a target chose the width: the change of the model's predictions expected of it
 //   dead_inputs      how many inputs were always zero
+// of those whose width a target chose also `grid` and `group`,
 // and of those with a correction of low rank an object `lorc`: its `rank`, `method` ("lorc", "eora"), and what is left
 // behind it: `error`, as above, and `loss` of those that GPTQ solved.
 struct TensorReport {
@@ -35,6 +37,9 @@ struct TensorReport {
     bool solved = false;
     SolveReport solve;
     LorcReport lorc = {};
+    std::string grid = {};  // where a target chose it, with `group`; else empty
+    size_t group = 0;
+    std::optional<double> expected_kl;  // of the linears where a target chose their grids
 };
 
 struct RunReport {

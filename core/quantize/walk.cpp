@@ -11,7 +11,6 @@
 namespace gq {
 namespace {
 
-constexpr size_t strip_rows = 4096;      // of a vocabulary's matrix, read and packed at a time; a multiple of 16
 constexpr size_t embedding_group = 128;  // at most: one scale for a whole row costs the embedding too much
 
 }  // namespace
@@ -24,6 +23,7 @@ Walk::Walk(const Checkpoint& checkpoint, const QuantizeOptions& options, const C
       rotated_(source_, compute, options.rotate),
       sections_(make_sections(checkpoint, rotated_.params(), tokenizer_)),
       options_(options),
+      assignment_(source_.params(), source_.arch().block_weights.size(), linear_grid(), outer_grid()),
       compute_(compute),
       writer_(writer),
       progress_(progress) {}
@@ -32,19 +32,57 @@ void Walk::run() {
     plan();
     note_chat_error();
     if (calibrated()) prepare_calibration();
+    if (has_target(options_)) choose_grids();
     write_outer();
     for (size_t layer = 0; layer < source_.params().n_layers; ++layer) write_block(layer);
     if (refined()) refine();
     if (n_done_ != n_total_)
         fail(Status::internal, "quantize: %zu tensors were planned, %zu written", n_total_, n_done_);
-    write_sections(writer_, sections_, provenance_json(options_, run_));
+    write_sections(writer_, sections_, provenance());
     writer_.finish();
 }
 
-GptqOptions Walk::gptq_options() const {
+GptqOptions Walk::gptq_options(const GridOptions& grid) const {
     GptqOptions o = options_.solver;
-    o.grid = {options_.bits, options_.group, find_grid(options_.grid)};
+    o.grid = grid;
     return o;
+}
+
+GridOptions Walk::outer_grid() const {
+    const size_t group = options_.group == 0 ? embedding_group : std::min(options_.group, embedding_group);
+    return {options_.embed_bits, group, find_grid(options_.grid)};
+}
+
+void Walk::choose_grids() {
+    const FloatModel model(source_, rotated_, compute_);
+    const SensitivityTable table = measure_sensitivity(
+        model, rotated_, std::span(windows_).first(options_.windows), compute_, target_request(options_),
+        [&](const Sensitivity& row, size_t n_done, size_t n_total) {
+            tell({.tensor = row.name, .n_done = n_done, .n_total = n_total, .seconds = elapsed(), .note = "measured"});
+        });
+    assignment_ = choose({.arch = source_.arch(),
+                          .network = source_.network(),
+                          .params = rotated_.params(),
+                          .sections = sections_,
+                          .run = run_,
+                          .options = options_,
+                          .float_codes = float_codes_for(source_.arch().embedding, 0)},
+                         table, assignment_);
+}
+
+// Words on tensors go where a target leaves no room for them; the report beside the file has them still.
+std::string Walk::provenance() const {
+    const std::string text = provenance_json(options_, run_);
+    if (assignment_.provenance_bytes == 0 || text.size() <= assignment_.provenance_bytes) return text;
+    RunReport terse = run_;
+    for (TensorReport& tensor : terse.tensors) tensor.note.clear();
+    return provenance_json(options_, terse);
+}
+
+void Walk::note_choice(TensorReport& report, const GridOptions& grid) const {
+    if (!has_target(options_)) return;
+    report.grid = grid.bits == float_bits ? "" : grid.grid->name;
+    report.group = grid.group;
 }
 
 // Multiplications, roughly: the solve, two passes over the weights and those of training, or just two passes.
@@ -169,8 +207,8 @@ void Walk::done(TensorReport tensor, double cost) {
 // Embedding, head and final norm. Calibration starts from the embedding's rounded rows.
 void Walk::write_outer() {
     const Arch& arch = source_.arch();
-    PackedTensor embedding = write_rounded(arch.embedding, options_.embed_bits);
-    if (!source_.params().tied_head) head_ = write_rounded(arch.head, options_.embed_bits);
+    PackedTensor embedding = write_rounded(arch.embedding, assignment_.embedding);
+    if (!source_.params().tied_head) head_ = write_rounded(arch.head, assignment_.head);
     note_source(arch.final_norm, 0);
     const AlignedBuffer<float> norm = rotated_.read(arch.final_norm, 0);
     write_vector(writer_, packed_name(arch.final_norm, 0), {norm.data(), norm.size()});
@@ -239,16 +277,15 @@ const char* Walk::float_codes_for(ElementType type, bool fits) const {
     return type == ElementType::bf16 || !fits ? "bf16" : "f16";
 }
 
-PackedTensor Walk::write_rounded(const WeightRow& row, unsigned bits) {
+PackedTensor Walk::write_rounded(const WeightRow& row, const GridOptions& grid) {
     note_source(row, 0);
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
-    const size_t group = options_.group == 0 ? embedding_group : std::min(options_.group, embedding_group);
-    const GridOptions grid{bits, group, find_grid(options_.grid)};
+    const bool floats = grid.bits == float_bits;
     PackedTensor packed =
-        bits == float_bits ? room_for_floats(rows, cols, float_codes_for(row, 0)) : room_for_codes(rows, cols, grid);
+        floats ? room_for_floats(rows, cols, float_codes_for(row, 0)) : room_for_codes(rows, cols, grid);
     RoundingError error;
     for_strips(row, 0, [&](size_t first, size_t n, const float* values) {
-        if (bits == float_bits) {
+        if (floats) {
             pack_float_strip(compute_, values, n, first, packed);
         } else {
             pack_strip(compute_, round_to_nearest(compute_, values, n, cols, grid), first, packed);
@@ -257,6 +294,7 @@ PackedTensor Walk::write_rounded(const WeightRow& row, unsigned bits) {
     });
     write_packed(writer_, packed_name(row, 0), packed);
     TensorReport report = report_of(row, 0, packed.matrix.codes->name);
+    note_choice(report, grid);
     report.error = error.relative();
     done(std::move(report), 0);
     return packed;

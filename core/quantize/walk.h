@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "core/quantize/calibrate.h"
+#include "core/quantize/choose.h"
 #include "core/quantize/distill_model.h"
 #include "core/quantize/held_out.h"
 #include "core/quantize/packed_writer.h"
@@ -62,10 +63,16 @@ class Walk {
     // Whether the float model runs beside the quantized one, on the same tokens.
     bool compares() const { return calibrated() && (drifts() || trained()); }
     bool calibrated() const { return options_.method == Method::gptq && options_.bits != float_bits; }
+    GridOptions linear_grid() const { return {options_.bits, options_.group, find_grid(options_.grid)}; }
+    GridOptions outer_grid() const;
+    const GridOptions& choice_of(RoleId role, size_t layer) const { return assignment_.blocks[layer][role]; }
     void plan();
     void prepare_calibration();
+    void choose_grids();
+    std::string provenance() const;
+    void note_choice(TensorReport& report, const GridOptions& grid) const;
     void write_outer();
-    PackedTensor write_rounded(const WeightRow& row, unsigned bits);
+    PackedTensor write_rounded(const WeightRow& row, const GridOptions& grid);
     void write_head_turn();
     void for_strips(const WeightRow& row, size_t layer, FunctionRef<void(size_t, size_t, const float*)> work) const;
     const char* float_codes_for(const WeightRow& row, size_t layer) const;
@@ -77,16 +84,16 @@ class Walk {
     void distill(Block& block, size_t layer);
     void refine();
     RefineHead refine_head(Matrix& quantized, AlignedBuffer<float>& exact, AlignedBuffer<float>& norm) const;
-    RefineBlock trainables(Block& block) const;
+    RefineBlock trainables(Block& block, size_t layer) const;
     void write_trained(Block& block, size_t layer);
     void write_stage(Block& block, size_t layer, size_t stage);
     StageInput stage_input(const StepList& steps, size_t layer, size_t stage);
-    double damping_of(const StageInput& input, const Matrix* drift, const WeightRow& row, size_t layer);
+    double damping_of(const StageInput& input, const Matrix* drift, RoleId role, size_t layer);
     void run_streams(const StepList& steps, size_t begin, size_t end, const Block& block);
     void write_linear(Block& block, size_t layer, RoleId role, const StageInput* input);
-    QuantizedMatrix quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const StageInput* input,
+    QuantizedMatrix quantize_linear(const AlignedBuffer<float>& w, size_t layer, RoleId role, const StageInput* input,
                                     SolveReport& report) const;
-    void pack(Block& block, RoleId role);
+    void pack(Block& block, size_t layer, RoleId role);
     void write_tensor(const AlignedBuffer<float>& w, size_t layer, RoleId role, const Block& block,
                       TensorReport report);
     PackedLowRank correct(const AlignedBuffer<float>& w, const QuantizedMatrix& q, const StageInput* input,
@@ -101,7 +108,7 @@ class Walk {
     double solve_cost(const WeightRow& row) const;
     double stage_cost(size_t cols) const;
     double refine_cost() const;
-    GptqOptions gptq_options() const;
+    GptqOptions gptq_options(const GridOptions& grid) const;
 
     const Checkpoint& checkpoint_;
     SourceModel source_;
@@ -109,6 +116,7 @@ class Walk {
     const RotatedSource rotated_;
     const Sections sections_;
     const QuantizeOptions& options_;
+    Assignment assignment_;
     const Compute compute_;
     GqWriter& writer_;
     const QuantizeCallback& progress_;

@@ -77,10 +77,8 @@ Walk::StageInput Walk::stage_input(const StepList& steps, size_t layer, size_t s
         if (drifts_here) input.held_out->drift = stream_->drift(*reference_, slot, unseen);
     }
     cost_done_ += stage_cost(input.hessian.cols());
-    GptqOptions o = gptq_options();
-    if (options_.adaptive_damping)
-        o.damping =
-            damping_of(input, drifts_here ? &drift : nullptr, source_.arch().block_weights[first.weight], layer);
+    GptqOptions o = gptq_options(choice_of(first.weight, layer));
+    if (options_.adaptive_damping) o.damping = damping_of(input, drifts_here ? &drift : nullptr, first.weight, layer);
     input.prepared = prepare_hessian(compute_, input.hessian, o);
     if (drifts_here && input.prepared.usable) input.drift = prepare_drift(compute_, drift, input.prepared, o);
     tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()});
@@ -88,14 +86,15 @@ Walk::StageInput Walk::stage_input(const StepList& steps, size_t layer, size_t s
 }
 
 // The damping that suits some evenly spread rows of a linear of the stage.
-double Walk::damping_of(const StageInput& input, const Matrix* drift, const WeightRow& row, size_t layer) {
+double Walk::damping_of(const StageInput& input, const Matrix* drift, RoleId role, size_t layer) {
     constexpr size_t most_rows = 64;
+    const WeightRow& row = source_.arch().block_weights[role];
     const AlignedBuffer<float> w = rotated_.read(row, layer);
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
     Matrix sample(std::min(rows, most_rows), cols);
     for (size_t i = 0; i < sample.rows(); ++i)
         std::copy_n(w.data() + i * rows / sample.rows() * cols, cols, sample.row(i));
-    return best_damping(compute_, sample, input.hessian, drift, *input.held_out, gptq_options());
+    return best_damping(compute_, sample, input.hessian, drift, *input.held_out, gptq_options(choice_of(role, layer)));
 }
 
 // Statistics of the stage's input → its linears quantized → the stage run with them.
@@ -116,15 +115,17 @@ void Walk::write_linear(Block& block, size_t layer, RoleId role, const StageInpu
     AlignedBuffer<float> w = rotated_.read(row, layer);
     TensorReport report = report_of(row, layer, "");
     report.solved = input != nullptr;
+    note_choice(report, choice_of(role, layer));
+    if (has_target(options_)) report.expected_kl = assignment_.kl[layer][role];
     PackedTensor& packed = block.packed[role];
-    if (options_.bits == float_bits) {
+    if (choice_of(role, layer).bits == float_bits) {
         const bool fits = fits_f16(w.data(), rows * cols);
         packed = room_for_floats(rows, cols, float_codes_for(source_.tensor(row, layer).type, fits));
         pack_float_strip(compute_, w.data(), rows, 0, packed);
         block.weights.roles[role].matrix = packed.matrix;
     } else {
-        block.rounded[role] = quantize_linear(w, row, input, report.solve);
-        pack(block, role);
+        block.rounded[role] = quantize_linear(w, layer, role, input, report.solve);
+        pack(block, layer, role);
         if (options_.lorc_rank > 0) block.low_rank[role] = correct(w, block.rounded[role], input, report.lorc);
         if (!trained()) block.rounded[role] = {};
     }
@@ -140,9 +141,9 @@ void Walk::write_linear(Block& block, size_t layer, RoleId role, const StageInpu
     block.float_weights.roles[role].matrix = row_major_f32(block.floats[role].data(), rows, cols);
 }
 
-void Walk::pack(Block& block, RoleId role) {
+void Walk::pack(Block& block, size_t layer, RoleId role) {
     PackedTensor& packed = block.packed[role];
-    packed = room_for_codes(block.rounded[role].rows, block.rounded[role].cols, gptq_options().grid);
+    packed = room_for_codes(block.rounded[role].rows, block.rounded[role].cols, choice_of(role, layer));
     pack_strip(compute_, block.rounded[role], 0, packed);
     block.weights.roles[role].matrix = packed.matrix;
 }
@@ -158,10 +159,11 @@ void Walk::write_tensor(const AlignedBuffer<float>& w, size_t layer, RoleId role
     done(std::move(report), solve_cost(row));
 }
 
-QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const StageInput* input,
+QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, size_t layer, RoleId role, const StageInput* input,
                                       SolveReport& report) const {
+    const WeightRow& row = source_.arch().block_weights[role];
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
-    const GptqOptions o = gptq_options();
+    const GptqOptions o = gptq_options(choice_of(role, layer));
     if (!input) return round_to_nearest(compute_, w.data(), rows, cols, o.grid);
     const PreparedDrift* drift = input->drift ? &*input->drift : nullptr;
     QuantizedMatrix q = gptq_solve(compute_, w.data(), rows, cols, input->hessian, drift, input->prepared, o, report);

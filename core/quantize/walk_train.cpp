@@ -6,7 +6,7 @@
 
 namespace gq {
 
-RefineBlock Walk::trainables(Block& block) const {
+RefineBlock Walk::trainables(Block& block, size_t layer) const {
     RefineBlock result;
     for (size_t i = 0; i < block.weights.roles.size(); ++i) {
         const RoleId role = static_cast<RoleId>(i);
@@ -14,7 +14,7 @@ RefineBlock Walk::trainables(Block& block) const {
             result.norms.push_back({role, block.vectors[i].data(), block.vectors[i].size()});
         } else {
             const float* weights = block.floats.empty() ? nullptr : block.floats[i].data();
-            result.linears.push_back({role, weights, &block.rounded[i], gptq_options().grid});
+            result.linears.push_back({role, weights, &block.rounded[i], choice_of(role, layer)});
         }
     }
     return result;
@@ -24,7 +24,7 @@ RefineBlock Walk::trainables(Block& block) const {
 void Walk::distill(Block& block, size_t layer) {
     const StepList& steps = source_.network().blocks[layer];
     const SlotId residual = source_.network().residual;
-    const RefineBlock parts = trainables(block);
+    const RefineBlock parts = trainables(block, layer);
     const Matrix targets = reference_->rows(residual);
     DistillOptions options;
     options.epochs = options_.distill_epochs;
@@ -33,7 +33,7 @@ void Walk::distill(Block& block, size_t layer) {
                                                {block.inputs.view(), targets.view(), options_.window}, options);
     log_message(LogLevel::info, "block %zu: loss on held-out windows %.5f, %.5f after distillation (epoch %zu kept)",
                 layer, report.before, report.after, report.kept_epoch);
-    for (const DistillLinear& linear : parts.linears) pack(block, linear.role);
+    for (const DistillLinear& linear : parts.linears) pack(block, layer, linear.role);
     stream_->set_rows(residual, block.inputs);
     stream_->run(steps, 0, steps.steps.size(), block.weights);
     block.inputs = {};
@@ -68,7 +68,7 @@ RefineHead Walk::refine_head(Matrix& quantized, AlignedBuffer<float>& exact, Ali
 void Walk::refine() {
     stream_.reset();  // the blocks' own outputs are not needed any more
     std::vector<RefineBlock> blocks;
-    for (Block& block : kept_) blocks.push_back(trainables(block));
+    for (size_t layer = 0; layer < kept_.size(); ++layer) blocks.push_back(trainables(kept_[layer], layer));
     Matrix quantized;
     AlignedBuffer<float> exact, norm;
     const RefineHead head = refine_head(quantized, exact, norm);
@@ -85,7 +85,7 @@ void Walk::refine() {
     log_message(LogLevel::info, "model: KL on held-out windows %.5f, %.5f after refinement (epoch %zu kept)",
                 report.before, report.after, report.kept_epoch);
     for (size_t layer = 0; layer < kept_.size(); ++layer) {
-        for (const DistillLinear& linear : blocks[layer].linears) pack(kept_[layer], linear.role);
+        for (const DistillLinear& linear : blocks[layer].linears) pack(kept_[layer], layer, linear.role);
         write_trained(kept_[layer], layer);
         kept_[layer] = {};
     }

@@ -86,6 +86,20 @@ static void test_quantize(const char* source, const char* output) {
     options.method = GQ_METHOD_RTN; /* calibrates with nothing */
     options.calibration_path = "/nowhere";
     EXPECT(gq_quantize(source, output, &options, NULL, NULL) == GQ_INVALID_ARGUMENT);
+    gq_quantize_defaults(&options);
+    options.target_bytes = 90000; /* with bits of its own */
+    EXPECT(gq_quantize(source, output, &options, NULL, NULL) == GQ_INVALID_ARGUMENT);
+    EXPECT(strstr(gq_last_error(), "target") != NULL);
+    options.bits = 0;
+    options.target_bytes = 1000;
+    options.calibration_windows = 2;
+    options.calibration_window = 32;
+    EXPECT(gq_quantize(source, output, &options, NULL, NULL) == GQ_INVALID_ARGUMENT);
+    EXPECT(strstr(gq_last_error(), "at least") != NULL);
+    options.bits = 4;
+    options.target_bytes = 0;
+    EXPECT(gq_measure_sensitivity(source, &options, cancel_at_once, NULL) == GQ_CANCELLED);
+    EXPECT(gq_measure_sensitivity(NULL, &options, NULL, NULL) == GQ_INVALID_ARGUMENT);
     EXPECT(gq_quantize(NULL, output, NULL, NULL, NULL) == GQ_INVALID_ARGUMENT);
     EXPECT(gq_quantize("/nowhere", output, NULL, NULL, NULL) == GQ_IO);
     EXPECT(exists(output)); /* failed runs left the good file alone */

@@ -48,6 +48,9 @@ ok "quantize" "" ./quantize $tiny -o "$work/tiny.gq" $few --report "$work/report
 ok "report is JSON" "tensors" python3 -c "import json,sys; print(list(json.load(open(sys.argv[1]))))" "$work/report.json"
 ok "quantize with every option of the solver" "" ./quantize $tiny -o "$work/solver.gq" $few --order gar --grid-search joint --damping adaptive \
     --held-out 2 --qep 0.5 --foem 0.1 --sweeps 1 --refit
+ok "quantize to a size" "" ./quantize $tiny -o "$work/sized.gq" $few --size 90K
+[ "$(wc -c <"$work/sized.gq")" -le 90000 ] && passed=$((passed + 1)) || fail "a file of at most 90K"
+ok "sensitivity" "class I" ./quantize $tiny --sensitivity $few
 ok "quantize to 16 bits" "" ./quantize $tiny -o "$work/tiny16.gq" --bits 16 --embed-bits 16
 ok "run, raw, greedy" "." ./run "$work/tiny.gq" "hello" --raw --temp 0 -n 5 --ignore-eos
 ok "run, chat" "" ./run -m "$work/tiny.gq" -p "hello" --temp 0 -n 5
@@ -198,6 +201,7 @@ ok "the source is whole" "" cmp $tiny/model.safetensors "$work/partial/x.gq.part
 cp "$work/prompt" "$work/y.gq.partial"
 bad "text is the output's partial" "written as .*/y.gq.partial" ./quantize $tiny -o "$work/y.gq" --calib "$work/y.gq.partial" $few
 ok "the text is whole" "" cmp "$work/prompt" "$work/y.gq.partial"
+bad "sensitivities over the text" "output .*: expected another file" ./quantize $tiny --sensitivity -o "$work/prompt" --calib "$work/prompt"
 bad "report is a folder" "a folder found" ./quantize $tiny -o "$work/x.gq" --report "$work"
 mkfifo "$work/pipe"
 bad "report is a pipe" "a device, pipe or socket found" ./quantize $tiny -o "$work/x.gq" --report "$work/pipe"
@@ -235,6 +239,12 @@ bad "bits" "bits: expected 2, 3, 4, 8 or 16, found 7" ./quantize $tiny -o "$work
 bad "source is a .gq" "found a finished .gq" ./quantize "$work/tiny.gq" -o "$work/x.gq"
 bad "nothing to measure" "expects at least 1, found 0 for both" ./bench "$work/tiny.gq" -p 0 -n 0
 bad "context below 0" "context: expected a whole number of 0 … 2147483647, found -1" ./run "$work/tiny.gq" hi -c -1
+bad "a size and bits" "exclude each other" ./quantize $tiny -o "$work/x.gq" --size 80M --bits 4
+bad "a size and bits a weight" "exclude each other" ./quantize $tiny -o "$work/x.gq" --size 80M --bpw 4
+bad "size is no number" "expects bytes above 0" ./quantize $tiny -o "$work/x.gq" --size small
+bad "bits a weight are no number" "expects a number above 0" ./quantize $tiny -o "$work/x.gq" --bpw 4x
+bad "a size for rounding" "expects --method gptq" ./quantize $tiny -o "$work/x.gq" --size 80M --method rtn
+bad "size below the least" "at least [0-9]* bytes expected" ./quantize $tiny -o "$work/x.gq" --size 1K $few
 bad "bits is no number" "whole number of at most 2147483647, found 'four'" ./quantize $tiny -o "$work/x.gq" --bits four
 bad "group" "group: expected 16, a multiple of 32" ./quantize $tiny -o "$work/x.gq" --group 33
 bad "method" "gptq or rtn" ./quantize $tiny -o "$work/x.gq" --method awq

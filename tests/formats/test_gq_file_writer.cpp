@@ -40,6 +40,27 @@ TEST_SUITE("formats") {
         CHECK(GqFile(folder.path() / "model.gq").tensors().size() == 2);
     }
 
+    TEST_CASE("gq: a meter knows how long a file will be") {
+        const TemporaryFolder folder;
+        const ByteVector small = pattern(100, 0), page = pattern(65536, 1), odd = pattern(70001, 2);
+        GqWriter writer(folder.path() / "model.gq");
+        GqMeter meter;
+        for (const ByteVector* values : {&small, &page, &odd, &small, &odd, &page}) {
+            const GqTensor tensor{.name = "t" + std::to_string(meter.file_bytes()),
+                                  .codes = "f32",
+                                  .grid = "",
+                                  .rows = 1,
+                                  .cols = 7,
+                                  .parts = {{"values", *values}, {"more", small}}};
+            writer.add_tensor(tensor);
+            meter.add_tensor(tensor, std::vector<uint64_t>{values->size(), small.size()});
+            writer.add_section(tensor.name + "s", *values);
+            meter.add_section(tensor.name + "s", values->size());
+        }
+        writer.finish();
+        CHECK(meter.file_bytes() == fs::file_size(folder.path() / "model.gq"));
+    }
+
     TEST_CASE("gq: the final name appears only when all is well") {
         const TemporaryFolder folder;
         const fs::path path = folder.path() / "model.gq", partial = folder.path() / "model.gq.partial";

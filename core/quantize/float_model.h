@@ -1,0 +1,35 @@
+// A float checkpoint as a model that forward.h runs whole, in memory, 16 bits a weight.
+// In: a source, turned or not. Out: a Model whose views point in here. What the quantizer compares changed models with;
+// bf16 and f16 weights are kept as they are, others narrowed. Must not know what is compared.
+#pragma once
+
+#include "core/quantize/packed_writer.h"
+#include "core/quantize/rotate.h"
+
+namespace gq {
+
+inline constexpr size_t strip_rows = 4096;  // of a vocabulary's matrix, read at a time; a multiple of 16
+
+class FloatModel {
+  public:
+    FloatModel(const SourceModel& source, const RotatedSource& rotated, const Compute& compute);
+    FloatModel(const FloatModel&) = delete;
+    FloatModel& operator=(const FloatModel&) = delete;
+
+    const Model& model() const { return model_; }
+
+  private:
+    PackedMatrix keep(PackedTensor tensor);
+    PackedMatrix matrix(const WeightRow& row, size_t layer);
+    PackedMatrix vocabulary(const WeightRow& row);
+    Weight vector(const WeightRow& row, size_t layer);
+
+    const SourceModel& source_;
+    const RotatedSource& rotated_;
+    const Compute compute_;
+    std::vector<PackedTensor> tensors_;
+    std::vector<AlignedBuffer<float>> vectors_;
+    Model model_;
+};
+
+}  // namespace gq

@@ -1,0 +1,231 @@
+// The measurement, layer by layer beside a stream of the float model. See sensitivity.h.
+// In: weights as floats, one matrix at a time. Out: rows of the table, the same at any number of threads. Must not know
+// what is chosen by them.
+#include "core/quantize/sensitivity.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/base/status.h"
+#include "core/quantize/calibrate.h"
+#include "core/quantize/gptq.h"
+
+namespace gq {
+namespace {
+
+constexpr size_t probe_windows = 4, probe_window = 128;
+constexpr size_t sample_rows = 64;  // of a matrix, for solves: a width's loss differs little from row to row
+
+std::vector<std::vector<int32_t>> probe_tokens(std::span<const std::vector<int32_t>> windows) {
+    std::vector<std::vector<int32_t>> tokens;
+    const size_t n = std::min(probe_windows, windows.size());
+    for (size_t i = 0; i < n; ++i) {
+        const std::vector<int32_t>& window = windows[i * windows.size() / n];
+        tokens.emplace_back(window.begin(),
+                            window.begin() + static_cast<ptrdiff_t>(std::min(probe_window, window.size())));
+    }
+    return tokens;
+}
+
+double sum(const std::vector<double>& values) {
+    return std::accumulate(values.begin(), values.end(), 0.0);
+}
+
+// Rounds to nearest on the grids that cost least with these importances.
+QuantizedMatrix round_clipped(const Compute& compute, const Matrix& w, const Matrix& h, const GridOptions& grid) {
+    QuantizedMatrix q(w.rows(), w.cols(), grid);
+    std::vector<float> importance(w.cols());
+    for (size_t c = 0; c < w.cols(); ++c) importance[c] = h(c, c);
+    compute.pool.for_ranges(w.rows(), 1, [&](size_t begin, size_t end, size_t) {
+        std::vector<GroupGrid> grids(grid.n_groups(w.cols()));
+        for (size_t row = begin; row < end; ++row) {
+            for (size_t col = 0; col < w.cols(); col = grid.unit_end(col, w.cols()))
+                find_unit(GridSearch::clip, w.row(row) + col, importance.data() + col,
+                          grid.unit_end(col, w.cols()) - col, grid, row, col, &grids[grid.group_of(col)]);
+            for (size_t g = 0; g < grids.size(); ++g) q.set_grid(row * grids.size() + g, grids[g]);
+            for (size_t c = 0; c < w.cols(); ++c) {
+                const GroupGrid& at = grids[grid.group_of(c)];
+                const float code = nearest_code(w(row, c) - at.offset, at.scale, at.zero_point, grid.top_code());
+                q.codes[row * w.cols() + c] = static_cast<uint8_t>(static_cast<int>(code));
+            }
+        }
+    });
+    return q;
+}
+
+Matrix sample_of(const Matrix& w) {
+    Matrix sample(std::min(w.rows(), sample_rows), w.cols());
+    for (size_t i = 0; i < sample.rows(); ++i)
+        std::copy_n(w.row(i * w.rows() / sample.rows()), w.cols(), sample.row(i));
+    return sample;
+}
+
+// Σ over rows and columns of s² / (24 U_jj²), in units of tr(E H Eᵀ)/2 (arXiv 2507.18553).
+double predicted_loss(const QuantizedMatrix& q, const PreparedHessian& prepared) {
+    double loss = 0;
+    for (size_t at = 0; at < q.cols; ++at) {
+        const size_t col = prepared.order[at];
+        if (prepared.dead[col]) continue;
+        double squares = 0;
+        for (size_t row = 0; row < q.rows; ++row) {
+            const double s = q.scales[row * q.n_groups() + (q.group == 0 ? 0 : col / q.group)];
+            squares += s * s;
+        }
+        const double u = prepared.u(at, at);
+        loss += squares / (24 * u * u);
+    }
+    return loss;
+}
+
+class Measurement {
+  public:
+    Measurement(const FloatModel& model, const RotatedSource& rotated, std::span<const std::vector<int32_t>> windows,
+                const Compute& compute, const SensitivityRequest& request, const SensitivityCallback& progress)
+        : model_(model.model()),
+          rotated_(rotated),
+          compute_(compute),
+          request_(request),
+          progress_(progress),
+          probe_(model_, compute, probe_tokens(windows)),
+          stream_(model_.network, {1, model_.params.n_kv_heads, model_.params.head_dim, KvType::f32}, compute,
+                  windows.size(), windows[0].size()) {
+        stream_.embed(model_.embedding, windows);
+        for (const WeightRow& row : model_.arch->block_weights) n_total_ += row.kind == WeightKind::linear;
+        n_total_ = n_total_ * model_.params.n_layers + (model_.params.tied_head ? 1 : 2);
+        request_.solver.qep = request_.solver.gptaq = 0;
+        request_.solver.sweeps = 0;
+        request_.solver.refit = false;
+    }
+
+    SensitivityTable run() {
+        add_outer(model_.arch->embedding, true);
+        if (!model_.params.tied_head) add_outer(model_.arch->head, false);
+        for (size_t layer = 0; layer < model_.params.n_layers; ++layer) add_layer(layer);
+        table_.float_loss = probe_.float_loss();
+        table_.tokens = probe_.n_scored();
+        return std::move(table_);
+    }
+
+  private:
+    void done(const Sensitivity& row) {
+        if (progress_) progress_(row, ++n_done_, n_total_);
+    }
+    Sensitivity row_of(const WeightRow& row, size_t layer) const {
+        return {.name = packed_name(row, layer),
+                .class_name = row.role,
+                .layer = layer,
+                .role = 0,
+                .rows = row.rows(model_.params),
+                .cols = row.cols(model_.params),
+                .effects = {},
+                .losses = {}};
+    }
+
+    void add_outer(const WeightRow& row, bool is_embedding) {
+        Sensitivity& found = table_.outer.emplace_back(row_of(row, 0));
+        AlignedBuffer<float> values(std::min(found.rows, strip_rows) * found.cols);
+        for (const GridOptions& grid : request_.outer) {
+            PackedTensor packed = room_for_codes(found.rows, found.cols, grid);
+            RoundingError error;
+            for (size_t begin = 0; begin < found.rows; begin += strip_rows) {
+                const size_t n = std::min(found.rows - begin, strip_rows);
+                rotated_.read_rows(row, 0, begin, begin + n, values.data());
+                pack_strip(compute_, round_to_nearest(compute_, values.data(), n, found.cols, grid), begin, packed);
+                error.add_strip(compute_, values.data(), n, begin, packed);
+            }
+            const Weight changed{.matrix = packed.matrix};
+            const bool head = !is_embedding || model_.params.tied_head;
+            const Divergence effect =
+                probe_.of_outer(is_embedding ? changed : model_.embedding, head ? changed : model_.head);
+            found.effects.push_back({grid, error.relative(), effect});
+        }
+        done(found);
+    }
+
+    void add_layer(size_t layer) {
+        const StepList& steps = model_.network.blocks[layer];
+        const BlockWeights& weights = model_.blocks[layer];
+        stream_.run(steps, 0, steps.stage_begin.front(), weights);
+        for (size_t stage = 0; stage < steps.stage_begin.size(); ++stage) {
+            const std::vector<size_t> linears = steps.stage_linears(stage);
+            const Matrix h = stream_.hessian(steps.steps[linears.front()].in[0]);
+            GptqOptions solver = request_.solver;
+            if (!request_.choices.empty()) solver.grid = request_.choices[0];
+            const PreparedHessian prepared = prepare_hessian(compute_, h, solver);
+            for (const size_t step : linears) add_linear(layer, steps.steps[step].weight, h, prepared);
+            stream_.run(steps, steps.stage_begin[stage], steps.stage_end(stage), weights);
+        }
+        probe_.advance();
+    }
+
+    void add_linear(size_t layer, RoleId role, const Matrix& h, const PreparedHessian& prepared) {
+        Sensitivity found = row_of(model_.arch->block_weights[role], layer);
+        found.role = role;
+        const AlignedBuffer<float> values = rotated_.read(model_.arch->block_weights[role], layer);
+        Matrix w(found.rows, found.cols);
+        std::copy_n(values.data(), found.rows * found.cols, w.data());
+        const Matrix sample = sample_of(w);
+        const double power = sum(hessian_losses(compute_, sample, h));
+        for (const GridOptions& grid : request_.effects)
+            found.effects.push_back(effect_of(layer, role, w, sample, h, power, grid));
+        for (const GridOptions& grid : request_.choices) {
+            ChoiceLoss& loss = found.losses.emplace_back(loss_of(sample, h, prepared, grid));
+            loss.predicted = power > 0 ? loss.predicted / power : 0;
+            loss.measured = power > 0 ? loss.measured / power : 0;
+        }
+        done(found);
+        table_.linears.push_back(std::move(found));
+    }
+
+    WidthEffect effect_of(size_t layer, RoleId role, const Matrix& w, const Matrix& sample, const Matrix& h,
+                          double power, const GridOptions& grid) {
+        Matrix errors(sample.rows(), sample.cols());
+        const QuantizedMatrix some = round_clipped(compute_, sample, h, grid);
+        for (size_t i = 0; i < errors.rows(); ++i)
+            for (size_t c = 0; c < errors.cols(); ++c) errors(i, c) = some.value(i, c) - sample(i, c);
+        PackedTensor packed = room_for_codes(w.rows(), w.cols(), grid);
+        pack_strip(compute_, round_clipped(compute_, w, h, grid), 0, packed);
+        BlockWeights changed = model_.blocks[layer];
+        changed.roles[role].matrix = packed.matrix;
+        const double rounding = power > 0 ? sum(hessian_losses(compute_, errors, h)) / power : 0;
+        return {grid, rounding, probe_.of_block(changed)};
+    }
+
+    // In units of tr(E H Eᵀ)/2 of the sample.
+    ChoiceLoss loss_of(const Matrix& sample, const Matrix& h, const PreparedHessian& prepared,
+                       const GridOptions& grid) const {
+        GptqOptions solver = request_.solver;
+        solver.grid = grid;
+        SolveReport report;
+        gptq_solve(compute_, sample.data(), sample.rows(), sample.cols(), h, nullptr, prepared, solver, report);
+        ChoiceLoss loss{.grid = grid, .predicted = report.true_loss, .measured = report.true_loss};
+        if (!prepared.usable) return loss;
+        const QuantizedMatrix rounded = round_to_nearest(compute_, sample.data(), sample.rows(), sample.cols(), grid);
+        loss.predicted = predicted_loss(rounded, prepared);
+        return loss;
+    }
+
+    const Model& model_;
+    const RotatedSource& rotated_;
+    const Compute compute_;
+    SensitivityRequest request_;
+    const SensitivityCallback& progress_;
+    KlProbe probe_;
+    Stream stream_;
+    SensitivityTable table_;
+    size_t n_done_ = 0, n_total_ = 0;
+};
+
+}  // namespace
+
+double Sensitivity::kl_of(double loss) const {
+    return effects.empty() || effects[0].rounding <= 0 ? 0 : loss * effects[0].effect.kl / effects[0].rounding;
+}
+
+SensitivityTable measure_sensitivity(const FloatModel& model, const RotatedSource& rotated,
+                                     std::span<const std::vector<int32_t>> windows, const Compute& compute,
+                                     const SensitivityRequest& request, const SensitivityCallback& progress) {
+    return Measurement(model, rotated, windows, compute, request, progress).run();
+}
+
+}  // namespace gq
