@@ -13,7 +13,8 @@ namespace {
 // The library's defaults hold where an option is absent; the help repeats them for people.
 constexpr cli::Option options[] = {
     {"--output", "-o", "OUT.gq", "", "the file to write"},
-    {"--bits", "-b", "N", "", "bits of a weight: 2, 3, 4, 8; 16 keeps floats, in 16 bits (default 4)"},
+    {"--bits", "-b", "N", "", "bits of a weight: 2, 3, 4, 5, 6, 8; 16 keeps floats, in 16 bits (default 4)"},
+    {"--codes", "", "NAME", "", "what a weight stores instead of --bits: table4, one of 16 values (those of IQ4_NL)"},
     {"--group", "-g", "N|row", "", "inputs that share a scale: 16, 32, 64, 128, …; row: the whole row (default 128)"},
     {"--method", "", "gptq|rtn", "", "how weights are rounded (default gptq)"},
     {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric, offset (default zero_point)"},
@@ -103,6 +104,8 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
     gq_quantize_options o;
     gq_quantize_defaults(&o);
     o.bits = args.integer_or("--bits", o.bits);
+    if (args.has("--codes")) o.codes = args.text("--codes").c_str();
+    if (args.has("--codes") && args.has("--bits")) cli::stop("options '--codes' and '--bits' exclude each other");
     if (args.has("--group")) o.group = group_of(args);
     if (args.has("--method")) o.method = method_of(args.text("--method"));
     if (args.has("--grid")) o.grid = args.text("--grid").c_str();

@@ -84,13 +84,13 @@ static Groups<typename Kernel::Group> groups_of(const PackedMatrix& w) {
                  {"zero_point", panel_rows / 2, Kernel::readers.nibbles},
                  {"zero_point", panel_rows, Kernel::readers.bytes},
                  {"offset", 0, Kernel::readers.offset}};
-    const size_t zero_bytes = w.grid->zero_bytes(w.codes->bits);
+    const size_t zero_bytes = w.grid->zero_bytes(w.codes->value_bits);
     auto read = Kernel::readers.any;
     for (const auto& row : table) {
         if (row.read && row.zero_bytes == zero_bytes && row.grid == w.grid->name) read = row.read;
     }
     return {.grid = w.grid,
-            .bits = w.codes->bits,
+            .bits = w.codes->value_bits,
             .scales = w.scales,
             .zeros = w.zeros,
             .scale_bytes = w.grid->scale_bytes,

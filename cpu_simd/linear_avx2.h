@@ -2,8 +2,8 @@
 // In: panels of codes that a Tile knows how to spread into nibbles, activations in 8 bits. Out: y under the gemv
 // contract of kernels.h. One ymm is 8 rows x 4 inputs, half of a panel: vpmaddubsw multiplies codes with 4 broadcast
 // activations and adds pairs, saturating at 16 bits. Nibbles can't reach that: 8 words add up to at most
-// 8 * 2 * 15 * 127 = 30480, so a block of 32 inputs is summed in 16 bits and widened once. Codes above 4 bits are two
-// nibbles with a sum each. Must not know where bits lie.
+// 8 * 2 * 15 * 127 = 30480, so a block of 32 inputs is summed in 16 bits and widened once; codes of 5 bits after 4
+// words, of 6 bits after 2. Wider ones are two nibbles with a sum each. Must not know where bits lie.
 #pragma once
 
 #include "cpu_simd/linear.h"
@@ -94,35 +94,50 @@ GQ_INLINE __m256i load_half(const std::byte* plane, int j, int half) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(plane + j * Plane::vector_bytes + 32 * half));
 }
 
-// A Tile names its `bytes` for 16 rows x 32 inputs and its `nibbles` per code (1 or 2). word(tile, j, half), j < 8,
+// A Tile names its `bytes` for 16 rows x 32 inputs and the `bits` of its words' codes. word(tile, j, half), j < 8,
 // gives inputs 4j … 4j + 3 of rows 8 half … 8 half + 7, a code a byte.
+
+// Words that add up in 16 bits: n of them reach n * 2 * (2^bits - 1) * 127.
+static constexpr int words_per_sum(unsigned bits) {
+    return bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 8;  // above 6 bits each nibble has a sum of its own
+}
 
 // acc[t] = fma(scale of the block, dot of its part, acc[t]) for half a panel.
 template <class Tile, Part part, int n_tokens>
 GQ_INLINE void multiply_block(const std::byte* tile, int half, const Q8Rows& x, __m256i start,
                               __m256 (&acc)[n_tokens]) {
-    constexpr int first = first_word(part), end = end_word(part);
+    constexpr int first = first_word(part), end = end_word(part), words = words_per_sum(Tile::bits);
+    constexpr int run_words = words < end - first ? words : end - first;
+    constexpr bool nibbles = Tile::bits > 6;
     const __m256i nibble = _mm256_set1_epi8(15);
-    __m256i low[n_tokens], high[n_tokens];
+    __m256i low[n_tokens], high[n_tokens], dots[n_tokens];
+#pragma GCC unroll 4
+    for (int run = first; run < end; run += run_words) {
 #pragma GCC unroll 8
-    for (int t = 0; t < n_tokens; ++t) low[t] = high[t] = _mm256_setzero_si256();
+        for (int t = 0; t < n_tokens; ++t) low[t] = high[t] = _mm256_setzero_si256();
 #pragma GCC unroll 8
-    for (int j = first; j < end; ++j) {
-        const __m256i codes = Tile::word(tile, j, half);
-        const __m256i low_codes = Tile::nibbles == 1 ? codes : _mm256_and_si256(codes, nibble);
-        const __m256i high_codes = _mm256_and_si256(_mm256_srli_epi16(codes, 4), nibble);
+        for (int j = run; j < run + run_words; ++j) {
+            const __m256i codes = Tile::word(tile, j, half);
+            const __m256i low_codes = nibbles ? _mm256_and_si256(codes, nibble) : codes;
+            const __m256i high_codes = _mm256_and_si256(_mm256_srli_epi16(codes, 4), nibble);
+#pragma GCC unroll 8
+            for (int t = 0; t < n_tokens; ++t) {
+                const __m256i values = broadcast_word(x.values + t * x.n_blocks * q8_block + 4 * j);
+                low[t] = _mm256_add_epi16(low[t], _mm256_maddubs_epi16(low_codes, values));
+                if (nibbles) high[t] = _mm256_add_epi16(high[t], _mm256_maddubs_epi16(high_codes, values));
+            }
+        }
 #pragma GCC unroll 8
         for (int t = 0; t < n_tokens; ++t) {
-            const __m256i values = broadcast_word(x.values + t * x.n_blocks * q8_block + 4 * j);
-            low[t] = _mm256_add_epi16(low[t], _mm256_maddubs_epi16(low_codes, values));
-            if (Tile::nibbles == 2) high[t] = _mm256_add_epi16(high[t], _mm256_maddubs_epi16(high_codes, values));
+            const __m256i sum = _mm256_madd_epi16(low[t], _mm256_set1_epi16(1));
+            dots[t] = run == first ? sum : _mm256_add_epi32(dots[t], sum);
+            if (nibbles) dots[t] = _mm256_add_epi32(dots[t], _mm256_madd_epi16(high[t], _mm256_set1_epi16(16)));
         }
     }
 #pragma GCC unroll 8
     for (int t = 0; t < n_tokens; ++t) {
         const __m256i sums = _mm256_set1_epi32(load_sums<part>(x.sums + t * x.n_blocks * 2));
-        __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(start, sums), _mm256_madd_epi16(low[t], _mm256_set1_epi16(1)));
-        if (Tile::nibbles == 2) dot = _mm256_add_epi32(dot, _mm256_madd_epi16(high[t], _mm256_set1_epi16(16)));
+        const __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(start, sums), dots[t]);
         acc[t] = _mm256_fmadd_ps(_mm256_set1_ps(x.scales[t * x.n_blocks]), _mm256_cvtepi32_ps(dot), acc[t]);
     }
 }
@@ -213,11 +228,11 @@ static void unpack(const std::byte* panel_codes, size_t n_tiles, uint8_t* out) {
                     Tile::word(panel_codes + i * Tile::bytes, j, half));
 }
 
-// The 8-bit layout. nibbles: how much of a byte the codes use.
-template <int n>
+// The 8-bit layout. n: how many bits of a byte the codes use.
+template <unsigned n>
 struct TileU8 {
     static constexpr size_t bytes = U8Plane::bytes;
-    static constexpr int nibbles = n;
+    static constexpr unsigned bits = n;
     GQ_INLINE __m256i word(const std::byte* tile, int j, int half) { return avx2::load_half<U8Plane>(tile, j, half); }
 };
 

@@ -246,7 +246,8 @@ class GqFile:
 
 # --- weights ----------------------------------------------------------------------------------------------------------
 
-PLANES = {"int2": (2,), "int3": (2, 1), "int4": (4,), "int8": (8,)}
+PLANES = {"int2": (2,), "int3": (2, 1), "int4": (4,), "int5": (4, 1), "int6": (4, 2), "int8": (8,), "table4": (4,)}
+TABLE4 = (1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241)
 FLOATS = {"f16": 2, "bf16": 2, "f32": 4}
 
 
@@ -284,7 +285,7 @@ def unpack_codes(tiles, codes, numpy):
         plane = tiles[:, at : at + 64 * bits].reshape(-1, bits, 16, 4)
         out |= unpack_plane(plane, bits, numpy) << shift
         at, shift = at + 64 * bits, shift + bits
-    return out
+    return numpy.array(TABLE4, "u1")[out] if codes == "table4" else out
 
 
 def halves(file, tensor, shape, n, numpy):
@@ -338,7 +339,7 @@ def dequantize(file, tensor):
     codes = unpack_codes(packed, tensor.codes, numpy).reshape(experts, panels, tiles, 16, 32)
     codes = codes.transpose(0, 1, 3, 2, 4).reshape(experts, panels, 16, tiles * 32)[..., :cols].astype("i4")
     shape = (experts, panels, groups)
-    zeros = zero_points(file, tensor, shape, bits, numpy)
+    zeros = zero_points(file, tensor, shape, 8 if tensor.codes == "table4" else bits, numpy)
     group_of = numpy.arange(cols) // group
     scales, offsets, zeros = (
         values.transpose(0, 1, 3, 2)[..., group_of] for values in (*scales_and_offsets(file, tensor, shape, numpy), zeros)

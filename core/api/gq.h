@@ -232,7 +232,7 @@ typedef enum gq_lorc_method { GQ_LORC_EORA = 0, GQ_LORC_LORC = 1 } gq_lorc_metho
 
 typedef struct gq_quantize_options {
     size_t struct_size;
-    int32_t bits;     /* 2, 3, 4, 8; 16 keeps floats */
+    int32_t bits;     /* 2, 3, 4, 5, 6, 8; 16 keeps floats */
     int32_t group;    /* 16 or a multiple of 32; 0: one scale a row */
     int32_t method;   /* a gq_method */
     const char* grid; /* what a group stores: "zero_point", "symmetric", "offset"; NULL: "zero_point" */
@@ -247,12 +247,13 @@ typedef struct gq_quantize_options {
     int32_t rotate;          /* non-zero: the model is rotated first, which makes its weights easier to round */
     int32_t lorc_rank;       /* of an 8-bit correction beside the rounded weights; 0: none */
     int32_t lorc_method;     /* a gq_lorc_method: errors measured at the outputs (GPTQ only), or in the weights */
-    int32_t embed_bits;      /* embedding and head: 2, 3, 4, 8, 16 */
+    int32_t embed_bits;      /* embedding and head: as bits */
     const char* calibration_path;                    /* UTF-8 text; NULL: the built-in text */
     int32_t calibration_windows, calibration_window; /* 32 windows of 512 tokens */
     int32_t n_threads;
     const char* isa;         /* as in gq_session_options */
     const char* report_path; /* JSON; NULL: none */
+    const char* codes;       /* instead of the integers of `bits`: "table4", 16 values of IQ4_NL; NULL: those */
 } gq_quantize_options;
 GQ_API void gq_quantize_defaults(gq_quantize_options* options);
 

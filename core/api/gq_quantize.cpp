@@ -23,6 +23,7 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
     to.group = at_least("group", o.group, 0);
     to.method = o.method == GQ_METHOD_RTN ? Method::rtn : Method::gptq;
     if (o.grid) to.grid = o.grid;
+    if (o.codes) to.codes = o.codes;
     if (o.order) to.solver.order = order_of(o.order);
     if (o.grid_search) to.solver.search = grid_search_of(o.grid_search);
     to.solver.damping = o.damping;
@@ -99,7 +100,8 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .calibration_window = static_cast<int32_t>(d.window),
                 .n_threads = 0,
                 .isa = nullptr,
-                .report_path = nullptr};
+                .report_path = nullptr,
+                .codes = nullptr};
 }
 
 gq_status gq_quantize(const char* source, const char* output, const gq_quantize_options* options,

@@ -16,10 +16,11 @@ enum class Method { gptq, rtn };
 enum class LorcMethod { lorc, eora };  // lorc.h: errors measured in the weights, or at the outputs
 
 struct QuantizeOptions {
-    // Any width that integer codes exist for: 2, 3, 4, 8. 16: no rounding to integers; f16 and bf16 are kept as they
-    // are, f32 (and what GGUF stores in blocks) is narrowed to f16, or to bf16 where f16 would overflow.
+    // Any width that integer codes exist for: 2, 3, 4, 5, 6, 8. 16: no rounding to integers; f16 and bf16 are kept as
+    // they are, f32 (and what GGUF stores in blocks) is narrowed to f16, or to bf16 where f16 would overflow.
     unsigned bits = 4;
-    size_t group = 128;  // 0: one scale a row
+    std::string codes = {};  // a name of packing.h instead of the integers of `bits`: "table4"; empty: those
+    size_t group = 128;      // 0: one scale a row
     Method method = Method::gptq;
     std::string grid = "zero_point";                    // a name of packing.h; embedding and head too
     GptqOptions solver = {.search = GridSearch::clip};  // its grid comes from the options here; without GPTQ nothing

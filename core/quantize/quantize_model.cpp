@@ -128,7 +128,8 @@ void Walk::run() {
 
 GptqOptions Walk::gptq_options() const {
     GptqOptions o = options_.solver;
-    o.grid = {options_.bits, options_.group, find_grid(options_.grid)};
+    const Codes* codes = options_.codes.empty() ? nullptr : find_codes(options_.codes);
+    o.grid = {codes ? codes->value_bits : options_.bits, options_.group, find_grid(options_.grid), codes};
     return o;
 }
 
@@ -442,6 +443,16 @@ void check_width(const char* option, unsigned bits) {
     fail(Status::invalid_argument, "%s: expected %s or %u, found %u", option, known.c_str(), float_bits, bits);
 }
 
+void check_codes(const QuantizeOptions& o) {
+    const Codes* codes = find_codes(o.codes);
+    if (o.codes.empty() || (codes && !codes->is_float && o.bits != float_bits)) return;
+    std::string known;
+    for (const Codes* other : all_codes())
+        if (!other->is_float) known += (known.empty() ? "" : ", ") + std::string(other->name);
+    fail(Status::invalid_argument, "codes: expected %s, and not bits %u, found '%s' and bits %u", known.c_str(),
+         float_bits, o.codes.c_str(), o.bits);
+}
+
 void check_grid(const std::string& name) {
     if (find_grid(name)) return;
     std::string known;
@@ -489,6 +500,7 @@ void write_report(OutputFile& file, const std::string& text, const std::filesyst
 void check_options(const QuantizeOptions& o) {
     check_width("bits", o.bits);
     check_width("embed bits", o.embed_bits);
+    check_codes(o);
     check_grid(o.grid);
     check_solver_options(o.solver);
     if (o.lorc_rank > 0 && o.bits == float_bits)

@@ -36,7 +36,10 @@ JsonValue options_json(const QuantizeOptions& o) {
         json.set(key, JsonValue::of_integer(static_cast<int64_t>(value)));
     };
     json.set("method", JsonValue::of_string(o.method == Method::gptq ? "gptq" : "rtn"));
-    size("bits", o.bits);
+    if (o.codes.empty())
+        size("bits", o.bits);
+    else
+        json.set("codes", JsonValue::of_string(o.codes));
     size("group", o.group);
     json.set("grid", JsonValue::of_string(o.grid));
     if (o.method == Method::gptq) add_solver_options(o.solver, json);

@@ -297,8 +297,11 @@ TEST_SUITE("quantize") {
     }
 
     TEST_CASE("options out of range and short calibration texts are refused") {
-        QuantizeOptions options = tiny_options(5);
-        CHECK(refuse(golden_path("tiny_llama_tied"), options).says("bits: expected 2, 3, 4, 8 or 16, found 5"));
+        QuantizeOptions options = tiny_options(7);
+        CHECK(refuse(golden_path("tiny_llama_tied"), options).says("bits: expected 2, 3, 4, 5, 6, 8 or 16, found 7"));
+        options = tiny_options(4);
+        options.codes = "bf16";
+        CHECK(refuse(golden_path("tiny_llama_tied"), options).says("codes: expected int2, int3"));
         options = tiny_options(4);
         options.group = 48;
         CHECK(refuse(golden_path("tiny_llama_tied"), options).says("group: expected 16, a multiple of 32"));
