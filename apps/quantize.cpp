@@ -17,7 +17,7 @@ constexpr cli::Option options[] = {
     {"--codes", "", "NAME", "", "what a weight stores instead of --bits: table4, one of 16 values (those of IQ4_NL)"},
     {"--group", "-g", "N|row", "", "inputs that share a scale: 16, 32, 64, 128, …; row: the whole row (default 128)"},
     {"--method", "", "gptq|rtn", "", "how weights are rounded (default gptq)"},
-    {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric, offset (default zero_point)"},
+    {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric, offset, k (default zero_point)"},
     {"--sym", "", "", "", "short for --grid symmetric"},
     {"--order", "", "NAME", "", "columns are solved in the order column, act (activations) or gar (default act)"},
     {"--no-act-order", "", "", "", "short for --order column"},

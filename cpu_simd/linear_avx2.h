@@ -57,6 +57,24 @@ static inline void read_offset(const Groups<GroupWithOffset>& groups, size_t ind
     read_halves(scales_of(groups, index) + panel_rows * sizeof(uint16_t), out.offset);
     out.start[0] = out.start[1] = _mm256_setzero_si256();
 }
+// out *= 16 numbers of 6 bits: 8 bytes of nibbles as read_nibbles, and a word of pairs, byte i for the rows i + 4p.
+GQ_INLINE void multiply_steps(const std::byte* nibbles, const std::byte* pairs, __m256 (&out)[2]) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(nibbles));
+    const __m128i low = _mm_and_si128(_mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4)), _mm_set1_epi8(15));
+    const __m128i high = _mm_srlv_epi32(_mm_set1_epi32(load_word(pairs)), _mm_setr_epi32(0, 2, 4, 6));
+    const __m128i steps = _mm_or_si128(low, _mm_slli_epi16(_mm_and_si128(high, _mm_set1_epi8(3)), 4));
+    out[0] = _mm256_mul_ps(out[0], _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(steps)));
+    out[1] = _mm256_mul_ps(out[1], _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(steps, 8))));
+}
+static inline void read_k(const Groups<GroupWithOffset>& groups, size_t index, size_t panel, GroupWithOffset& out) {
+    const std::byte *halves = unit_scales_of(groups, index, panel), *steps = zeros_of(groups, index);
+    read_halves(halves, out.scale);
+    read_halves(halves + 32, out.offset);
+    multiply_steps(steps, steps + 16, out.scale);
+    multiply_steps(steps + 8, steps + 20, out.offset);
+    for (__m256& offset : out.offset) offset = _mm256_sub_ps(_mm256_setzero_ps(), offset);
+    out.start[0] = out.start[1] = _mm256_setzero_si256();
+}
 GQ_INLINE void take(const GroupParams& params, Group& out) {
     for (size_t half = 0; half < 2; ++half) {
         out.scale[half] = _mm256_loadu_ps(params.scale + 8 * half);
@@ -167,13 +185,21 @@ GQ_INLINE void add_offsets(const GroupWithOffset (&group)[n_panels], const float
 
 struct PlainGrids {
     using Group = avx2::Group;
-    static constexpr GroupReaders<Group> readers{
-        .symmetric = read_symmetric, .nibbles = read_nibbles, .bytes = read_bytes, .offset = nullptr, .any = read_any};
+    static constexpr GroupReaders<Group> readers{.symmetric = read_symmetric,
+                                                 .nibbles = read_nibbles,
+                                                 .bytes = read_bytes,
+                                                 .offset = nullptr,
+                                                 .k = nullptr,
+                                                 .any = read_any};
 };
 struct OffsetGrids {
     using Group = GroupWithOffset;
-    static constexpr GroupReaders<Group> readers{
-        .symmetric = nullptr, .nibbles = nullptr, .bytes = nullptr, .offset = read_offset, .any = read_any_offset};
+    static constexpr GroupReaders<Group> readers{.symmetric = nullptr,
+                                                 .nibbles = nullptr,
+                                                 .bytes = nullptr,
+                                                 .offset = read_offset,
+                                                 .k = read_k,
+                                                 .any = read_any_offset};
 };
 
 // What linear.h asks for.

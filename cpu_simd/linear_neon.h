@@ -121,13 +121,21 @@ static void store_panel(const LinearArgs& args, size_t panel, size_t token, cons
 
 struct PlainGrids {
     using Group = neon::Group;
-    static constexpr GroupReaders<Group> readers{
-        .symmetric = read_symmetric, .nibbles = read_nibbles, .bytes = nullptr, .offset = nullptr, .any = read_any};
+    static constexpr GroupReaders<Group> readers{.symmetric = read_symmetric,
+                                                 .nibbles = read_nibbles,
+                                                 .bytes = nullptr,
+                                                 .offset = nullptr,
+                                                 .k = nullptr,
+                                                 .any = read_any};
 };
 struct OffsetGrids {
     using Group = GroupWithOffset;
-    static constexpr GroupReaders<Group> readers{
-        .symmetric = nullptr, .nibbles = nullptr, .bytes = nullptr, .offset = read_offset, .any = read_any_offset};
+    static constexpr GroupReaders<Group> readers{.symmetric = nullptr,
+                                                 .nibbles = nullptr,
+                                                 .bytes = nullptr,
+                                                 .offset = read_offset,
+                                                 .k = nullptr,
+                                                 .any = read_any_offset};
 };
 
 // What linear.h asks for.

@@ -294,10 +294,26 @@ def halves(file, tensor, shape, n, numpy):
     return [values[..., 16 * i : 16 * i + 16] for i in range(n)]
 
 
+def six_bits(nibbles, pairs, numpy):
+    """8 bytes of low nibbles, 4 bytes of high bits. Out: 16 numbers as float32."""
+    low = numpy.stack([nibbles & 15, nibbles >> 4], -1).reshape(*nibbles.shape[:-1], 16)
+    high = numpy.concatenate([pairs >> 2 * p & 3 for p in range(4)], -1)
+    return (low | high << 4).astype("f4")
+
+
 def scales_and_offsets(file, tensor, shape, numpy):
     """shape: (experts, panels, groups). Out: two arrays, shape + (16,)."""
-    if tensor.grid.removesuffix(LOW_RANK) == "offset":
+    grid = tensor.grid.removesuffix(LOW_RANK)
+    if grid == "offset":
         return halves(file, tensor, shape, 2, numpy)
+    if grid == "k":
+        experts, panels, groups = shape
+        unit = 16 if tensor.group == 16 else 8
+        unit_of = numpy.arange(groups) // unit
+        d, dmin = (part[:, :, unit_of] for part in halves(file, tensor, (experts, panels, -(-groups // unit)), 2, numpy))
+        steps = part_array(file, tensor, "steps", (*shape, 24), numpy)
+        s, m = (six_bits(steps[..., 8 * i : 8 * i + 8], steps[..., 16 + 4 * i : 20 + 4 * i], numpy) for i in range(2))
+        return d * s, numpy.float32(0) - dmin * m
     (scales,) = halves(file, tensor, shape, 1, numpy)
     return scales, numpy.zeros_like(scales)
 
@@ -305,7 +321,7 @@ def scales_and_offsets(file, tensor, shape, numpy):
 def zero_points(file, tensor, shape, bits, numpy):
     """shape: (experts, panels, groups). Out: shape + (16,)."""
     grid = tensor.grid.removesuffix(LOW_RANK)
-    if grid == "offset":
+    if grid in ("offset", "k"):
         return numpy.zeros((*shape, 16), "i4")
     if grid == "symmetric":
         return numpy.full((*shape, 16), 1 << (bits - 1), "i4")

@@ -235,7 +235,7 @@ typedef struct gq_quantize_options {
     int32_t bits;     /* 2, 3, 4, 5, 6, 8; 16 keeps floats */
     int32_t group;    /* 16 or a multiple of 32; 0: one scale a row */
     int32_t method;   /* a gq_method */
-    const char* grid; /* what a group stores: "zero_point", "symmetric", "offset"; NULL: "zero_point" */
+    const char* grid; /* what a group stores: "zero_point", "symmetric", "offset", "k"; NULL: "zero_point" */
     /* GPTQ's; nothing without it. Names may be NULL: the default. */
     const char* order;       /* "column"; "act": by descending Hessian diagonal; "gar": that inside groups */
     const char* grid_search; /* "span"; "clip": a group's range is cut where that rounds with less loss; "joint" */

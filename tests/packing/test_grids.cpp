@@ -19,7 +19,7 @@ TEST_SUITE("packing") {
             names += std::string(grid->name) + " ";
             CHECK(find_grid(grid->name) == grid);
         }
-        CHECK(names == "offset symmetric zero_point ");
+        CHECK(names == "k offset symmetric zero_point ");
         CHECK(find_grid("q") == nullptr);
     }
 
