@@ -128,11 +128,16 @@ GQ_INLINE void multiply_block(const std::byte* tile, int half, const Q8Rows& x, 
     constexpr int run_words = words < end - first ? words : end - first;
     constexpr bool nibbles = Tile::bits > 6;
     const __m256i nibble = _mm256_set1_epi8(15);
-    __m256i low[n_tokens], high[n_tokens], dots[n_tokens];
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256i low[n_tokens], high[n_tokens], earlier[n_tokens];  // the last two of some codes only
+    for (int t = 0; t < n_tokens; ++t) earlier[t] = _mm256_setzero_si256();
 #pragma GCC unroll 4
     for (int run = first; run < end; run += run_words) {
 #pragma GCC unroll 8
-        for (int t = 0; t < n_tokens; ++t) low[t] = high[t] = _mm256_setzero_si256();
+        for (int t = 0; t < n_tokens; ++t) {
+            if (run > first) earlier[t] = _mm256_add_epi32(earlier[t], _mm256_madd_epi16(low[t], ones));
+            low[t] = high[t] = _mm256_setzero_si256();
+        }
 #pragma GCC unroll 8
         for (int j = run; j < run + run_words; ++j) {
             const __m256i codes = Tile::word(tile, j, half);
@@ -145,17 +150,13 @@ GQ_INLINE void multiply_block(const std::byte* tile, int half, const Q8Rows& x, 
                 if (nibbles) high[t] = _mm256_add_epi16(high[t], _mm256_maddubs_epi16(high_codes, values));
             }
         }
-#pragma GCC unroll 8
-        for (int t = 0; t < n_tokens; ++t) {
-            const __m256i sum = _mm256_madd_epi16(low[t], _mm256_set1_epi16(1));
-            dots[t] = run == first ? sum : _mm256_add_epi32(dots[t], sum);
-            if (nibbles) dots[t] = _mm256_add_epi32(dots[t], _mm256_madd_epi16(high[t], _mm256_set1_epi16(16)));
-        }
     }
 #pragma GCC unroll 8
     for (int t = 0; t < n_tokens; ++t) {
         const __m256i sums = _mm256_set1_epi32(load_sums<part>(x.sums + t * x.n_blocks * 2));
-        const __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(start, sums), dots[t]);
+        __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(start, sums), _mm256_madd_epi16(low[t], ones));
+        if (nibbles) dot = _mm256_add_epi32(dot, _mm256_madd_epi16(high[t], _mm256_set1_epi16(16)));
+        if (run_words < end - first) dot = _mm256_add_epi32(dot, earlier[t]);
         acc[t] = _mm256_fmadd_ps(_mm256_set1_ps(x.scales[t * x.n_blocks]), _mm256_cvtepi32_ps(dot), acc[t]);
     }
 }
@@ -218,10 +219,10 @@ struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
         __m256 y[n_panels][2][n_tokens] = {}, acc[n_panels][2][n_tokens];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
             Group group[n_panels];
-            for (int p = 0; p < n_panels; ++p) {
+            for (int p = 0; p < n_panels; ++p)
                 groups.read(groups, (first_panel + p) * walk.n_groups + g, first_panel + p, group[p]);
+            for (int p = 0; p < n_panels; ++p)
                 for (int t = 0; t < n_tokens; ++t) acc[p][0][t] = acc[p][1][t] = _mm256_setzero_ps();
-            }
             if constexpr (form.halves) {
                 if (g % 2 == 0)
                     multiply_panels<Tile, Part::first>(codes + g / 2 * Tile::bytes, walk.panel_bytes, advance(x, g / 2),

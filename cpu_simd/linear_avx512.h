@@ -183,10 +183,10 @@ struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
         __m512 y[n_panels][n_tokens] = {}, acc[n_panels][n_tokens];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
             Group group[n_panels];
-            for (int p = 0; p < n_panels; ++p) {
+            for (int p = 0; p < n_panels; ++p)
                 groups.read(groups, (first_panel + p) * walk.n_groups + g, first_panel + p, group[p]);
+            for (int p = 0; p < n_panels; ++p)
                 for (int t = 0; t < n_tokens; ++t) acc[p][t] = _mm512_setzero_ps();
-            }
             if constexpr (form.halves) {
                 const std::byte* tile = codes + g / 2 * Tile::bytes;
                 if (g % 2 == 0) {
