@@ -20,7 +20,7 @@ FOREIGN      := $(addprefix %_,$(addsuffix .cpp,$(filter-out $(ISAS_$(MACHINE)),
 # -O2; what runs once at -O1, which compiles fastest.
 OPT      ?= $(if $(filter $(HOT),$<),-O3,$(if $(filter $(WARM),$<),-O2,-O1))
 HOT      := core/packing/% core/kernels/% core/linalg/% cpu_simd/% apps/scoring.% \
-            $(addprefix core/quantize/,gptq% grid_search% hessian%) \
+            $(addprefix core/quantize/,gptq% grid_search% hessian% backward% window_attention% distill% adam% trained_grids%) \
             $(addprefix formats/,element_type.% gguf_blocks.% hash.%) $(wildcard tests/*/bench_*.cpp)
 WARM     := core/base/% core/runtime/% $(foreach f,added_tokens bpe char_set decoder normalizer pre_tokenizer regex tokenizer \
             stream_decoder unicode vocabulary,core/text/$(f).%)
@@ -101,7 +101,7 @@ $(TOOLS:%=$(BUILD)/apps/%): %: %.o $(CLI_OBJ) $(BUILD)/libgq.a
 tools: $(TOOLS:%=$(BUILD)/apps/%)
 	@for tool in $^; do cmp -s $$tool $${tool##*/} || { rm -f $${tool##*/} && cp -p $$tool .; }; done
 
-$(BUILD)/unit_tests: $(TEST_OBJ) $(CLI_OBJ) $(BUILD)/libgq.a
+$(BUILD)/unit_tests: $(TEST_OBJ) $(if $(filter apps,$(TESTS)),$(CLI_OBJ)) $(BUILD)/libgq.a
 	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
 # --- what users type ---------------------------------------------------------------------------------------------------------------

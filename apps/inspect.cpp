@@ -1,5 +1,6 @@
-// ./inspect: what a .gq, a GGUF or a Hugging Face folder holds; its tokenizer at work.
-// In: a path; a text or ids. Out: lines, JSON, ids or text on stdout. Must not know any format: gq.h describes them.
+// ./inspect: what a .gq, a GGUF or a Hugging Face folder holds; the report on a .gq as a page; its tokenizer at work.
+// In: a path; a text or ids. Out: lines, JSON, HTML, ids or text on stdout. Must not know any format: gq.h describes
+// them.
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -12,6 +13,8 @@ namespace {
 constexpr cli::Option options[] = {
     {"--verify", "", "", "", "read everything and compare the hashes of a .gq"},
     {"--json", "", "", "", "JSON instead of lines"},
+    {"--html", "", "", "", "the report on a .gq as a page: errors, losses, sizes"},
+    {"--figures", "", "FILE", "", "what ./perplexity --json printed, shown by --html as well; - is stdin"},
     {"--tokenize", "", "FILE", "", "token ids of a text, one a line; - is stdin"},
     {"--detokenize", "", "FILE", "", "the text of ids, one a line; - is stdin"},
 };
@@ -50,16 +53,29 @@ void verify(const char* path) {
     std::fprintf(stderr, "verified: every hash is as written\n");
 }
 
+void print_page(const cli::Arguments& args) {
+    const std::string figures = args.has("--figures") ? cli::read_file(args.text("--figures")) : "";
+    print(cli::filled([&](char* buffer, size_t* size) {
+        return gq_report_html(args.words()[0].c_str(), args.has("--figures") ? figures.c_str() : nullptr, buffer, size);
+    }));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     const cli::Arguments args(argc, argv, "inspect PATH [options]     PATH: a .gq, a GGUF or a Hugging Face folder",
                               options, 1);
     if (args.words().empty()) cli::stop("a path expected: a .gq, a GGUF or a Hugging Face folder; --help tells more");
-    if (args.has("--json") + args.has("--tokenize") + args.has("--detokenize") > 1)
-        cli::stop("options '--json', '--tokenize' and '--detokenize': one of them expected, found more");
+    if (args.has("--json") + args.has("--html") + args.has("--tokenize") + args.has("--detokenize") > 1)
+        cli::stop("options '--json', '--html', '--tokenize' and '--detokenize': one of them expected, found more");
+    if (args.has("--figures") && !args.has("--html")) cli::stop("option '--figures' expects --html beside it");
     const char* path = args.words()[0].c_str();
     if (args.has("--verify")) verify(path);
+    if (args.has("--html")) {
+        print_page(args);
+        cli::flush_output();
+        return 0;
+    }
     if (!args.has("--tokenize") && !args.has("--detokenize")) {
         const gq_describe_format format = args.has("--json") ? GQ_DESCRIBE_JSON : GQ_DESCRIBE_TEXT;
         print(cli::filled([&](char* buffer, size_t* size) { return gq_describe(path, format, 0, buffer, size); }));

@@ -23,7 +23,8 @@ constexpr cli::Option options[] = {
     {"--no-act-order", "", "", "", "short for --order column"},
     {"--grid-search", "", "NAME", "", "grids span their weights, clip them, or joint: also move zero (default clip)"},
     {"--no-clip", "", "", "", "short for --grid-search span"},
-    {"--damping", "", "X", "", "added to the Hessian's diagonal, a share of its mean (default 0.01)"},
+    {"--damping", "", "X|adaptive", "",
+     "added to the Hessian's diagonal, a share of its mean; adaptive: by --held-out (default 0.01)"},
     {"--qep", "", "A", "", "weights corrected for what earlier layers changed, share 0 to 1 (default 0)"},
     {"--gptaq", "", "A", "", "the same while solving (default 0)"},
     {"--foem", "", "B", "", "weight of the first-order term, 0 to below 1 (default 0)"},
@@ -36,10 +37,14 @@ constexpr cli::Option options[] = {
     {"--calib", "", "FILE", "", "UTF-8 text to calibrate with (default: the built-in text)"},
     {"--calib-windows", "", "N", "", "windows of calibration text (default 32)"},
     {"--calib-window", "", "T", "", "tokens of a window (default 512)"},
+    {"--distill", "", "EPOCHS", "", "train every block towards the float one, so often over the text (default 0)"},
+    {"--refine", "", "EPOCHS", "",
+     "then train scales and norms of the whole model, so often over the text (default 0)"},
+    {"--held-out", "", "N", "", "windows besides: where rounding loses less on them it is kept (default 0)"},
     {"--embed-bits", "", "N", "", "bits of the embedding and the head (default 8)"},
     cli::threads_option,
     cli::isa_option,
-    {"--report", "", "FILE", "", "what happened to each tensor, as JSON"},
+    {"--report", "", "FILE", "", "what happened to each tensor: a page where FILE ends in .html, otherwise JSON"},
 };
 
 void print_time(double seconds) {
@@ -88,11 +93,17 @@ const char* path_of(const cli::Arguments& args, const char* option) {
 }
 
 void set_solver_options(const cli::Arguments& args, gq_quantize_options& o) {
+    for (const char* option :
+         {"--order", "--grid-search", "--damping", "--qep", "--gptaq", "--foem", "--sweeps", "--refit", "--held-out"})
+        if (args.has(option) && o.method == GQ_METHOD_RTN)
+            cli::stop("option '%s' expects --method gptq: rounding to nearest solves nothing", option);
     if (args.has("--order")) o.order = args.text("--order").c_str();
     if (args.has("--no-act-order")) o.order = "column";
     if (args.has("--grid-search")) o.grid_search = args.text("--grid-search").c_str();
     if (args.has("--no-clip")) o.grid_search = "span";
-    if (args.has("--damping")) o.damping = args.number("--damping");
+    o.adaptive_damping = args.text("--damping") == "adaptive";
+    if (args.has("--damping") && !o.adaptive_damping) o.damping = args.number("--damping");
+    o.held_out_windows = args.integer_or("--held-out", o.held_out_windows);
     if (args.has("--qep")) o.qep = args.number("--qep");
     if (args.has("--gptaq")) o.gptaq = args.number("--gptaq");
     if (args.has("--foem")) o.foem = args.number("--foem");
@@ -121,6 +132,8 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
             cli::stop("option '%s' expects --method gptq: rounding to nearest is not calibrated", option);
     o.calibration_windows = args.integer_or("--calib-windows", o.calibration_windows);
     o.calibration_window = args.integer_or("--calib-window", o.calibration_window);
+    o.distill_epochs = args.integer_or("--distill", o.distill_epochs);
+    o.refine_epochs = args.integer_or("--refine", o.refine_epochs);
     o.n_threads = args.integer_or("--threads", o.n_threads);
     o.isa = cli::isa_of(args);
     if (args.has("--report")) o.report_path = path_of(args, "--report");

@@ -250,9 +250,13 @@ typedef struct gq_quantize_options {
     int32_t embed_bits;      /* embedding and head: as bits */
     const char* calibration_path;                    /* UTF-8 text; NULL: the built-in text */
     int32_t calibration_windows, calibration_window; /* 32 windows of 512 tokens */
+    int32_t held_out_windows; /* besides those; each tensor is rounded to nearest where that loses less on them */
+    int32_t adaptive_damping; /* non-zero: the damping that loses least on them, stage by stage */
     int32_t n_threads;
     const char* isa;         /* as in gq_session_options */
-    const char* report_path; /* JSON; NULL: none */
+    const char* report_path; /* a page where it ends in .html, otherwise JSON; NULL: none */
+    int32_t distill_epochs;  /* of training every block towards the float one on the calibration text; 0: none */
+    int32_t refine_epochs;   /* of training scales and norms of the whole model after that; 0: none */
     const char* codes;       /* instead of the integers of `bits`: "table4", 16 values of IQ4_NL; NULL: those */
 } gq_quantize_options;
 GQ_API void gq_quantize_defaults(gq_quantize_options* options);
@@ -282,6 +286,10 @@ GQ_API gq_status gq_quantize(const char* source, const char* output, const gq_qu
  * first; GQ_INVALID_ARGUMENT for the other kinds, which hold none. Buffer rules as above. */
 typedef enum gq_describe_format { GQ_DESCRIBE_TEXT = 0, GQ_DESCRIBE_JSON = 1 } gq_describe_format;
 GQ_API gq_status gq_describe(const char* path, int32_t format, int32_t verify, char* buffer, size_t* size);
+/* The report on a .gq as an HTML page, from what quantizing stored in it; GQ_INVALID_ARGUMENT for the other kinds of
+ * path. figures: NULL, or JSON as ./perplexity --json prints it, to be shown as well; GQ_BAD_FILE or
+ * GQ_INVALID_ARGUMENT where it is none. Buffer rules as above. */
+GQ_API gq_status gq_report_html(const char* path, const char* figures, char* buffer, size_t* size);
 /* A tokenizer alone, from the same kinds of path: for gq_tokenize() and gq_detokenize(), and gq_model_free() in the
  * end. Errors as gq_model_open(). */
 GQ_API gq_status gq_tokenizer_open(const char* path, gq_model** model);

@@ -6,6 +6,9 @@
 #include "core/api/boundary.h"
 #include "core/api/handles.h"
 #include "core/kernels/read_bandwidth.h"
+#include "core/quantize/file_report.h"
+#include "core/quantize/report_data.h"
+#include "core/quantize/report_html.h"
 #include "formats/checkpoint.h"
 
 namespace gq {
@@ -118,6 +121,28 @@ std::string lines_of(const JsonValue& json) {
     return out;
 }
 
+// What quantizing did, by role; after what describes the file.
+std::string quality_of(const std::filesystem::path& path) {
+    if (!is_gq_file(path)) return "";
+    const std::string table = role_table(report_data(file_report(GqFile(path), path.string())));
+    return table.empty() ? "" : "\n" + table;
+}
+
+std::string page_of(const std::filesystem::path& path, const char* figures) {
+    if (!is_gq_file(path))
+        fail(Status::invalid_argument, "%s: a report expects a .gq, found another kind of checkpoint", path.c_str());
+    JsonValue report = file_report(GqFile(path), path.string());
+    if (!figures) return report_page(report);
+    JsonValue json = parse_json(figures, "figures");
+    if (!has_figures(json))
+        fail(
+            Status::invalid_argument,
+            "figures: an object expected as ./perplexity --json prints, with a number under 'ppl', 'kl_mean', 'acc' or "
+            "another of its keys; found none");
+    report.set("figures", std::move(json));
+    return report_page(report);
+}
+
 }  // namespace
 }  // namespace gq
 
@@ -130,7 +155,15 @@ gq_status gq_describe(const char* path, int32_t format, int32_t verify, char* bu
             gq::fail(gq::Status::invalid_argument, "format: expected GQ_DESCRIBE_TEXT or GQ_DESCRIBE_JSON, found %d",
                      format);
         const gq::JsonValue json = gq::describe(path, verify != 0);
-        return gq::copy_out(format == GQ_DESCRIBE_JSON ? json.dump(1) + "\n" : gq::lines_of(json), buffer, size);
+        return gq::copy_out(
+            format == GQ_DESCRIBE_JSON ? json.dump(1) + "\n" : gq::lines_of(json) + gq::quality_of(path), buffer, size);
+    });
+}
+
+gq_status gq_report_html(const char* path, const char* figures, char* buffer, size_t* size) {
+    return gq::guarded([&] {
+        gq::require(path, "path");
+        return gq::copy_out(gq::page_of(path, figures), buffer, size);
     });
 }
 

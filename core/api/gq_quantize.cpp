@@ -46,7 +46,11 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
              o.calibration_path);
     to.windows = at_least("calibration_windows", o.calibration_windows, 1);
     to.window = at_least("calibration_window", o.calibration_window, 2);
+    to.held_out = at_least("held_out_windows", o.held_out_windows, 0);
+    to.adaptive_damping = o.adaptive_damping != 0;
     if (o.report_path) to.report = path("report_path", o.report_path);
+    to.distill_epochs = at_least("distill_epochs", o.distill_epochs, 0);
+    to.refine_epochs = at_least("refine_epochs", o.refine_epochs, 0);
     check_options(to);
     return to;
 }
@@ -98,9 +102,13 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .calibration_path = nullptr,
                 .calibration_windows = static_cast<int32_t>(d.windows),
                 .calibration_window = static_cast<int32_t>(d.window),
+                .held_out_windows = static_cast<int32_t>(d.held_out),
+                .adaptive_damping = d.adaptive_damping,
                 .n_threads = 0,
                 .isa = nullptr,
                 .report_path = nullptr,
+                .distill_epochs = static_cast<int32_t>(d.distill_epochs),
+                .refine_epochs = static_cast<int32_t>(d.refine_epochs),
                 .codes = nullptr};
 }
 

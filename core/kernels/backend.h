@@ -84,6 +84,8 @@ struct AttentionShape {
     size_t n_heads = 0, n_kv_heads = 0, head_dim = 0;
     size_t window = 0;  // a key is seen when query - key < window; 0: all keys up to the query
     float scale = 1;    // applied to q · k
+
+    bool operator==(const AttentionShape&) const = default;
 };
 
 class Backend {

@@ -6,7 +6,6 @@
 #include <algorithm>
 
 namespace gq {
-namespace {
 
 size_t n_inputs(Op op) {
     switch (op) {
@@ -22,8 +21,6 @@ size_t n_inputs(Op op) {
     }
     return 0;
 }
-
-}  // namespace
 
 void StepList::cut_into_stages() {
     stage_begin.clear();

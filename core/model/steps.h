@@ -21,6 +21,8 @@ enum class Op : uint8_t {
     add,        // out = in[0] + in[1]
 };
 
+size_t n_inputs(Op op);  // slots that it reads
+
 using SlotId = uint8_t;
 using RoleId = uint8_t;
 
@@ -31,6 +33,8 @@ struct Step {
     RoleId weight = 0;   // linear, rms_norm
     uint32_t heads = 0;  // rope: heads of the slot
     AttentionShape attention = {};
+
+    bool operator==(const Step&) const = default;
 };
 
 struct SlotSpec {

@@ -84,6 +84,16 @@ PackedMatrix row_major_f32(const float* values, size_t rows, size_t cols) {
             .code_bytes = reinterpret_cast<const std::byte*>(values)};
 }
 
+std::vector<std::vector<int32_t>> held_out_last(std::vector<std::vector<int32_t>> windows, size_t held_out) {
+    std::vector<std::vector<int32_t>> first, last;
+    for (size_t w = 0; w < windows.size(); ++w) {
+        const bool held = (w + 1) * held_out / windows.size() != w * held_out / windows.size();
+        (held ? last : first).push_back(std::move(windows[w]));
+    }
+    first.insert(first.end(), std::make_move_iterator(last.begin()), std::make_move_iterator(last.end()));
+    return first;
+}
+
 Stream::Stream(const Network& network, const KvGeometry& one_layer, const Compute& compute, size_t n_windows,
                size_t window)
     : network_(network),
@@ -119,39 +129,58 @@ void Stream::run(const StepList& block, size_t begin, size_t end, const BlockWei
     hidden_.keep_only(after);
 }
 
+Matrix Stream::rows(SlotId slot) {
+    const Activations& x = slots_[slot];
+    Matrix result(n_windows_ * window_, x.width);
+    for (size_t w = 0; w < n_windows_; ++w) {
+        hidden_.get(slot, w, x);
+        for (size_t r = 0; r < window_; ++r) std::copy_n(x.row(r), x.width, result.row(w * window_ + r));
+    }
+    return result;
+}
+
+void Stream::set_rows(SlotId slot, const Matrix& rows) {
+    const Activations& x = slots_[slot];
+    for (size_t w = 0; w < n_windows_; ++w) {
+        for (size_t r = 0; r < window_; ++r) std::copy_n(rows.row(w * window_ + r), x.width, x.row(r));
+        hidden_.put(slot, w, x);
+    }
+    hidden_.keep_only({&slot, 1});
+}
+
 ConstMatrixView Stream::window_rows(SlotId slot, size_t window) {
     const Activations& x = slots_[slot];
     hidden_.get(slot, window, x);
     return {x.data, window_, x.width, x.stride};
 }
 
-void Stream::scale_by_tokens(Matrix& sums) const {
-    const float scale = 2.0f / static_cast<float>(n_windows_ * window_);
+void Stream::scale_by_tokens(Matrix& sums, WindowRange windows) const {
+    const float scale = 2.0f / static_cast<float>((windows.end - windows.begin) * window_);
     compute_.pool.for_ranges(sums.rows(), 1, [&](size_t begin, size_t end, size_t) {
         for (size_t i = begin * sums.cols(); i < end * sums.cols(); ++i) sums.data()[i] *= scale;
     });
 }
 
-Matrix Stream::hessian(SlotId slot) {
+Matrix Stream::hessian(SlotId slot, WindowRange windows) {
     Matrix h(slots_[slot].width, slots_[slot].width);
-    for (size_t w = 0; w < n_windows_; ++w)
+    for (size_t w = windows.begin; w < windows.end; ++w)
         syrk_upper(compute_, workspace_, Update::add, window_rows(slot, w).transposed(), h.view());
-    scale_by_tokens(h);
+    scale_by_tokens(h, windows);
     mirror_upper(compute_, h.view());
     return h;
 }
 
-Matrix Stream::drift(Stream& reference, SlotId slot) {
+Matrix Stream::drift(Stream& reference, SlotId slot, WindowRange windows) {
     const size_t width = slots_[slot].width;
     Matrix d(width, width), difference(window_, width);
-    for (size_t w = 0; w < n_windows_; ++w) {
+    for (size_t w = windows.begin; w < windows.end; ++w) {
         const ConstMatrixView x = window_rows(slot, w), y = reference.window_rows(slot, w);
         compute_.pool.for_each(window_, [&](size_t i, size_t) {
             for (size_t j = 0; j < width; ++j) difference(i, j) = y(i, j) - x(i, j);
         });
         gemm(compute_, workspace_, Update::add, ConstMatrixView(difference.view()).transposed(), x, d.view());
     }
-    scale_by_tokens(d);
+    scale_by_tokens(d, windows);
     return d;
 }
 

@@ -43,6 +43,13 @@ struct UsedRows {
     Weight weight() const { return {.matrix = row_major_f32(values.data(), ids.size(), cols)}; }
 };
 
+// The windows with every (n / held_out)-th moved behind the others: what statistics of the first may be checked by.
+std::vector<std::vector<int32_t>> held_out_last(std::vector<std::vector<int32_t>> windows, size_t held_out);
+
+struct WindowRange {
+    size_t begin = 0, end = 0;
+};
+
 // One path through the network over all windows: its hidden states, and the KV cache and slots that they go through.
 // The weights come with each call, since they become known stage by stage. The quantized path is one; methods that
 // compare it with the float model bring a second.
@@ -54,15 +61,20 @@ class Stream {
     void embed(const Weight& embedding, std::span<const std::vector<int32_t>> windows);
     // Runs steps [begin, end) of a block over every window, keeping only what later steps (or the next block) read.
     void run(const StepList& block, size_t begin, size_t end, const BlockWeights& weights);
-    // H = 2 / tokens · Σ x xᵀ over all rows of a slot; (width, width), both triangles.
-    Matrix hessian(SlotId slot);
+    // All windows' rows of a slot that is kept, one after another: (windows * window, width).
+    Matrix rows(SlotId slot);
+    void set_rows(SlotId slot, const Matrix& rows);
+    WindowRange all() const { return {0, n_windows_}; }
+    // H = 2 / tokens · Σ x xᵀ over the rows of a slot in some windows; (width, width), both triangles.
+    Matrix hessian(SlotId slot, WindowRange windows);
+    Matrix hessian(SlotId slot) { return hessian(slot, all()); }
     // D = 2 / tokens · Σ (y − x) xᵀ, x the rows of a slot and y those of the same tokens in `reference`, which stands
     // at the same step: how far this stream's inputs have drifted from the float model's. (width, width).
-    Matrix drift(Stream& reference, SlotId slot);
+    Matrix drift(Stream& reference, SlotId slot, WindowRange windows);
 
   private:
     ConstMatrixView window_rows(SlotId slot, size_t window);
-    void scale_by_tokens(Matrix& sums) const;
+    void scale_by_tokens(Matrix& sums, WindowRange windows) const;
 
     const Network& network_;
     const Compute compute_;

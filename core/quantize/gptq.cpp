@@ -60,11 +60,10 @@ bool solve(SolveProblem& problem, QuantizedMatrix& q, SolveReport& report) {
     if (!std::isfinite(total(result.row_loss))) return false;
     const RowSample sample(problem, aim);
     bool has_account = !in_loop && options.foem == 0;
-    if (has_account) report.check_error = self_check(problem, sample, result.q, result.row_loss);
     if (options.sweeps > 0 || options.refit) {
+        if (has_account) report.check_error = self_check(problem, sample, result.q, result.row_loss);
         refine(problem, aim, result.q, result.row_loss);
         has_account = true;
-        report.check_error = std::max(report.check_error, self_check(problem, sample, result.q, result.row_loss));
     }
     if (has_account) report.loss = total(result.row_loss);
     measure_losses(problem, sample, result.q, has_account ? &result.row_loss : nullptr, report);

@@ -40,15 +40,25 @@ struct GptqOptions {
 
 // What a solve reports. Losses are in units of H.
 struct SolveReport {
-    // Σ (w − q)² / (2 U_jj²) over all weights, the solver's own account: tr(E Hd Eᵀ)/2 with the damped Hd.
+    // E is the error against what the solve aims at: W, or with a drift W (I + α D H⁻¹). The loss against that is, but
+    // for damping, half of the error of the layer's outputs against the float model's, the drift counted α times, less
+    // what no weights could mend.
+
+    // tr(E Hd Eᵀ)/2 with the damped Hd by the solver's own account: Σ (w − q)² / (2 U_jj²), less what sweeps and
+    // re-fits gained. GPTAQ and FOEM without either have no account: then measured as true_loss is.
     double loss = 0;
     // Measured on up to 32 evenly spread rows and scaled up, for on all rows they would cost more than the solve:
     double true_loss = 0;  // tr(E H Eᵀ)/2 of the result on the undamped H
     double rtn_loss = 0;   // the same of plain rounding
-    double check_error = 0;  // the self-check: |tr(E Hd Eᵀ)/2 / loss − 1| of those rows, rounding errors only (< 1e-4)
-    double damping = 0;      // that succeeded, of the mean diagonal
+    // The self-check of the account: |tr(E Hd Eᵀ)/2 / loss − 1| of those rows, rounding errors only (< 1e-4).
+    // 0 without an account.
+    double check_error = 0;
+    double damping = 0;  // that succeeded, of the mean diagonal
     size_t damping_retries = 0;
-    size_t dead_columns = 0;        // inputs that were always zero; their weights became 0
+    size_t dead_columns = 0;  // inputs that were always zero; their weights became 0
+    bool held_out = false;    // whether keep_better of held_out.h looked at the result; then, on held-out rows:
+    double held_out_loss = 0, held_out_rtn_loss = 0;  // of the result, and of plain rounding on searched grids
+    bool kept_rtn = false;                            // the latter was less and is what was kept; true_loss is of it
     bool fell_back_to_rtn = false;  // no damping made H positive definite, or H or the solve was not finite; `reason`
                                     // says why. The losses are then those of plain rounding, 0 where H is not finite
     std::string reason;

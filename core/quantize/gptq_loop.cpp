@@ -39,10 +39,10 @@ void round_lanes(const float* __restrict w, const float* __restrict scale, const
     }
 }
 
-// w[k] += amount · factor[k] for the columns k after j.
-void hand_on(const float* __restrict amount, const float* factor, size_t j, size_t n, Tile& w) {
-    for (size_t k = j + 1; k < n; ++k) {
-        for (size_t lane = 0; lane < lanes; ++lane) w[k][lane] += amount[lane] * factor[k];
+// w[k] += amount · factor[k] for the columns k after j. No pointer meets another.
+void hand_on(const float* __restrict amount, const float* __restrict factor, size_t n, float* __restrict w) {
+    for (size_t k = 0; k < n; ++k) {
+        for (size_t lane = 0; lane < lanes; ++lane) w[k * lanes + lane] += amount[lane] * factor[k];
     }
 }
 
@@ -126,8 +126,7 @@ void Solver::load(const float* w) {
 // Of the unit of n weights from (row, col) on; groups are of the original columns in either order.
 void Solver::find_grids(const float* weights, size_t n, size_t row, size_t col) {
     std::vector<GroupGrid> found(options_.grid.group == 0 ? 1 : div_up(n, options_.grid.group));
-    find_unit(weights, options_.search == GridSearch::span ? nullptr : &importance_[col], n, options_.grid, row, col,
-              found.data());
+    find_unit(options_.search, weights, &importance_[col], n, options_.grid, row, col, found.data());
     for (size_t g = 0; g < found.size(); ++g) grids_.set(options_.grid.group_of(col) + g, row, found[g]);
 }
 
@@ -244,8 +243,8 @@ void Solver::solve_step(const Block& block, size_t row, size_t col, size_t n) {
     if (foem) transpose<lanes, panel_cols>(start_.row(row) + col, start_.cols(), start[0], lanes);
     for (size_t j = 0; j < n; ++j) {
         round_column(row, col + j, foem ? start[j] : nullptr, w[j], codes[j], error[j], loss);
-        hand_on(error[j], prepared_.u.row(col + j) + col, j, n, w);
-        if (pull_) hand_on(w[j], pull_->row(col + j) + col, j, n, w);
+        hand_on(error[j], prepared_.u.row(col + j) + col + j + 1, n - j - 1, w[0] + (j + 1) * lanes);
+        if (pull_) hand_on(w[j], pull_->row(col + j) + col + j + 1, n - j - 1, w[0] + (j + 1) * lanes);
     }
     if (pull_) transpose<panel_cols, lanes>(w[0], lanes, weights_.row(row) + col, weights_.cols());
     transpose<panel_cols, lanes>(error[0], lanes, errors_.row(row) + (col - block.begin), errors_.cols());

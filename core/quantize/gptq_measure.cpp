@@ -13,26 +13,23 @@ namespace {
 
 constexpr size_t max_sample = 32;
 
-// Q − W of one row. Dead inputs cost nothing whatever their weights are: 0.
-void row_errors(const QuantizedMatrix& q, size_t row, const float* w, const std::vector<uint8_t>& dead, float* errors) {
-    for (size_t c = 0; c < q.cols; ++c) errors[c] = dead[c] ? 0.0f : q.value(row, c) - w[c];
+// Q − aim of the sample's rows, as the first rows of `errors`. Dead inputs cost nothing whatever their weights are: 0.
+void sample_errors(const SolveProblem& problem, const RowSample& sample, const QuantizedMatrix& q, Matrix& errors) {
+    for (size_t i = 0; i < sample.rows.size(); ++i) {
+        for (size_t c = 0; c < q.cols; ++c) {
+            errors(i, c) = problem.prepared.dead[c] ? 0.0f : q.value(sample.rows[i], c) - sample.weights(i, c);
+        }
+    }
 }
 
-Matrix sample_errors(const SolveProblem& problem, const RowSample& sample, const QuantizedMatrix& q) {
-    Matrix errors(sample.rows.size(), q.cols);
-    for (size_t i = 0; i < sample.rows.size(); ++i)
-        row_errors(q, sample.rows[i], sample.weights.row(i), problem.prepared.dead, errors.row(i));
-    return errors;
+double sum(const double* values, size_t n) {
+    return std::accumulate(values, values + n, 0.0);
 }
 
-double sum(const std::vector<double>& values) {
-    return std::accumulate(values.begin(), values.end(), 0.0);
-}
-
-// What damping adds to tr(E H Eᵀ)/2.
-double damping_loss(const SolveProblem& problem, const Matrix& errors) {
+// What damping adds to tr(E H Eᵀ)/2 of the first n rows.
+double damping_loss(const SolveProblem& problem, const Matrix& errors, size_t n) {
     const float* e = errors.data();
-    return problem.prepared.added * std::inner_product(e, e + errors.rows() * errors.cols(), e, 0.0) / 2;
+    return problem.prepared.added * std::inner_product(e, e + n * errors.cols(), e, 0.0) / 2;
 }
 
 double account_of(const RowSample& sample, const AlignedBuffer<double>& row_loss) {
@@ -57,31 +54,37 @@ RowSample::RowSample(const SolveProblem& problem, const float* aim)
     }
 }
 
-// What a sample tells is scaled up by loss / the sample's part of it: a row's losses go together.
+// What a sample tells is scaled up by loss / the sample's part of it: a row's losses go together. One product for both
+// kinds of errors: most of its time goes into H.
 void measure_losses(const SolveProblem& problem, const RowSample& sample, const QuantizedMatrix& q,
                     const AlignedBuffer<double>* row_loss, SolveReport& report) {
-    const Matrix errors = sample_errors(problem, sample, q);
-    Matrix rounding_errors(errors.rows(), errors.cols());
-    for (size_t i = 0; i < errors.rows(); ++i) {
-        for (size_t c = 0; c < errors.cols(); ++c)
-            rounding_errors(i, c) = problem.prepared.dead[c] ? 0.0f : sample.rounded(i, c) - sample.weights(i, c);
+    const size_t n = sample.rows.size();
+    Matrix errors(2 * n, q.cols);  // of q, then of plain rounding
+    sample_errors(problem, sample, q, errors);
+    for (size_t i = 0; i < n; ++i) {
+        for (size_t c = 0; c < q.cols; ++c)
+            errors(n + i, c) = problem.prepared.dead[c] ? 0.0f : sample.rounded(i, c) - sample.weights(i, c);
     }
-    const double solved = sum(hessian_losses(problem.compute, errors, problem.h));
+    const std::vector<double> losses = hessian_losses(problem.compute, errors, problem.h);
+    const double solved = sum(losses.data(), n), damped = solved + damping_loss(problem, errors, n);
     const double account = row_loss ? account_of(sample, *row_loss) : 0;
-    const double spread = static_cast<double>(q.rows) / static_cast<double>(sample.rows.size());
+    const double spread = static_cast<double>(q.rows) / static_cast<double>(n);
     const double scale = account > 0 ? report.loss / account : spread;
     report.true_loss = solved * scale;
-    report.rtn_loss = sum(hessian_losses(problem.compute, rounding_errors, problem.h)) * scale;
-    if (!row_loss) report.loss = (solved + damping_loss(problem, errors)) * spread;
+    report.rtn_loss = sum(losses.data() + n, n) * scale;
+    if (account > 0) report.check_error = std::max(report.check_error, std::abs(damped / account - 1));
+    if (!row_loss) report.loss = damped * spread;
 }
 
 double self_check(const SolveProblem& problem, const RowSample& sample, const QuantizedMatrix& q,
                   const AlignedBuffer<double>& row_loss) {
     const double account = account_of(sample, row_loss);
     if (!(account > 0)) return 0;
-    const Matrix errors = sample_errors(problem, sample, q);
-    const double measured = sum(hessian_losses(problem.compute, errors, problem.h)) + damping_loss(problem, errors);
-    return std::abs(measured / account - 1);
+    const size_t n = sample.rows.size();
+    Matrix errors(n, q.cols);
+    sample_errors(problem, sample, q, errors);
+    const std::vector<double> losses = hessian_losses(problem.compute, errors, problem.h);
+    return std::abs((sum(losses.data(), n) + damping_loss(problem, errors, n)) / account - 1);
 }
 
 }  // namespace gq

@@ -16,7 +16,8 @@ struct RowSample {
     RowSample(const SolveProblem& problem, const float* aim);
 };
 
-// Fills in true_loss and rtn_loss, and loss where the solver has no account of it (row_loss is null).
+// Fills in true_loss and rtn_loss; raises check_error to self_check's where there is an account (row_loss); finds loss
+// where there is none (null).
 void measure_losses(const SolveProblem& problem, const RowSample& sample, const QuantizedMatrix& q,
                     const AlignedBuffer<double>* row_loss, SolveReport& report);
 

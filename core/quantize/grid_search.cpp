@@ -81,10 +81,33 @@ Range checked_range(const float* weights, size_t n, const GridOptions& options, 
     return range;
 }
 
-// Σ importance (q − w)². Sixteen lanes whose sums are added in order: vectorised or not, the same bits.
+void round_row(GridSearch search, const float* w, const float* importance, size_t row, const GridOptions& options,
+               QuantizedMatrix& out) {
+    const float top = options.top_code();
+    uint8_t* codes = out.codes.data() + row * out.cols;
+    std::vector<GroupGrid> grids(out.n_groups());
+    for (size_t begin = 0; begin < out.cols; begin = options.unit_end(begin, out.cols)) {
+        const size_t n = options.unit_end(begin, out.cols) - begin;
+        find_unit(search, w + begin, importance ? importance + begin : nullptr, n, options, row, begin,
+                  &grids[options.group_of(begin)]);
+    }
+    for (size_t begin = 0, group = 0; begin < out.cols; ++group) {
+        const size_t end = options.group_end(begin, out.cols);
+        const GroupGrid& grid = grids[group];
+        for (size_t c = begin; c < end; ++c) {
+            const float nearest = nearest_code(w[c] - grid.offset, grid.scale, grid.zero_point, top);
+            const float code = existing_code(nearest, options.table());
+            codes[c] = static_cast<uint8_t>(static_cast<int>(code));
+        }
+        out.set_grid(row * out.n_groups() + group, grid);
+        begin = end;
+    }
+}
+
+// Sixteen lanes whose sums are added in order: vectorised or not, the same bits.
 template <bool has_table>
-double weighted_error(const float* weights, const float* importance, size_t n, const GroupGrid& grid,
-                      const GridOptions& options) {
+double error_on(const float* weights, const float* importance, size_t n, const GroupGrid& grid,
+                const GridOptions& options) {
     const float top_code = options.top_code();
     const uint8_t* table = has_table ? options.table() : nullptr;
     constexpr size_t lanes = 16;
@@ -104,28 +127,12 @@ double weighted_error(const float* weights, const float* importance, size_t n, c
     return std::accumulate(sums, sums + lanes, 0.0);
 }
 
-void round_row(const float* w, size_t row, const GridOptions& options, QuantizedMatrix& out) {
-    const float top = options.top_code();
-    uint8_t* codes = out.codes.data() + row * out.cols;
-    std::vector<GroupGrid> grids(out.n_groups());
-    for (size_t begin = 0; begin < out.cols; begin = options.unit_end(begin, out.cols)) {
-        const size_t n = options.unit_end(begin, out.cols) - begin;
-        find_unit(w + begin, nullptr, n, options, row, begin, &grids[options.group_of(begin)]);
-    }
-    for (size_t begin = 0, group = 0; begin < out.cols; ++group) {
-        const size_t end = options.group_end(begin, out.cols);
-        const GroupGrid& grid = grids[group];
-        for (size_t c = begin; c < end; ++c) {
-            const float nearest = nearest_code(w[c] - grid.offset, grid.scale, grid.zero_point, top);
-            const float code = existing_code(nearest, options.table());
-            codes[c] = static_cast<uint8_t>(static_cast<int>(code));
-        }
-        out.set_grid(row * out.n_groups() + group, grid);
-        begin = end;
-    }
-}
-
 }  // namespace
+
+double weighted_error(const float* weights, const float* importance, size_t n, const GroupGrid& grid,
+                      const GridOptions& options) {
+    return (options.table() ? error_on<true> : error_on<false>)(weights, importance, n, grid, options);
+}
 
 GroupGrid fit_grid(const float* weights, size_t n, const GridOptions& options, size_t row, size_t col) {
     return grid_of(checked_range(weights, n, options, row, col), 1, options);
@@ -135,11 +142,10 @@ GroupGrid clip_grid(const float* weights, const float* importance, size_t n, con
                     size_t col) {
     const Range range = checked_range(weights, n, options, row, col);
     GroupGrid best = grid_of(range, 1, options);
-    const auto error_of = options.table() ? weighted_error<true> : weighted_error<false>;
-    double least = error_of(weights, importance, n, best, options);
+    double least = weighted_error(weights, importance, n, best, options);
     for (int percent = 2; percent < largest_cut && range.low < range.high; percent += 2) {
         const GroupGrid grid = grid_of(range, 1 - static_cast<float>(percent) / 100, options);
-        const double error = error_of(weights, importance, n, grid, options);
+        const double error = weighted_error(weights, importance, n, grid, options);
         if (error >= least) continue;
         least = error;
         best = grid;
@@ -147,14 +153,17 @@ GroupGrid clip_grid(const float* weights, const float* importance, size_t n, con
     return best;
 }
 
-void find_unit(const float* weights, const float* importance, size_t n, const GridOptions& options, size_t row,
-               size_t col, GroupGrid* out) {
+void find_unit(GridSearch search, const float* weights, const float* importance, size_t n, const GridOptions& options,
+               size_t row, size_t col, GroupGrid* out) {
     size_t n_groups = 0;
     for (size_t begin = 0; begin < n; ++n_groups) {
-        const size_t end = options.group_end(begin, n);
-        out[n_groups] = importance
-                            ? clip_grid(weights + begin, importance + begin, end - begin, options, row, col + begin)
-                            : fit_grid(weights + begin, end - begin, options, row, col + begin);
+        const size_t end = options.group_end(begin, n), size = end - begin;
+        const auto with = [&](auto* find) {
+            return find(weights + begin, importance + begin, size, options, row, col + begin);
+        };
+        if (search == GridSearch::span) out[n_groups] = fit_grid(weights + begin, size, options, row, col + begin);
+        if (search == GridSearch::clip) out[n_groups] = with(clip_grid);
+        if (search == GridSearch::joint) out[n_groups] = with(joint_grid);
         begin = end;
     }
     if (options.grid->settle) options.grid->settle(out, n_groups, options.bits);
@@ -176,10 +185,10 @@ QuantizedMatrix::QuantizedMatrix(size_t n_rows, size_t n_cols, const GridOptions
 }
 
 QuantizedMatrix round_to_nearest(const Compute& compute, const float* w, size_t rows, size_t cols,
-                                 const GridOptions& grid) {
+                                 const GridOptions& grid, GridSearch search, const float* importance) {
     QuantizedMatrix out(rows, cols, grid);
     compute.pool.for_ranges(rows, 1, [&](size_t begin, size_t end, size_t) {
-        for (size_t row = begin; row < end; ++row) round_row(w + row * cols, row, grid, out);
+        for (size_t row = begin; row < end; ++row) round_row(search, w + row * cols, importance, row, grid, out);
     });
     return out;
 }

@@ -55,10 +55,20 @@ GroupGrid fit_grid(const float* weights, size_t n, const GridOptions& options, s
 GroupGrid clip_grid(const float* weights, const float* importance, size_t n, const GridOptions& options, size_t row,
                     size_t col);
 
+// The grid with the least such error over scales and places of zero together (NeUQI): about 80 scales, coarse to fine,
+// each with its best offset, or with each zero point where the grid has no offsets; with a table what clip_grid finds.
+// Never worse than clip_grid's before what units settle. Arguments and errors as there.
+GroupGrid joint_grid(const float* weights, const float* importance, size_t n, const GridOptions& options, size_t row,
+                     size_t col);
+
+// Σ importance (q − w)² of a group on a grid.
+double weighted_error(const float* weights, const float* importance, size_t n, const GroupGrid& grid,
+                      const GridOptions& options);
+
 // The grids of the groups of one unit, the weights of columns col … col + n of a row, as they are stored: out has one a
-// group. importance: (n) for clip_grid, null for fit_grid. Errors as fit_grid.
-void find_unit(const float* weights, const float* importance, size_t n, const GridOptions& options, size_t row,
-               size_t col, GroupGrid* out);
+// group. importance: (n); null for GridSearch::span. Errors as fit_grid.
+void find_unit(GridSearch search, const float* weights, const float* importance, size_t n, const GridOptions& options,
+               size_t row, size_t col, GroupGrid* out);
 
 // round(w / scale) + zero_point, ties to even, clamped to the codes: as a float, so that loops over it vectorise. NaN
 // gives code 0.
@@ -103,8 +113,10 @@ struct QuantizedMatrix {
     }
 };
 
-// Rounds to nearest on the grid of each group; no Hessian. w: (rows, cols) contiguous. Error(numeric) as fit_grid.
+// Rounds to nearest on the grid of each group; no feedback of errors. w: (rows, cols) contiguous. importance: (cols);
+// null for GridSearch::span. Error(numeric) as fit_grid.
 QuantizedMatrix round_to_nearest(const Compute& compute, const float* w, size_t rows, size_t cols,
-                                 const GridOptions& grid);
+                                 const GridOptions& grid, GridSearch search = GridSearch::span,
+                                 const float* importance = nullptr);
 
 }  // namespace gq

@@ -29,10 +29,16 @@ struct QuantizeOptions {
     // all the rank they have.
     size_t lorc_rank = 0;
     LorcMethod lorc_method = LorcMethod::eora;  // without calibration always lorc
-    unsigned embed_bits = 8;                    // embedding and head; widths as of bits
-    std::filesystem::path calibration = {};     // UTF-8 text; empty: the built-in text
-    size_t windows = 32, window = 512;          // spread evenly over the text, stride (tokens - window) / windows
-    std::filesystem::path report = {};          // JSON; empty: none
+    size_t distill_epochs = 0;                  // over the calibration text for every block, distill.h; 0: none
+    size_t refine_epochs = 0;                // of the whole model's grids and norms behind it, distill_model.h; 0: none
+    unsigned embed_bits = 8;                 // embedding and head; widths as of bits
+    std::filesystem::path calibration = {};  // UTF-8 text; empty: the built-in text
+    size_t windows = 32, window = 512;       // spread evenly over the text, stride (tokens - window) / windows
+    // Windows besides those, spread among them, that no solve sees. Each tensor is then rounded to nearest where that
+    // loses less on them.
+    size_t held_out = 0;
+    bool adaptive_damping = false;      // solver.damping is the best on them, of a few, stage by stage
+    std::filesystem::path report = {};  // a page where its name ends in .html, else JSON; empty: none
 };
 
 struct QuantizeProgress {

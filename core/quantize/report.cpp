@@ -1,5 +1,5 @@
-// Reports as JSON. See report.h.
-// In: options, hashes, what the solver says of each tensor. Out: text; only report_json() knows the time it took.
+// The provenance as JSON. See report.h.
+// In: options, hashes, what the solver says of each tensor. Out: text.
 // Must not know files or how anything was computed.
 #include "core/quantize/report.h"
 
@@ -44,6 +44,8 @@ JsonValue options_json(const QuantizeOptions& o) {
     json.set("grid", JsonValue::of_string(o.grid));
     if (o.method == Method::gptq) add_solver_options(o.solver, json);
     json.set("rotate", JsonValue::of_bool(o.rotate));
+    if (o.distill_epochs > 0) size("distill_epochs", o.distill_epochs);
+    if (o.refine_epochs > 0) size("refine_epochs", o.refine_epochs);
     size("embed_bits", o.embed_bits);
     if (o.lorc_rank > 0) {
         size("lorc", o.lorc_rank);
@@ -51,6 +53,8 @@ JsonValue options_json(const QuantizeOptions& o) {
     }
     size("windows", o.windows);
     size("window", o.window);
+    if (o.held_out > 0) size("held_out", o.held_out);
+    if (o.adaptive_damping) json.set("adaptive_damping", JsonValue::of_bool(true));
     return json;
 }
 
@@ -77,8 +81,15 @@ JsonValue tensor_json(const TensorReport& t) {
     const double rows = static_cast<double>(t.rows);
     json.set("loss", JsonValue::of_number(t.solve.true_loss / rows));
     json.set("rtn_loss", JsonValue::of_number(t.solve.rtn_loss / rows));
+    json.set("predicted_loss", JsonValue::of_number(t.solve.loss / rows));
     json.set("check_error", JsonValue::of_number(t.solve.check_error));
     json.set("damping", JsonValue::of_number(t.solve.damping));
+    if (t.solve.held_out) {
+        json.set("held_out_loss", JsonValue::of_number(t.solve.held_out_loss / rows));
+        json.set("held_out_rtn_loss", JsonValue::of_number(t.solve.held_out_rtn_loss / rows));
+    }
+    if (t.solve.damping_retries > 0)
+        json.set("damping_retries", JsonValue::of_integer(static_cast<int64_t>(t.solve.damping_retries)));
     if (t.solve.dead_columns > 0)
         json.set("dead_inputs", JsonValue::of_integer(static_cast<int64_t>(t.solve.dead_columns)));
     if (!t.note.empty()) json.set("note", JsonValue::of_string(t.note));
@@ -113,16 +124,11 @@ std::string provenance_json(const QuantizeOptions& options, const RunReport& run
     return provenance(options, run).dump();
 }
 
-std::string report_json(const QuantizeOptions& options, const RunReport& run, double seconds) {
-    JsonValue json = provenance(options, run);
-    json.set("seconds", JsonValue::of_number(seconds));
-    return json.dump(1) + "\n";
-}
-
 std::string note_of(const SolveReport& solve) {
     std::string note;
     const auto add = [&](const std::string& text) { note += (note.empty() ? "" : "; ") + text; };
     if (solve.fell_back_to_rtn) add("rounded to nearest: " + solve.reason);
+    if (solve.kept_rtn) add("rounded to nearest: loses less on held-out windows");
     if (solve.check_error > largest_check_error)
         add("the self-check of the loss is off by " + std::to_string(solve.check_error));
     if (solve.damping_retries > 0) add("damping raised " + std::to_string(solve.damping_retries) + " times");

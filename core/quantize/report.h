@@ -1,6 +1,6 @@
-// What happened to each tensor, as JSON: the provenance inside the .gq, and the report beside it.
-// In: options, hashes, solver reports. Out: text. The provenance holds no time, host or thread count: same input, same
-// bytes.
+// What happened to each tensor, as JSON: the provenance inside the .gq, which the report beside it is made from
+// (file_report.h). In: options, hashes, solver reports. Out: text. The provenance holds no time, host or thread count:
+// same input, same bytes.
 #pragma once
 
 #include <optional>
@@ -16,12 +16,16 @@ namespace gq {
 // JSON of each tensor: `name`, `codes`, `shape` [rows, cols], and
 //   error        |Q - W|² / |W|² of every matrix that was rounded, whatever the method; absent where values were kept
 // of those that GPTQ solved, per calibration token and output (the mean squared error that rounding adds to the layer's
-// outputs), with dead_inputs and note only where there are any:
-//   loss         tr(E H Eᵀ)/2 per row, E = Q - W
-//   rtn_loss     the same of plain rounding
-//   check_error  what the self-check of the loss is off by, relative
-//   damping      that was used, of the mean diagonal
-//   dead_inputs  how many inputs were always zero
+// outputs), with damping_retries, dead_inputs and note only where there are any:
+//   loss             tr(E H Eᵀ)/2 per row, E = Q - W
+//   rtn_loss         the same of plain rounding
+//   predicted_loss   the solver's own account of the loss, on the damped H
+//   check_error      what the self-check of the loss is off by, relative
+//   damping          that was used, of the mean diagonal
+//   damping_retries  how often it was raised to become that
+//   held_out_loss, held_out_rtn_loss  the same on windows that no solve saw, of the solve and of plain rounding on
+//                    searched grids; with a drift less a constant, so maybe negative
+//   dead_inputs      how many inputs were always zero
 // and of those with a correction of low rank an object `lorc`: its `rank`, `method` ("lorc", "eora"), and what is left
 // behind it: `error`, as above, and `loss` of those that GPTQ solved.
 struct TensorReport {
@@ -43,8 +47,6 @@ struct RunReport {
 };
 
 std::string provenance_json(const QuantizeOptions& options, const RunReport& run);
-// The provenance and `seconds`.
-std::string report_json(const QuantizeOptions& options, const RunReport& run, double seconds);
 
 // "" or what deserves attention: retries of damping, a fallback, dead inputs, a self-check that does not hold.
 std::string note_of(const SolveReport& solve);

@@ -105,10 +105,7 @@ constexpr int plain = -1, raw_residual = -2;  // what a slot holds, else the rol
 class Tracer {
   public:
     Tracer(const Network& network, size_t n_roles)
-        : network_(network),
-          slots_(network.slots.size(), plain),
-          producer_(network.slots.size(), plain),
-          plan_(n_roles) {
+        : slots_(network.slots.size(), plain), producer_(network.slots.size(), plain), plan_(n_roles) {
         slots_[network.residual] = raw_residual;
     }
     std::vector<RoleTurn> trace(const StepList& block) {
@@ -174,7 +171,6 @@ class Tracer {
         producer_[slot] = producer;
     }
 
-    const Network& network_;
     std::vector<int> slots_, producer_;  // by slot
     std::vector<RoleTurn> plan_;
     SlotId values_of_ = 0;  // where attention's output stands

@@ -277,6 +277,12 @@ static void test_describe(const char* source, const char* packed) {
     gq_model_free(tokenizer);
     tokenizer = NULL;
     EXPECT(gq_tokenizer_open("/nowhere", &tokenizer) == GQ_IO && tokenizer == NULL);
+    EXPECT(gq_report_html(packed, NULL, NULL, &size) == GQ_BUFFER_TOO_SMALL && size > 1000);
+    EXPECT(gq_report_html(packed, "{\"ppl\": 7.5}", NULL, &size) == GQ_BUFFER_TOO_SMALL);
+    EXPECT(gq_report_html(packed, "{\"ppl\": null}", NULL, &size) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_report_html(packed, "{", NULL, &size) == GQ_BAD_FILE && strstr(gq_last_error(), "figures"));
+    EXPECT(gq_report_html(source, NULL, NULL, &size) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_report_html(NULL, NULL, NULL, &size) == GQ_INVALID_ARGUMENT);
     EXPECT(gq_describe(source, GQ_DESCRIBE_TEXT, 1, NULL, &size) == GQ_INVALID_ARGUMENT); /* no hashes to compare */
     EXPECT(gq_describe(packed, 77, 0, NULL, &size) == GQ_INVALID_ARGUMENT && strstr(gq_last_error(), "found 77"));
     EXPECT(gq_describe("/nowhere", GQ_DESCRIBE_TEXT, 0, NULL, &size) == GQ_IO);

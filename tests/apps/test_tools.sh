@@ -46,6 +46,8 @@ no_file() {
 few="--calib-windows 4 --calib-window 64"
 ok "quantize" "" ./quantize $tiny -o "$work/tiny.gq" $few --report "$work/report.json"
 ok "report is JSON" "tensors" python3 -c "import json,sys; print(list(json.load(open(sys.argv[1]))))" "$work/report.json"
+ok "quantize with every option of the solver" "" ./quantize $tiny -o "$work/solver.gq" $few --order gar --grid-search joint --damping adaptive \
+    --held-out 2 --qep 0.5 --foem 0.1 --sweeps 1 --refit
 ok "quantize to 16 bits" "" ./quantize $tiny -o "$work/tiny16.gq" --bits 16 --embed-bits 16
 ok "run, raw, greedy" "." ./run "$work/tiny.gq" "hello" --raw --temp 0 -n 5 --ignore-eos
 ok "run, chat" "" ./run -m "$work/tiny.gq" -p "hello" --temp 0 -n 5
@@ -118,6 +120,22 @@ ok "inspect, verify and tokenize" "^102$" ./inspect "$work/tiny.gq" --verify --t
 told "verified" "every hash is as written"
 ok "inspect a folder" "model.embed_tokens.weight" ./inspect $tiny
 ok "inspect, JSON" '"provenance"' ./inspect "$work/tiny.gq" --json
+./inspect "$work/tiny.gq" --json >"$work/tiny.json"
+ok "inspect, errors and losses by role" "^ffn_down +2 .* int4 zero_point g128$" ./inspect "$work/tiny.gq"
+shown "what all linears have in common" "^all linears +14 "
+ok "report as a page" "" ./quantize $tiny -o "$work/again.gq" $few --report "$work/report.html"
+ok "the page is well" "page is well" python3 tests/apps/check_page.py "$work/report.html" "$work/tiny.json"
+ok "a page changes nothing in the model" "" cmp "$work/tiny.gq" "$work/again.gq"
+ok "inspect, page" "<h1>gq: tiny_llama_tied</h1>" ./inspect "$work/tiny.gq" --html
+cp "$work/out" "$work/page.html"
+ok "inspect's page is well" "page is well" python3 tests/apps/check_page.py "$work/page.html" "$work/tiny.json"
+ok "it is the report's, without the time" "" sh -c 'grep -v "<th scope=.row.>seconds</th>" "$1/report.html" | cmp - "$1/page.html"' sh "$work"
+ok "page with figures" "<th scope=.row.>KL from the float model, mean</th>" sh -c './perplexity "$1/tiny.gq" $2 --json |
+    ./inspect "$1/tiny.gq" --html --figures -' sh "$work" "$kl"
+cp "$work/out" "$work/page.html"
+ok "it is well" "page is well" python3 tests/apps/check_page.py "$work/page.html" "$work/tiny.json"
+ok "page of a model that was not calibrated" "page is well" sh -c './quantize $2 -o "$1/rtn.gq" --method rtn --report "$1/rtn.html" 2>/dev/null &&
+    ./inspect "$1/rtn.gq" --json >"$1/rtn.json" && python3 tests/apps/check_page.py "$1/rtn.html" "$1/rtn.json"' sh "$work" $tiny
 ok "tokenize" "^102$" ./inspect $tiny --tokenize "$work/prompt"
 ./inspect "$work/tiny.gq" --tokenize "$work/prompt" >"$work/ids"
 ok "detokenize" "^from a pipe$" ./inspect "$work/tiny.gq" --detokenize "$work/ids"
@@ -186,8 +204,22 @@ bad "report is a pipe" "a device, pipe or socket found" ./quantize $tiny -o "$wo
 bad "empty path" "expects a path, found an empty one" ./quantize $tiny -o "$work/x.gq" --calib ""
 bad "text for rounding" "rounding to nearest is not calibrated" ./quantize $tiny -o "$work/x.gq" --method rtn --calib "$work/prompt"
 bad "windows for rounding" "'--calib-windows' expects --method gptq" ./quantize $tiny -o "$work/x.gq" --method rtn --calib-windows 3
+bad "sweeps for rounding" "'--sweeps' expects --method gptq" ./quantize $tiny -o "$work/x.gq" --method rtn --sweeps 1
+bad "unknown order" "order: expected column, act, gar, found 'rows'" ./quantize $tiny -o "$work/x.gq" --order rows
+bad "unknown grid search" "grid search: expected span, clip, joint" ./quantize $tiny -o "$work/x.gq" --grid-search all
+bad "sweeps in the columns' order" "sweeps: expected order act or gar, found column" ./quantize $tiny -o "$work/x.gq" --sweeps 1 --no-act-order
+bad "fewer than no sweeps" "sweeps: expected at least 0, found -1" ./quantize $tiny -o "$work/x.gq" --sweeps -1
+bad "two corrections of a drift" "expected one of them" ./quantize $tiny -o "$work/x.gq" --qep 0.5 --gptaq 0.5
+bad "adaptive damping by nothing" "expected held-out windows" ./quantize $tiny -o "$work/x.gq" --damping adaptive
+bad "no number" "'--foem' expects a number" ./quantize $tiny -o "$work/x.gq" --foem some
 bad "empty isa" "'--isa' expects a name" ./quantize $tiny -o "$work/x.gq" --isa ""
 bad "system message without a template" "'--system' expects a chat template: --raw" ./run "$work/tiny.gq" hi --raw --system be --isa scalar
+bad "page of a folder" "a report expects a .gq" ./inspect $tiny --html
+bad "figures without a page" "'--figures' expects --html" ./inspect "$work/tiny.gq" --figures "$work/prompt"
+bad "figures are no JSON" "figures: line 1" ./inspect "$work/tiny.gq" --html --figures "$work/prompt"
+printf '{"tensors": 3, "ppl": "many"}' >"$work/no_figures"
+bad "figures of something else" "as ./perplexity --json prints.*found none" ./inspect "$work/tiny.gq" --html --figures "$work/no_figures"
+bad "page and JSON" "one of them expected" ./inspect "$work/tiny.gq" --html --json
 bad "two directions" "one of them expected" ./inspect $tiny --tokenize "$work/prompt" --detokenize "$work/prompt"
 bad "text without an end" "at most 1073741824 bytes expected" ./perplexity "$work/tiny.gq" -f /dev/zero
 bad "two words of prompt" "one prompt expected, found 2" ./run -m "$work/tiny.gq" hi there

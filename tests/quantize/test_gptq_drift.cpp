@@ -147,7 +147,8 @@ TEST_SUITE("quantize") {
         const Problem problem = make_problem(24, 192, 512, 31);
         const Matrix drift = make_drift(problem, 32);
         for (const double foem : {0.0, 0.1, 0.4}) {
-            for (const auto& [qep, gptaq] : {std::pair{0.0, 0.0}, {0.5, 0.0}, {1.0, 0.0}, {0.0, 0.25}, {0.0, 1.0}}) {
+            for (const auto& shares : {std::pair{0.0, 0.0}, {0.5, 0.0}, {1.0, 0.0}, {0.0, 0.25}, {0.0, 1.0}}) {
+                const double qep = shares.first, gptaq = shares.second;  // Clang 14 captures no structured binding
                 for (const Order order : {Order::act, Order::gar}) {
                     GptqOptions options = options_with(qep, gptaq, foem);
                     options.order = order;

@@ -107,14 +107,14 @@ std::vector<int> swept(const Rounded& r, const DoubleMatrix& h, size_t row) {
     return codes;
 }
 
-const Grid* const grids[] = {find_grid("zero_point"), find_grid("symmetric"), &offset_grid};
+const Grid* const grids[] = {find_grid("zero_point"), find_grid("symmetric"), find_grid("offset"), &offset_grid};
 
 }  // namespace
 
 TEST_SUITE("quantize") {
     TEST_CASE("re-fit scales and offsets are the least squares of their codes, as they are stored") {
         for (const Grid* grid : grids) {
-            for (const size_t group : {size_t{32}, size_t{128}, size_t{0}}) {
+            for (const size_t group : {size_t{16}, size_t{32}, size_t{128}, size_t{0}}) {
                 Rounded r({3, group, grid}, 41);
                 const DoubleMatrix h = damped(r.problem, r.prepared);
                 const Rounded before({3, group, grid}, 41);
@@ -170,7 +170,7 @@ TEST_SUITE("quantize") {
         const Problem problem = make_problem(40, 208, 512, 43);
         Matrix drift(208, 208);
         for (size_t i = 0; i < 208; ++i) drift(i, (i + 1) % 208) = problem.h(i, i) / 32;
-        for (const Grid* grid : {grids[0], grids[1], grids[2], &paired_grid}) {
+        for (const Grid* grid : {grids[0], grids[1], grids[2], grids[3], &paired_grid}) {
             for (const double gptaq : {0.0, 0.5}) {
                 GptqOptions options{.grid = {3, 32, grid}, .search = GridSearch::clip};
                 options.gptaq = gptaq;

@@ -110,7 +110,8 @@ Matrix hessian_of(size_t cols) {
 TEST_SUITE("quantize") {
     TEST_CASE("LoRC is the best approximation of its rank, EoRA is the formula of its paper") {
         const Machine machine(2);
-        for (const auto& [rows, cols] : {std::pair<size_t, size_t>{40, 64}, {70, 33}}) {
+        for (const auto& shape : {std::pair<size_t, size_t>{40, 64}, {70, 33}}) {
+            const size_t rows = shape.first, cols = shape.second;  // Clang 14 captures no structured binding
             const Matrix e = errors_with_structure(rows, cols), h = hessian_of(cols);
             const DoubleMatrix wide_e = to_double(e), wide_h = to_double(h);
             for (const size_t rank : {1, 4, 8}) {

@@ -1,0 +1,266 @@
+// The walk as a whole, and what stands outside of blocks: plan, progress, embedding, head. See walk.h.
+#include "core/quantize/walk.h"
+
+#include <algorithm>
+
+#include "core/base/log.h"
+#include "core/base/status.h"
+#include "core/quantize/calibration_text.h"
+#include "formats/hash.h"
+
+namespace gq {
+namespace {
+
+constexpr size_t strip_rows = 4096;      // of a vocabulary's matrix, read and packed at a time; a multiple of 16
+constexpr size_t embedding_group = 128;  // at most: one scale for a whole row costs the embedding too much
+
+}  // namespace
+
+Walk::Walk(const Checkpoint& checkpoint, const QuantizeOptions& options, const Compute& compute, GqWriter& writer,
+           const QuantizeCallback& progress)
+    : checkpoint_(checkpoint),
+      source_(checkpoint),
+      tokenizer_(Tokenizer::from_checkpoint(checkpoint)),
+      rotated_(source_, compute, options.rotate),
+      sections_(make_sections(checkpoint, rotated_.params(), tokenizer_)),
+      options_(options),
+      compute_(compute),
+      writer_(writer),
+      progress_(progress) {}
+
+void Walk::run() {
+    plan();
+    note_chat_error();
+    if (calibrated()) prepare_calibration();
+    write_outer();
+    for (size_t layer = 0; layer < source_.params().n_layers; ++layer) write_block(layer);
+    if (refined()) refine();
+    if (n_done_ != n_total_)
+        fail(Status::internal, "quantize: %zu tensors were planned, %zu written", n_total_, n_done_);
+    write_sections(writer_, sections_, provenance_json(options_, run_));
+    writer_.finish();
+}
+
+GptqOptions Walk::gptq_options() const {
+    GptqOptions o = options_.solver;
+    const Codes* codes = options_.codes.empty() ? nullptr : find_codes(options_.codes);
+    o.grid = {codes ? codes->value_bits : options_.bits, options_.group, find_grid(options_.grid), codes};
+    return o;
+}
+
+// Multiplications, roughly: the solve, two passes over the weights and those of training, or just two passes.
+double Walk::solve_cost(const WeightRow& row) const {
+    const double rows = static_cast<double>(row.rows(source_.params())),
+                 cols = static_cast<double>(row.cols(source_.params()));
+    const double tokens = static_cast<double>(options_.windows * options_.window);
+    const double epochs = static_cast<double>(options_.distill_epochs);
+    return calibrated() ? rows * cols * (cols + tokens * (1 + 3 * epochs)) : rows * cols;
+}
+
+// The Hessian (one triangle) and its factorization.
+double Walk::stage_cost(size_t cols) const {
+    const double d = static_cast<double>(cols);
+    return calibrated() ? d * d * (static_cast<double>(options_.windows * options_.window) / 2 + d / 3) : 0;
+}
+
+// Forward twice and back through all blocks and the head.
+double Walk::refine_cost() const {
+    if (!refined()) return 0;
+    const HyperParams& params = source_.params();
+    double weights = static_cast<double>(params.vocab * params.hidden);
+    for (const WeightRow& row : source_.arch().block_weights)
+        weights += static_cast<double>(params.n_layers * row.rows(params) * row.cols(params));
+    return 4 * weights * static_cast<double>(options_.windows * options_.window * options_.refine_epochs);
+}
+
+// Narrow matrices take less than the rank that is asked for; where none takes it, it is a mistake.
+void Walk::check_lorc_rank() const {
+    size_t widest = 0;
+    for (const WeightRow& row : source_.arch().block_weights)
+        if (row.kind != WeightKind::vector)
+            widest = std::max(widest, std::min(row.rows(source_.params()), row.cols(source_.params())));
+    if (options_.lorc_rank > widest)
+        fail(Status::invalid_argument, "lorc: a rank of at most %zu, the widest matrix of a block, expected, found %zu",
+             widest, options_.lorc_rank);
+}
+
+void Walk::plan() {
+    check_lorc_rank();
+    const HyperParams& params = source_.params();
+    const Arch& arch = source_.arch();
+    n_total_ = 2 + (params.tied_head ? 0 : 1) + (rotated_.params().head_turn ? 1 : 0) +
+               params.n_layers * arch.block_weights.size();
+    for (size_t layer = 0; layer < params.n_layers; ++layer) {
+        const StepList& block = source_.network().blocks[layer];
+        for (size_t stage = 0; stage < block.stage_begin.size(); ++stage) {
+            const std::vector<size_t> linears = block.stage_linears(stage);
+            for (const size_t step : linears) cost_total_ += solve_cost(arch.block_weights[block.steps[step].weight]);
+            cost_total_ += stage_cost(arch.block_weights[block.steps[linears.front()].weight].cols(params));
+        }
+    }
+    cost_total_ += refine_cost();
+    run_.source_name = checkpoint_.path().filename().empty() ? checkpoint_.path().parent_path().filename()
+                                                             : checkpoint_.path().filename();
+    run_.source_kind = checkpoint_.kind() == Checkpoint::Kind::gguf ? "gguf" : "safetensors";
+    run_.architecture = params.arch;
+}
+
+void Walk::prepare_calibration() {
+    const bool built_in = options_.calibration.empty();
+    const std::string text =
+        built_in ? std::string(builtin_calibration_text()) : read_calibration_text(options_.calibration);
+    run_.calibration_name = built_in ? "built-in" : options_.calibration.filename().string();
+    run_.calibration_hash = xxh64(std::as_bytes(std::span(text)));
+    const HyperParams& p = source_.params();
+    const size_t n_windows = options_.windows + options_.held_out;
+    windows_ = held_out_last(cut_windows(tokenizer_, text, n_windows, options_.window, p.vocab), options_.held_out);
+    const KvGeometry one_layer{1, p.n_kv_heads, p.head_dim, KvType::f32};
+    const auto make_stream = [&] {
+        return std::make_unique<Stream>(source_.network(), one_layer, compute_, n_windows, options_.window);
+    };
+    stream_ = make_stream();
+    if (compares()) reference_ = make_stream();
+}
+
+void Walk::note_source(const WeightRow& row, size_t layer) {
+    const uint64_t parts[2] = {run_.source_hash, xxh64(source_.tensor(row, layer).bytes)};
+    run_.source_hash = xxh64(std::as_bytes(std::span(parts)));
+}
+
+void Walk::note_chat_error() {
+    if (sections_.chat_error.empty()) return;
+    run_.note = "chats can't be rendered with this model's template: " + sections_.chat_error;
+    log_message(LogLevel::warning, "%s", run_.note.c_str());
+    tell({.n_total = n_total_, .seconds = elapsed(), .note = run_.note});
+}
+
+void Walk::tell(const QuantizeProgress& progress) const {
+    if (progress_ && progress_(progress))
+        fail(Status::cancelled, "quantizing was cancelled after %zu of %zu tensors", n_done_, n_total_);
+}
+
+TensorReport Walk::report_of(const WeightRow& row, size_t layer, const char* codes) const {
+    TensorReport tensor;
+    tensor.name = packed_name(row, layer);
+    tensor.codes = codes;
+    tensor.rows = row.rows(source_.params());
+    tensor.cols = row.cols(source_.params());
+    return tensor;
+}
+
+void Walk::done(TensorReport tensor, double cost) {
+    if (tensor.solved) tensor.note = note_of(tensor.solve);
+    if (!tensor.lorc.note.empty()) tensor.note += (tensor.note.empty() ? "" : "; ") + tensor.lorc.note;
+    ++n_done_;
+    cost_done_ += cost;
+    const double left = cost_done_ > 0 ? elapsed() / cost_done_ * std::max(0.0, cost_total_ - cost_done_) : -1;
+    run_.tensors.push_back(std::move(tensor));
+    const TensorReport& t = run_.tensors.back();
+    if (!t.note.empty()) log_message(LogLevel::warning, "%s: %s", t.name.c_str(), t.note.c_str());
+    tell({.tensor = t.name,
+          .n_done = n_done_,
+          .n_total = n_total_,
+          .report = t.solved ? &t.solve : nullptr,
+          .rows = t.rows,
+          .seconds = elapsed(),
+          .seconds_left = left,
+          .note = t.note});
+}
+
+// Embedding, head and final norm. Calibration starts from the embedding's rounded rows.
+void Walk::write_outer() {
+    const Arch& arch = source_.arch();
+    PackedTensor embedding = write_rounded(arch.embedding, options_.embed_bits);
+    if (!source_.params().tied_head) head_ = write_rounded(arch.head, options_.embed_bits);
+    note_source(arch.final_norm, 0);
+    const AlignedBuffer<float> norm = rotated_.read(arch.final_norm, 0);
+    write_vector(writer_, packed_name(arch.final_norm, 0), {norm.data(), norm.size()});
+    done(report_of(arch.final_norm, 0, "f32"), 0);
+    if (rotated_.params().head_turn) write_head_turn();
+    if (stream_) stream_->embed({.matrix = embedding.matrix}, windows_);
+    if (reference_) {
+        UsedRows used(windows_, source_.params().hidden);
+        for_strips(arch.embedding, 0,
+                   [&](size_t first, size_t n, const float* values) { used.take(first, n, values); });
+        reference_->embed(used.weight(), used.windows);
+    }
+    if (refined()) embedded_ = stream_->rows(source_.network().residual);
+    if (source_.params().tied_head) head_ = std::move(embedding);
+    if (!refined()) head_ = {};
+}
+
+// It is small, and every logit goes through it: 8 bits at least.
+void Walk::write_head_turn() {
+    const WeightRow& row = source_.arch().head_turn;
+    const size_t n = source_.params().hidden;
+    const AlignedBuffer<float> w = rotated_.head_turn();
+    const bool floats = options_.embed_bits == float_bits;
+    const GridOptions grid{8, embedding_group, find_grid(options_.grid)};
+    PackedTensor packed = floats ? room_for_floats(n, n, "f16") : room_for_codes(n, n, grid);
+    if (floats) {
+        pack_float_strip(compute_, w.data(), n, 0, packed);
+    } else {
+        pack_strip(compute_, round_to_nearest(compute_, w.data(), n, n, grid), 0, packed);
+    }
+    write_packed(writer_, packed_name(row, 0), packed);
+    TensorReport report = report_of(row, 0, packed.matrix.codes->name);
+    RoundingError error;
+    error.add_strip(compute_, w.data(), n, 0, packed);
+    report.error = error.relative();
+    done(std::move(report), 0);
+    if (refined()) head_turn_ = std::move(packed);
+}
+
+// Calls work(first_row, n_rows, values) for strips of a weight: a vocabulary's matrix is never held as floats whole.
+void Walk::for_strips(const WeightRow& row, size_t layer, FunctionRef<void(size_t, size_t, const float*)> work) const {
+    const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
+    AlignedBuffer<float> values(std::min(rows, strip_rows) * cols);
+    for (size_t begin = 0; begin < rows; begin += strip_rows) {
+        const size_t end = std::min(rows, begin + strip_rows);
+        rotated_.read_rows(row, layer, begin, end, values.data());
+        work(begin, end - begin, values.data());
+    }
+}
+
+// The 16-bit codes that keep a weight best: its own type when it has 16 bits, else f16, or bf16 where f16 would
+// overflow.
+const char* Walk::float_codes_for(const WeightRow& row, size_t layer) const {
+    const ElementType type = source_.tensor(row, layer).type;
+    bool fits = true;
+    if (float_codes_for(type, true) != float_codes_for(type, false)) {
+        for_strips(row, layer, [&](size_t, size_t n, const float* values) {
+            fits = fits && fits_f16(values, n * row.cols(source_.params()));
+        });
+    }
+    return float_codes_for(type, fits);
+}
+
+const char* Walk::float_codes_for(ElementType type, bool fits) const {
+    if (type == ElementType::f16 && !rotated_.turned()) return "f16";
+    return type == ElementType::bf16 || !fits ? "bf16" : "f16";
+}
+
+PackedTensor Walk::write_rounded(const WeightRow& row, unsigned bits) {
+    note_source(row, 0);
+    const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
+    const size_t group = options_.group == 0 ? embedding_group : std::min(options_.group, embedding_group);
+    const GridOptions grid{bits, group, find_grid(options_.grid)};
+    PackedTensor packed =
+        bits == float_bits ? room_for_floats(rows, cols, float_codes_for(row, 0)) : room_for_codes(rows, cols, grid);
+    RoundingError error;
+    for_strips(row, 0, [&](size_t first, size_t n, const float* values) {
+        if (bits == float_bits) {
+            pack_float_strip(compute_, values, n, first, packed);
+        } else {
+            pack_strip(compute_, round_to_nearest(compute_, values, n, cols, grid), first, packed);
+        }
+        error.add_strip(compute_, values, n, first, packed);
+    });
+    write_packed(writer_, packed_name(row, 0), packed);
+    TensorReport report = report_of(row, 0, packed.matrix.codes->name);
+    report.error = error.relative();
+    done(std::move(report), 0);
+    return packed;
+}
+
+}  // namespace gq

@@ -1,0 +1,128 @@
+// One run of the quantizer over one model: embedding and head first, then block by block, stage by stage; every input
+// comes from quantized predecessors. In: a checkpoint, options. Out: tensors on disk as soon as they are done. Peak
+// memory: a block's packed weights and floats, one stage's Hessian, and the slots that are live at a cut; refinement
+// keeps all packed blocks. Source of the order: GPTQ §3 and its reference's --true-sequential.
+// Must not know option names or terminals. walk.cpp: the whole and what stands outside of blocks; walk_block.cpp: one
+// block; walk_train.cpp: distillation and refinement.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "core/quantize/calibrate.h"
+#include "core/quantize/distill_model.h"
+#include "core/quantize/held_out.h"
+#include "core/quantize/packed_writer.h"
+#include "core/quantize/quantize.h"
+#include "core/quantize/report.h"
+#include "core/quantize/rotate.h"
+#include "core/quantize/sections.h"
+
+namespace gq {
+
+inline constexpr unsigned float_bits = 16;  // no integers: floats are kept
+
+// One run over one model.
+class Walk {
+  public:
+    Walk(const Checkpoint& checkpoint, const QuantizeOptions& options, const Compute& compute, GqWriter& writer,
+         const QuantizeCallback& progress);
+
+    void run();
+    double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+  private:
+    using Clock = std::chrono::steady_clock;
+
+    // All vectors by role.
+    struct Block {
+        BlockWeights weights;
+        std::vector<PackedTensor> packed;  // what weights' views point into
+        std::vector<PackedLowRank> low_rank;
+        std::vector<AlignedBuffer<float>> vectors;
+        BlockWeights float_weights;                // the reference stream's, without effect where there is none
+        std::vector<AlignedBuffer<float>> floats;  // what float_weights' views point into
+        // For training, before which nothing of the block is written.
+        std::vector<QuantizedMatrix> rounded;
+        std::vector<TensorReport> reports;
+        Matrix inputs;  // the quantized stream's residual in front of the block
+    };
+    // What the solves of a stage share.
+    struct StageInput {
+        Matrix hessian;
+        PreparedHessian prepared;
+        std::optional<PreparedDrift> drift;  // with a reference stream
+        std::optional<HeldOut> held_out;
+    };
+
+    bool distilled() const { return options_.distill_epochs > 0 && options_.bits != float_bits; }
+    bool refined() const { return options_.refine_epochs > 0 && options_.bits != float_bits; }
+    bool trained() const { return distilled() || refined(); }  // a block is written when it has been
+    bool drifts() const { return options_.solver.qep > 0 || options_.solver.gptaq > 0; }
+    // Whether the float model runs beside the quantized one, on the same tokens.
+    bool compares() const { return calibrated() && (drifts() || trained()); }
+    bool calibrated() const { return options_.method == Method::gptq && options_.bits != float_bits; }
+    void plan();
+    void prepare_calibration();
+    void write_outer();
+    PackedTensor write_rounded(const WeightRow& row, unsigned bits);
+    void write_head_turn();
+    void for_strips(const WeightRow& row, size_t layer, FunctionRef<void(size_t, size_t, const float*)> work) const;
+    const char* float_codes_for(const WeightRow& row, size_t layer) const;
+    const char* float_codes_for(ElementType type, bool fits) const;
+    void write_block(size_t layer);
+    Block load_block(size_t layer);
+    void load_vectors(Block& block, size_t layer);
+    void write_vectors(const Block& block, size_t layer);
+    void distill(Block& block, size_t layer);
+    void refine();
+    RefineHead refine_head(Matrix& quantized, AlignedBuffer<float>& exact, AlignedBuffer<float>& norm) const;
+    RefineBlock trainables(Block& block) const;
+    void write_trained(Block& block, size_t layer);
+    void write_stage(Block& block, size_t layer, size_t stage);
+    StageInput stage_input(const StepList& steps, size_t layer, size_t stage);
+    double damping_of(const StageInput& input, const Matrix* drift, const WeightRow& row, size_t layer);
+    void run_streams(const StepList& steps, size_t begin, size_t end, const Block& block);
+    void write_linear(Block& block, size_t layer, RoleId role, const StageInput* input);
+    QuantizedMatrix quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const StageInput* input,
+                                    SolveReport& report) const;
+    void pack(Block& block, RoleId role);
+    void write_tensor(const AlignedBuffer<float>& w, size_t layer, RoleId role, const Block& block,
+                      TensorReport report);
+    PackedLowRank correct(const AlignedBuffer<float>& w, const QuantizedMatrix& q, const StageInput* input,
+                          LorcReport& report) const;
+    void check_lorc_rank() const;
+
+    void note_source(const WeightRow& row, size_t layer);
+    void note_chat_error();
+    TensorReport report_of(const WeightRow& row, size_t layer, const char* codes) const;
+    void done(TensorReport tensor, double cost);
+    void tell(const QuantizeProgress& progress) const;
+    double solve_cost(const WeightRow& row) const;
+    double stage_cost(size_t cols) const;
+    double refine_cost() const;
+    GptqOptions gptq_options() const;
+
+    const Checkpoint& checkpoint_;
+    SourceModel source_;
+    Tokenizer tokenizer_;
+    const RotatedSource rotated_;
+    const Sections sections_;
+    const QuantizeOptions& options_;
+    const Compute compute_;
+    GqWriter& writer_;
+    const QuantizeCallback& progress_;
+    std::unique_ptr<Stream> stream_;     // through quantized predecessors
+    std::unique_ptr<Stream> reference_;  // through the float model
+    std::vector<std::vector<int32_t>> windows_;
+    // For refinement only:
+    PackedTensor head_, head_turn_;
+    Matrix embedded_;  // the quantized stream in front of the first block
+    std::vector<Block> kept_;
+    RunReport run_;
+    const Clock::time_point start_ = Clock::now();
+    size_t n_done_ = 0, n_total_ = 0;
+    double cost_done_ = 0, cost_total_ = 0;
+};
+
+}  // namespace gq

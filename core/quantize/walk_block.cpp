@@ -1,0 +1,180 @@
+// One block: its stages' statistics, its linears rounded, both streams run. See walk.h.
+#include <algorithm>
+
+#include "core/base/status.h"
+#include "core/quantize/walk.h"
+
+namespace gq {
+
+Walk::Block Walk::load_block(size_t layer) {
+    const size_t n_roles = source_.arch().block_weights.size();
+    Block block;
+    block.weights.roles.resize(n_roles);
+    block.packed.resize(n_roles);
+    block.low_rank.resize(n_roles);
+    block.vectors.resize(n_roles);
+    block.floats.resize(n_roles);
+    block.rounded.resize(n_roles);
+    block.reports.resize(n_roles);
+    load_vectors(block, layer);
+    return block;
+}
+
+void Walk::write_block(size_t layer) {
+    const StepList& steps = source_.network().blocks[layer];
+    Block block = load_block(layer);
+    if (!trained()) write_vectors(block, layer);
+    if (distilled()) block.inputs = stream_->rows(source_.network().residual);
+    run_streams(steps, 0, steps.stage_begin.front(), block);
+    for (size_t stage = 0; stage < steps.stage_begin.size(); ++stage) write_stage(block, layer, stage);
+    if (distilled()) distill(block, layer);
+    if (refined()) {
+        block.floats.clear();
+        kept_.push_back(std::move(block));
+    } else if (distilled()) {
+        write_trained(block, layer);
+    }
+}
+
+void Walk::load_vectors(Block& block, size_t layer) {
+    for (size_t role = 0; role < block.weights.roles.size(); ++role) {
+        const WeightRow& row = source_.arch().block_weights[role];
+        if (row.kind != WeightKind::vector) continue;
+        note_source(row, layer);
+        block.vectors[role] = rotated_.read(row, layer);
+        block.weights.roles[role].vector = block.vectors[role].data();
+    }
+    block.float_weights = block.weights;  // vectors are the same
+}
+
+void Walk::write_vectors(const Block& block, size_t layer) {
+    for (size_t role = 0; role < block.vectors.size(); ++role) {
+        const WeightRow& row = source_.arch().block_weights[role];
+        if (row.kind != WeightKind::vector) continue;
+        write_vector(writer_, packed_name(row, layer), {block.vectors[role].data(), block.vectors[role].size()});
+        done(report_of(row, layer, "f32"), 0);
+    }
+}
+
+void Walk::run_streams(const StepList& steps, size_t begin, size_t end, const Block& block) {
+    if (stream_) stream_->run(steps, begin, end, block.weights);
+    if (reference_) reference_->run(steps, begin, end, block.float_weights);
+}
+
+// What the float model's inputs were is not for the last stage of a block: its input is made by the block itself, and
+// matching it there overfits (QEP, arXiv 2504.09629, leaves down_proj out).
+Walk::StageInput Walk::stage_input(const StepList& steps, size_t layer, size_t stage) {
+    const Step& first = steps.steps[steps.stage_linears(stage).front()];
+    const SlotId slot = first.in[0];
+    const bool drifts_here = drifts() && stage + 1 < steps.stage_begin.size();
+    const WindowRange seen{0, options_.windows}, unseen{options_.windows, options_.windows + options_.held_out};
+    StageInput input;
+    input.hessian = stream_->hessian(slot, seen);
+    const Matrix drift = drifts_here ? stream_->drift(*reference_, slot, seen) : Matrix();
+    if (options_.held_out > 0) {
+        input.held_out.emplace();
+        input.held_out->hessian = stream_->hessian(slot, unseen);
+        if (drifts_here) input.held_out->drift = stream_->drift(*reference_, slot, unseen);
+    }
+    cost_done_ += stage_cost(input.hessian.cols());
+    GptqOptions o = gptq_options();
+    if (options_.adaptive_damping)
+        o.damping =
+            damping_of(input, drifts_here ? &drift : nullptr, source_.arch().block_weights[first.weight], layer);
+    input.prepared = prepare_hessian(compute_, input.hessian, o);
+    if (drifts_here && input.prepared.usable) input.drift = prepare_drift(compute_, drift, input.prepared, o);
+    tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()});
+    return input;
+}
+
+// The damping that suits some evenly spread rows of a linear of the stage.
+double Walk::damping_of(const StageInput& input, const Matrix* drift, const WeightRow& row, size_t layer) {
+    constexpr size_t most_rows = 64;
+    const AlignedBuffer<float> w = rotated_.read(row, layer);
+    const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
+    Matrix sample(std::min(rows, most_rows), cols);
+    for (size_t i = 0; i < sample.rows(); ++i)
+        std::copy_n(w.data() + i * rows / sample.rows() * cols, cols, sample.row(i));
+    return best_damping(compute_, sample, input.hessian, drift, *input.held_out, gptq_options());
+}
+
+// Statistics of the stage's input → its linears quantized → the stage run with them.
+void Walk::write_stage(Block& block, size_t layer, size_t stage) {
+    const StepList& steps = source_.network().blocks[layer];
+    std::optional<StageInput> input;
+    if (stream_) input = stage_input(steps, layer, stage);
+    for (const size_t step : steps.stage_linears(stage))
+        write_linear(block, layer, steps.steps[step].weight, input ? &*input : nullptr);
+    input.reset();
+    run_streams(steps, steps.stage_begin[stage], steps.stage_end(stage), block);
+}
+
+void Walk::write_linear(Block& block, size_t layer, RoleId role, const StageInput* input) {
+    const WeightRow& row = source_.arch().block_weights[role];
+    note_source(row, layer);
+    const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
+    AlignedBuffer<float> w = rotated_.read(row, layer);
+    TensorReport report = report_of(row, layer, "");
+    report.solved = input != nullptr;
+    PackedTensor& packed = block.packed[role];
+    if (options_.bits == float_bits) {
+        const bool fits = fits_f16(w.data(), rows * cols);
+        packed = room_for_floats(rows, cols, float_codes_for(source_.tensor(row, layer).type, fits));
+        pack_float_strip(compute_, w.data(), rows, 0, packed);
+        block.weights.roles[role].matrix = packed.matrix;
+    } else {
+        block.rounded[role] = quantize_linear(w, row, input, report.solve);
+        pack(block, role);
+        if (options_.lorc_rank > 0) block.low_rank[role] = correct(w, block.rounded[role], input, report.lorc);
+        if (!trained()) block.rounded[role] = {};
+    }
+    block.weights.roles[role].low_rank = block.low_rank[role].view();
+    report.codes = packed.matrix.codes->name;
+    if (trained()) {
+        block.reports[role] = std::move(report);
+    } else {
+        write_tensor(w, layer, role, block, std::move(report));
+    }
+    if (!reference_) return;
+    block.floats[role] = std::move(w);
+    block.float_weights.roles[role].matrix = row_major_f32(block.floats[role].data(), rows, cols);
+}
+
+void Walk::pack(Block& block, RoleId role) {
+    PackedTensor& packed = block.packed[role];
+    packed = room_for_codes(block.rounded[role].rows, block.rounded[role].cols, gptq_options().grid);
+    pack_strip(compute_, block.rounded[role], 0, packed);
+    block.weights.roles[role].matrix = packed.matrix;
+}
+
+// w: what the packed weights stand for.
+void Walk::write_tensor(const AlignedBuffer<float>& w, size_t layer, RoleId role, const Block& block,
+                        TensorReport report) {
+    const WeightRow& row = source_.arch().block_weights[role];
+    write_packed(writer_, packed_name(row, layer), block.packed[role], block.low_rank[role]);
+    RoundingError error;
+    error.add_strip(compute_, w.data(), block.packed[role].matrix.rows, 0, block.packed[role]);
+    report.error = error.relative();
+    done(std::move(report), solve_cost(row));
+}
+
+QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, const WeightRow& row, const StageInput* input,
+                                      SolveReport& report) const {
+    const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
+    const GptqOptions o = gptq_options();
+    if (!input) return round_to_nearest(compute_, w.data(), rows, cols, o.grid);
+    const PreparedDrift* drift = input->drift ? &*input->drift : nullptr;
+    QuantizedMatrix q = gptq_solve(compute_, w.data(), rows, cols, input->hessian, drift, input->prepared, o, report);
+    if (!input->held_out || report.fell_back_to_rtn) return q;
+    return keep_better(compute_, w.data(), input->hessian, *input->held_out, o, std::move(q), report);
+}
+
+PackedLowRank Walk::correct(const AlignedBuffer<float>& w, const QuantizedMatrix& q, const StageInput* input,
+                            LorcReport& report) const {
+    const bool usable = input && input->prepared.usable, eora = options_.lorc_method == LorcMethod::eora;
+    const RoundedFactors factors = correct_rounding(compute_, w.data(), q, usable ? &input->hessian : nullptr,
+                                                    {.rank = options_.lorc_rank, .by_outputs = eora}, report);
+    return pack_low_rank(compute_, factors);
+}
+
+}  // namespace gq
