@@ -14,13 +14,14 @@ namespace {
 // The library's defaults hold where an option is absent; the help repeats them for people.
 constexpr cli::Option options[] = {
     {"--output", "-o", "OUT.gq", "", "the file to write"},
-    {"--bits", "-b", "N", "", "bits of a weight: 2, 3, 4, 8; 16 keeps floats, in 16 bits (default 4)"},
+    {"--bits", "-b", "N", "", "bits of a weight: 2, 3, 4, 5, 6, 8; 16 keeps floats, in 16 bits (default 4)"},
+    {"--codes", "", "NAME", "", "what a weight stores instead of --bits: table4, one of 16 values (those of IQ4_NL)"},
     {"--size", "", "80M", "", "instead of --bits: the best mixture of widths in a file of at most that many bytes"},
     {"--bpw", "", "X", "", "instead of --bits: the same for at most X bits a weight of the linears"},
     {"--sensitivity", "", "", "", "only measure what rounding each matrix does to the model; -o gets it as JSON"},
     {"--group", "-g", "N|row", "", "inputs that share a scale: 16, 32, 64, 128, …; row: the whole row (default 128)"},
     {"--method", "", "gptq|rtn", "", "how weights are rounded (default gptq)"},
-    {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric, offset (default zero_point)"},
+    {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric, offset, k (default zero_point)"},
     {"--sym", "", "", "", "short for --grid symmetric"},
     {"--order", "", "NAME", "", "columns are solved in the order column, act (activations) or gar (default act)"},
     {"--no-act-order", "", "", "", "short for --order column"},
@@ -167,6 +168,8 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
     gq_quantize_options o;
     gq_quantize_defaults(&o);
     o.bits = args.integer_or("--bits", o.bits);
+    if (args.has("--codes")) o.codes = args.text("--codes").c_str();
+    if (args.has("--codes") && args.has("--bits")) cli::stop("options '--codes' and '--bits' exclude each other");
     if (args.has("--group")) o.group = group_of(args);
     if (args.has("--method")) o.method = method_of(args.text("--method"));
     if (args.has("--grid")) o.grid = args.text("--grid").c_str();

@@ -1,17 +1,17 @@
 // Prefill in AVX2: half a panel x 4 tokens stand in registers, so that a word of codes is read once for 4 tokens.
 // In: one panel in 8-bit layout and any number of tokens. Out: y, the same bits as gemv; the walk is linear.h's.
-// Codes of up to 4 bits are summed in one go, wider ones as two nibbles: the only thing it knows of the original codes
-// is their bits.
+// The only thing it knows of the original codes is their bits, which say how long sums fit into 16.
 #include "cpu_simd/linear_avx2.h"
 
 namespace gq {
 namespace {
 
-template <int nibbles>
-constexpr GemmU8S8Fn multiply = gemm_u8s8<avx2::Linear, avx2::TileU8<nibbles>, 4, 2, 1>;
+template <unsigned bits>
+constexpr GemmU8S8Fn multiply = gemm_u8s8<avx2::Linear, avx2::TileU8<bits>, 4, 2, 1>;
 
 void gemm(const LinearArgs& args, const uint8_t* panel_u8) {
-    (args.weights->codes->bits <= 4 ? multiply<1> : multiply<2>)(args, panel_u8);
+    const unsigned bits = args.weights->codes->value_bits;
+    (bits <= 4 ? multiply<4> : bits == 5 ? multiply<5> : bits == 6 ? multiply<6> : multiply<8>)(args, panel_u8);
 }
 
 }  // namespace

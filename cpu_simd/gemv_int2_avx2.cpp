@@ -11,7 +11,7 @@ GQ_TARGET_AVX2
 struct TileInt2 {
     using Plane = BitPlane<2>;
     static constexpr size_t bytes = Plane::bytes;
-    static constexpr int nibbles = 1;
+    static constexpr unsigned bits = 2;
     // Vector j % 2 holds inputs 4 (j % 2) + 8p … in bits 2p and 2p + 1.
     GQ_INLINE __m256i word(const std::byte* tile, int j, int half) {
         const __m256i vector = avx2::load_half<Plane>(tile, j % 2, half);

@@ -12,7 +12,7 @@ struct TileInt3 {
     using Low = BitPlane<2>;
     using High = BitPlane<1>;
     static constexpr size_t bytes = Low::bytes + High::bytes;
-    static constexpr int nibbles = 1;
+    static constexpr unsigned bits = 3;
     // Low plane: vector j % 2 holds inputs 4 (j % 2) + 8p … in bits 2p and 2p + 1.
     // High plane: bit p belongs to inputs 4p ….
     GQ_INLINE __m256i word(const std::byte* tile, int j, int half) {

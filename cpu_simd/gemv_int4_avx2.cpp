@@ -11,7 +11,7 @@ GQ_TARGET_AVX2
 struct TileInt4 {
     using Plane = BitPlane<4>;
     static constexpr size_t bytes = Plane::bytes;
-    static constexpr int nibbles = 1;
+    static constexpr unsigned bits = 4;
     // Low nibbles are inputs 4j …, high nibbles 16 + 4j …: four words further.
     GQ_INLINE __m256i word(const std::byte* tile, int j, int half) {
         const __m256i both = avx2::load_half<Plane>(tile, j % 4, half);

@@ -11,6 +11,7 @@ GQ_TARGET_NEON
 struct TileInt4 {
     using Plane = BitPlane<4>;
     static constexpr size_t bytes = Plane::bytes;
+    static constexpr int bias = 0;
     // Low nibbles are inputs 4j …, high nibbles 16 + 4j …: four words further.
     template <int j>
     GQ_INLINE uint8x16_t word(const std::byte* tile, int q) {

@@ -9,6 +9,6 @@ extern const KernelVariant gemv_int8_avx2{
     "gemv_int8_avx2",
     "avx2",
     "int8",
-    {.gemv = gemv<avx2::Linear, avx2::TileU8<2>>, .unpack = avx2::unpack<avx2::TileU8<2>>}};
+    {.gemv = gemv<avx2::Linear, avx2::TileU8<8>>, .unpack = avx2::unpack<avx2::TileU8<8>>}};
 
 }  // namespace gq

@@ -71,6 +71,7 @@ struct GroupReaders {
     decltype(Groups<Group>::read) nibbles;    // zero points as grid_zero_point.cpp draws them for codes of up to 4 bits
     decltype(Groups<Group>::read) bytes;      // and for wider ones
     decltype(Groups<Group>::read) offset;     // as grid_offset.cpp draws them
+    decltype(Groups<Group>::read) k;          // as grid_k.cpp draws them
     decltype(Groups<Group>::read) any;
 };
 
@@ -83,14 +84,15 @@ static Groups<typename Kernel::Group> groups_of(const PackedMatrix& w) {
     } table[] = {{"symmetric", 0, Kernel::readers.symmetric},
                  {"zero_point", panel_rows / 2, Kernel::readers.nibbles},
                  {"zero_point", panel_rows, Kernel::readers.bytes},
-                 {"offset", 0, Kernel::readers.offset}};
-    const size_t zero_bytes = w.grid->zero_bytes(w.codes->bits);
+                 {"offset", 0, Kernel::readers.offset},
+                 {"k", 24, Kernel::readers.k}};
+    const size_t zero_bytes = w.grid->zero_bytes(w.codes->value_bits);
     auto read = Kernel::readers.any;
     for (const auto& row : table) {
         if (row.read && row.zero_bytes == zero_bytes && row.grid == w.grid->name) read = row.read;
     }
     return {.grid = w.grid,
-            .bits = w.codes->bits,
+            .bits = w.codes->value_bits,
             .scales = w.scales,
             .zeros = w.zeros,
             .scale_bytes = w.grid->scale_bytes,

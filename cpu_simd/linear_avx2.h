@@ -2,8 +2,8 @@
 // In: panels of codes that a Tile knows how to spread into nibbles, activations in 8 bits. Out: y under the gemv
 // contract of kernels.h. One ymm is 8 rows x 4 inputs, half of a panel: vpmaddubsw multiplies codes with 4 broadcast
 // activations and adds pairs, saturating at 16 bits. Nibbles can't reach that: 8 words add up to at most
-// 8 * 2 * 15 * 127 = 30480, so a block of 32 inputs is summed in 16 bits and widened once. Codes above 4 bits are two
-// nibbles with a sum each. Must not know where bits lie.
+// 8 * 2 * 15 * 127 = 30480, so a block of 32 inputs is summed in 16 bits and widened once; codes of 5 bits after 4
+// words, of 6 bits after 2. Wider ones are two nibbles with a sum each. Must not know where bits lie.
 #pragma once
 
 #include "cpu_simd/linear.h"
@@ -57,6 +57,24 @@ static inline void read_offset(const Groups<GroupWithOffset>& groups, size_t ind
     read_halves(scales_of(groups, index) + panel_rows * sizeof(uint16_t), out.offset);
     out.start[0] = out.start[1] = _mm256_setzero_si256();
 }
+// out *= 16 numbers of 6 bits: 8 bytes of nibbles as read_nibbles, and a word of pairs, byte i for the rows i + 4p.
+GQ_INLINE void multiply_steps(const std::byte* nibbles, const std::byte* pairs, __m256 (&out)[2]) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(nibbles));
+    const __m128i low = _mm_and_si128(_mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4)), _mm_set1_epi8(15));
+    const __m128i high = _mm_srlv_epi32(_mm_set1_epi32(load_word(pairs)), _mm_setr_epi32(0, 2, 4, 6));
+    const __m128i steps = _mm_or_si128(low, _mm_slli_epi16(_mm_and_si128(high, _mm_set1_epi8(3)), 4));
+    out[0] = _mm256_mul_ps(out[0], _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(steps)));
+    out[1] = _mm256_mul_ps(out[1], _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(steps, 8))));
+}
+static inline void read_k(const Groups<GroupWithOffset>& groups, size_t index, size_t panel, GroupWithOffset& out) {
+    const std::byte *halves = unit_scales_of(groups, index, panel), *steps = zeros_of(groups, index);
+    read_halves(halves, out.scale);
+    read_halves(halves + 32, out.offset);
+    multiply_steps(steps, steps + 16, out.scale);
+    multiply_steps(steps + 8, steps + 20, out.offset);
+    for (__m256& offset : out.offset) offset = _mm256_sub_ps(_mm256_setzero_ps(), offset);
+    out.start[0] = out.start[1] = _mm256_setzero_si256();
+}
 GQ_INLINE void take(const GroupParams& params, Group& out) {
     for (size_t half = 0; half < 2; ++half) {
         out.scale[half] = _mm256_loadu_ps(params.scale + 8 * half);
@@ -94,35 +112,51 @@ GQ_INLINE __m256i load_half(const std::byte* plane, int j, int half) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(plane + j * Plane::vector_bytes + 32 * half));
 }
 
-// A Tile names its `bytes` for 16 rows x 32 inputs and its `nibbles` per code (1 or 2). word(tile, j, half), j < 8,
+// A Tile names its `bytes` for 16 rows x 32 inputs and the `bits` of its words' codes. word(tile, j, half), j < 8,
 // gives inputs 4j … 4j + 3 of rows 8 half … 8 half + 7, a code a byte.
+
+// Words that add up in 16 bits: n of them reach n * 2 * (2^bits - 1) * 127.
+static constexpr int words_per_sum(unsigned bits) {
+    return bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 8;  // above 6 bits each nibble has a sum of its own
+}
 
 // acc[t] = fma(scale of the block, dot of its part, acc[t]) for half a panel.
 template <class Tile, Part part, int n_tokens>
 GQ_INLINE void multiply_block(const std::byte* tile, int half, const Q8Rows& x, __m256i start,
                               __m256 (&acc)[n_tokens]) {
-    constexpr int first = first_word(part), end = end_word(part);
+    constexpr int first = first_word(part), end = end_word(part), words = words_per_sum(Tile::bits);
+    constexpr int run_words = words < end - first ? words : end - first;
+    constexpr bool nibbles = Tile::bits > 6;
     const __m256i nibble = _mm256_set1_epi8(15);
-    __m256i low[n_tokens], high[n_tokens];
-#pragma GCC unroll 8
-    for (int t = 0; t < n_tokens; ++t) low[t] = high[t] = _mm256_setzero_si256();
-#pragma GCC unroll 8
-    for (int j = first; j < end; ++j) {
-        const __m256i codes = Tile::word(tile, j, half);
-        const __m256i low_codes = Tile::nibbles == 1 ? codes : _mm256_and_si256(codes, nibble);
-        const __m256i high_codes = _mm256_and_si256(_mm256_srli_epi16(codes, 4), nibble);
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256i low[n_tokens], high[n_tokens], earlier[n_tokens];  // the last two of some codes only
+    for (int t = 0; t < n_tokens; ++t) earlier[t] = _mm256_setzero_si256();
+#pragma GCC unroll 4
+    for (int run = first; run < end; run += run_words) {
 #pragma GCC unroll 8
         for (int t = 0; t < n_tokens; ++t) {
-            const __m256i values = broadcast_word(x.values + t * x.n_blocks * q8_block + 4 * j);
-            low[t] = _mm256_add_epi16(low[t], _mm256_maddubs_epi16(low_codes, values));
-            if (Tile::nibbles == 2) high[t] = _mm256_add_epi16(high[t], _mm256_maddubs_epi16(high_codes, values));
+            if (run > first) earlier[t] = _mm256_add_epi32(earlier[t], _mm256_madd_epi16(low[t], ones));
+            low[t] = high[t] = _mm256_setzero_si256();
+        }
+#pragma GCC unroll 8
+        for (int j = run; j < run + run_words; ++j) {
+            const __m256i codes = Tile::word(tile, j, half);
+            const __m256i low_codes = nibbles ? _mm256_and_si256(codes, nibble) : codes;
+            const __m256i high_codes = _mm256_and_si256(_mm256_srli_epi16(codes, 4), nibble);
+#pragma GCC unroll 8
+            for (int t = 0; t < n_tokens; ++t) {
+                const __m256i values = broadcast_word(x.values + t * x.n_blocks * q8_block + 4 * j);
+                low[t] = _mm256_add_epi16(low[t], _mm256_maddubs_epi16(low_codes, values));
+                if (nibbles) high[t] = _mm256_add_epi16(high[t], _mm256_maddubs_epi16(high_codes, values));
+            }
         }
     }
 #pragma GCC unroll 8
     for (int t = 0; t < n_tokens; ++t) {
         const __m256i sums = _mm256_set1_epi32(load_sums<part>(x.sums + t * x.n_blocks * 2));
-        __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(start, sums), _mm256_madd_epi16(low[t], _mm256_set1_epi16(1)));
-        if (Tile::nibbles == 2) dot = _mm256_add_epi32(dot, _mm256_madd_epi16(high[t], _mm256_set1_epi16(16)));
+        __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(start, sums), _mm256_madd_epi16(low[t], ones));
+        if (nibbles) dot = _mm256_add_epi32(dot, _mm256_madd_epi16(high[t], _mm256_set1_epi16(16)));
+        if (run_words < end - first) dot = _mm256_add_epi32(dot, earlier[t]);
         acc[t] = _mm256_fmadd_ps(_mm256_set1_ps(x.scales[t * x.n_blocks]), _mm256_cvtepi32_ps(dot), acc[t]);
     }
 }
@@ -152,13 +186,21 @@ GQ_INLINE void add_offsets(const GroupWithOffset (&group)[n_panels], const float
 
 struct PlainGrids {
     using Group = avx2::Group;
-    static constexpr GroupReaders<Group> readers{
-        .symmetric = read_symmetric, .nibbles = read_nibbles, .bytes = read_bytes, .offset = nullptr, .any = read_any};
+    static constexpr GroupReaders<Group> readers{.symmetric = read_symmetric,
+                                                 .nibbles = read_nibbles,
+                                                 .bytes = read_bytes,
+                                                 .offset = nullptr,
+                                                 .k = nullptr,
+                                                 .any = read_any};
 };
 struct OffsetGrids {
     using Group = GroupWithOffset;
-    static constexpr GroupReaders<Group> readers{
-        .symmetric = nullptr, .nibbles = nullptr, .bytes = nullptr, .offset = read_offset, .any = read_any_offset};
+    static constexpr GroupReaders<Group> readers{.symmetric = nullptr,
+                                                 .nibbles = nullptr,
+                                                 .bytes = nullptr,
+                                                 .offset = read_offset,
+                                                 .k = read_k,
+                                                 .any = read_any_offset};
 };
 
 // What linear.h asks for.
@@ -177,10 +219,10 @@ struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
         __m256 y[n_panels][2][n_tokens] = {}, acc[n_panels][2][n_tokens];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
             Group group[n_panels];
-            for (int p = 0; p < n_panels; ++p) {
+            for (int p = 0; p < n_panels; ++p)
                 groups.read(groups, (first_panel + p) * walk.n_groups + g, first_panel + p, group[p]);
+            for (int p = 0; p < n_panels; ++p)
                 for (int t = 0; t < n_tokens; ++t) acc[p][0][t] = acc[p][1][t] = _mm256_setzero_ps();
-            }
             if constexpr (form.halves) {
                 if (g % 2 == 0)
                     multiply_panels<Tile, Part::first>(codes + g / 2 * Tile::bytes, walk.panel_bytes, advance(x, g / 2),
@@ -213,11 +255,11 @@ static void unpack(const std::byte* panel_codes, size_t n_tiles, uint8_t* out) {
                     Tile::word(panel_codes + i * Tile::bytes, j, half));
 }
 
-// The 8-bit layout. nibbles: how much of a byte the codes use.
-template <int n>
+// The 8-bit layout. n: how many bits of a byte the codes use.
+template <unsigned n>
 struct TileU8 {
     static constexpr size_t bytes = U8Plane::bytes;
-    static constexpr int nibbles = n;
+    static constexpr unsigned bits = n;
     GQ_INLINE __m256i word(const std::byte* tile, int j, int half) { return avx2::load_half<U8Plane>(tile, j, half); }
 };
 

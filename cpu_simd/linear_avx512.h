@@ -51,6 +51,21 @@ static inline void read_offset(const Groups<GroupWithOffset>& groups, size_t ind
     out.offset = read_halves(scales_of(groups, index) + panel_rows * sizeof(uint16_t));
     out.start = _mm512_setzero_si512();
 }
+// 16 numbers of 6 bits: 8 bytes of nibbles as read_nibbles, and a word of pairs, byte i for the rows i + 4p.
+GQ_INLINE __m512 read_steps(const std::byte* nibbles, const std::byte* pairs) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(nibbles));
+    const __m128i low = _mm_and_si128(_mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4)), _mm_set1_epi8(15));
+    const __m128i high = _mm_srlv_epi32(_mm_set1_epi32(load_word(pairs)), _mm_setr_epi32(0, 2, 4, 6));
+    const __m128i steps = _mm_or_si128(low, _mm_slli_epi16(_mm_and_si128(high, _mm_set1_epi8(3)), 4));
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(steps));
+}
+static inline void read_k(const Groups<GroupWithOffset>& groups, size_t index, size_t panel, GroupWithOffset& out) {
+    const std::byte *halves = unit_scales_of(groups, index, panel), *steps = zeros_of(groups, index);
+    const __m512 minimum = _mm512_mul_ps(read_halves(halves + 32), read_steps(steps + 8, steps + 20));
+    out.scale = _mm512_mul_ps(read_halves(halves), read_steps(steps, steps + 16));
+    out.offset = _mm512_sub_ps(_mm512_setzero_ps(), minimum);
+    out.start = _mm512_setzero_si512();
+}
 GQ_INLINE void take(const GroupParams& params, Group& out) {
     out.scale = _mm512_loadu_ps(params.scale);
     out.start = pair_of_negatives(_mm512_loadu_si512(params.zero_point));
@@ -135,13 +150,21 @@ GQ_INLINE void add_offsets(const GroupWithOffset (&group)[n_panels], const float
 
 struct PlainGrids {
     using Group = avx512::Group;
-    static constexpr GroupReaders<Group> readers{
-        .symmetric = read_symmetric, .nibbles = read_nibbles, .bytes = read_bytes, .offset = nullptr, .any = read_any};
+    static constexpr GroupReaders<Group> readers{.symmetric = read_symmetric,
+                                                 .nibbles = read_nibbles,
+                                                 .bytes = read_bytes,
+                                                 .offset = nullptr,
+                                                 .k = nullptr,
+                                                 .any = read_any};
 };
 struct OffsetGrids {
     using Group = GroupWithOffset;
-    static constexpr GroupReaders<Group> readers{
-        .symmetric = nullptr, .nibbles = nullptr, .bytes = nullptr, .offset = read_offset, .any = read_any_offset};
+    static constexpr GroupReaders<Group> readers{.symmetric = nullptr,
+                                                 .nibbles = nullptr,
+                                                 .bytes = nullptr,
+                                                 .offset = read_offset,
+                                                 .k = read_k,
+                                                 .any = read_any_offset};
 };
 
 // What linear.h asks for.
@@ -160,10 +183,10 @@ struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
         __m512 y[n_panels][n_tokens] = {}, acc[n_panels][n_tokens];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
             Group group[n_panels];
-            for (int p = 0; p < n_panels; ++p) {
+            for (int p = 0; p < n_panels; ++p)
                 groups.read(groups, (first_panel + p) * walk.n_groups + g, first_panel + p, group[p]);
+            for (int p = 0; p < n_panels; ++p)
                 for (int t = 0; t < n_tokens; ++t) acc[p][t] = _mm512_setzero_ps();
-            }
             if constexpr (form.halves) {
                 const std::byte* tile = codes + g / 2 * Tile::bytes;
                 if (g % 2 == 0) {

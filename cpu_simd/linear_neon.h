@@ -1,7 +1,8 @@
 // The integer linear layer in NEON with dot product: one walk for all codes of up to 7 bits and all grids.
 // In: panels of codes that a Tile knows how to spread into 8-bit words, activations in 8 bits. Out: y under the gemv
 // contract of kernels.h. One register is 4 rows x 4 inputs, a quarter of a panel: sdot takes its 4 activations from a
-// lane of the block. It multiplies signed bytes, which codes below 128 are too. Must not know where bits lie.
+// lane of the block. It multiplies signed bytes: codes below 128 are that too, larger
+// ones less 128, which the zero point makes good. Must not know where bits lie.
 #pragma once
 
 #include "cpu_simd/linear.h"
@@ -69,7 +70,7 @@ GQ_INLINE uint8x16_t load_quarter(const std::byte* plane, int j, int q) {
 }
 
 // A Tile names its `bytes` for 16 rows x 32 inputs. word<j>(tile, q), j < 8, gives inputs 4j … 4j + 3 of rows
-// 4q … 4q + 3, a code a byte.
+// 4q … 4q + 3, a code a byte, less the Tile's `bias`: 128 where codes don't fit into signed bytes, else 0.
 
 // dots += word j, inputs 4j …, whose activations are lane j % 4 of `values`, 16 of them.
 template <class Tile, int j>
@@ -92,7 +93,7 @@ GQ_INLINE void multiply_block(const std::byte* tile, const Q8Rows& x, const Grou
                               float32x4_t (&acc)[quarters]) {
     const int32_t sum = (part == Part::last ? 0 : x.sums[0]) + (part == Part::first ? 0 : x.sums[1]);
     int32x4_t dots[quarters];
-    for (int q = 0; q < quarters; ++q) dots[q] = vmulq_n_s32(group.start[q], sum);
+    for (int q = 0; q < quarters; ++q) dots[q] = vmulq_n_s32(vaddq_s32(group.start[q], vdupq_n_s32(Tile::bias)), sum);
     if (part != Part::last) add_four_words<Tile, 0>(tile, x.values, dots);
     if (part != Part::first) add_four_words<Tile, 4>(tile, x.values, dots);
     for (int q = 0; q < quarters; ++q) acc[q] = vfmaq_n_f32(acc[q], vcvtq_f32_s32(dots[q]), *x.scales);
@@ -120,13 +121,21 @@ static void store_panel(const LinearArgs& args, size_t panel, size_t token, cons
 
 struct PlainGrids {
     using Group = neon::Group;
-    static constexpr GroupReaders<Group> readers{
-        .symmetric = read_symmetric, .nibbles = read_nibbles, .bytes = nullptr, .offset = nullptr, .any = read_any};
+    static constexpr GroupReaders<Group> readers{.symmetric = read_symmetric,
+                                                 .nibbles = read_nibbles,
+                                                 .bytes = nullptr,
+                                                 .offset = nullptr,
+                                                 .k = nullptr,
+                                                 .any = read_any};
 };
 struct OffsetGrids {
     using Group = GroupWithOffset;
-    static constexpr GroupReaders<Group> readers{
-        .symmetric = nullptr, .nibbles = nullptr, .bytes = nullptr, .offset = read_offset, .any = read_any_offset};
+    static constexpr GroupReaders<Group> readers{.symmetric = nullptr,
+                                                 .nibbles = nullptr,
+                                                 .bytes = nullptr,
+                                                 .offset = read_offset,
+                                                 .k = nullptr,
+                                                 .any = read_any_offset};
 };
 
 // What linear.h asks for.
@@ -170,6 +179,12 @@ struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
             for (int t = 0; t < n_tokens; ++t) store_panel(args, first_panel + p, first_token + t, y[p][t]);
     }
 };
+
+// Shifts of bytes by a number that may be 0 or negative, which the intrinsics with immediates don't take.
+template <int n>
+GQ_INLINE uint8x16_t shift_right(uint8x16_t v) {
+    return vshlq_u8(v, vdupq_n_s8(-n));
+}
 
 GQ_TARGET_END
 

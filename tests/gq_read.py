@@ -246,7 +246,8 @@ class GqFile:
 
 # --- weights ----------------------------------------------------------------------------------------------------------
 
-PLANES = {"int2": (2,), "int3": (2, 1), "int4": (4,), "int8": (8,)}
+PLANES = {"int2": (2,), "int3": (2, 1), "int4": (4,), "int5": (4, 1), "int6": (4, 2), "int8": (8,), "table4": (4,)}
+TABLE4 = (1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241)
 FLOATS = {"f16": 2, "bf16": 2, "f32": 4}
 
 
@@ -284,7 +285,7 @@ def unpack_codes(tiles, codes, numpy):
         plane = tiles[:, at : at + 64 * bits].reshape(-1, bits, 16, 4)
         out |= unpack_plane(plane, bits, numpy) << shift
         at, shift = at + 64 * bits, shift + bits
-    return out
+    return numpy.array(TABLE4, "u1")[out] if codes == "table4" else out
 
 
 def halves(file, tensor, shape, n, numpy):
@@ -293,10 +294,26 @@ def halves(file, tensor, shape, n, numpy):
     return [values[..., 16 * i : 16 * i + 16] for i in range(n)]
 
 
+def six_bits(nibbles, pairs, numpy):
+    """8 bytes of low nibbles, 4 bytes of high bits. Out: 16 numbers as float32."""
+    low = numpy.stack([nibbles & 15, nibbles >> 4], -1).reshape(*nibbles.shape[:-1], 16)
+    high = numpy.concatenate([pairs >> 2 * p & 3 for p in range(4)], -1)
+    return (low | high << 4).astype("f4")
+
+
 def scales_and_offsets(file, tensor, shape, numpy):
     """shape: (experts, panels, groups). Out: two arrays, shape + (16,)."""
-    if tensor.grid.removesuffix(LOW_RANK) == "offset":
+    grid = tensor.grid.removesuffix(LOW_RANK)
+    if grid == "offset":
         return halves(file, tensor, shape, 2, numpy)
+    if grid == "k":
+        experts, panels, groups = shape
+        unit = 16 if tensor.group == 16 else 8
+        unit_of = numpy.arange(groups) // unit
+        d, dmin = (part[:, :, unit_of] for part in halves(file, tensor, (experts, panels, -(-groups // unit)), 2, numpy))
+        steps = part_array(file, tensor, "steps", (*shape, 24), numpy)
+        s, m = (six_bits(steps[..., 8 * i : 8 * i + 8], steps[..., 16 + 4 * i : 20 + 4 * i], numpy) for i in range(2))
+        return d * s, numpy.float32(0) - dmin * m
     (scales,) = halves(file, tensor, shape, 1, numpy)
     return scales, numpy.zeros_like(scales)
 
@@ -304,7 +321,7 @@ def scales_and_offsets(file, tensor, shape, numpy):
 def zero_points(file, tensor, shape, bits, numpy):
     """shape: (experts, panels, groups). Out: shape + (16,)."""
     grid = tensor.grid.removesuffix(LOW_RANK)
-    if grid == "offset":
+    if grid in ("offset", "k"):
         return numpy.zeros((*shape, 16), "i4")
     if grid == "symmetric":
         return numpy.full((*shape, 16), 1 << (bits - 1), "i4")
@@ -338,7 +355,7 @@ def dequantize(file, tensor):
     codes = unpack_codes(packed, tensor.codes, numpy).reshape(experts, panels, tiles, 16, 32)
     codes = codes.transpose(0, 1, 3, 2, 4).reshape(experts, panels, 16, tiles * 32)[..., :cols].astype("i4")
     shape = (experts, panels, groups)
-    zeros = zero_points(file, tensor, shape, bits, numpy)
+    zeros = zero_points(file, tensor, shape, 8 if tensor.codes == "table4" else bits, numpy)
     group_of = numpy.arange(cols) // group
     scales, offsets, zeros = (
         values.transpose(0, 1, 3, 2)[..., group_of] for values in (*scales_and_offsets(file, tensor, shape, numpy), zeros)

@@ -23,6 +23,7 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
     to.group = o.group == -1 ? chosen_group : at_least("group", o.group, 0);
     to.method = o.method == GQ_METHOD_RTN ? Method::rtn : Method::gptq;
     if (o.grid) to.grid = o.grid;
+    if (o.codes) to.codes = o.codes;
     if (o.order) to.solver.order = order_of(o.order);
     if (o.grid_search) to.solver.search = grid_search_of(o.grid_search);
     to.solver.damping = o.damping;
@@ -119,7 +120,8 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .isa = nullptr,
                 .report_path = nullptr,
                 .distill_epochs = static_cast<int32_t>(d.distill_epochs),
-                .refine_epochs = static_cast<int32_t>(d.refine_epochs)};
+                .refine_epochs = static_cast<int32_t>(d.refine_epochs),
+                .codes = nullptr};
 }
 
 gq_status gq_quantize(const char* source, const char* output, const gq_quantize_options* options,

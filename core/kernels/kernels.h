@@ -69,7 +69,7 @@ using UnpackFn = void (*)(const std::byte* panel_codes, size_t n_tiles, uint8_t*
 
 // gemm_u8s8 — prefill: the integer contract of gemv over one panel that unpack expanded, for any number of tokens.
 // args.panel_begin is the panel (panel_end = panel_begin + 1); scales and zero points are read from args.weights, whose
-// codes->bits bounds the codes: variants may use int16 sums where 2^bits allows.
+// codes->value_bits bounds the codes: variants may use int16 sums where 2^value_bits allows.
 using GemmU8S8Fn = void (*)(const LinearArgs& args, const uint8_t* panel_u8);
 
 // gemm_f32 — C[t][j] over one or more panels of panel_cols = 16 columns: panels[p][k][lane] is column 16 p + lane.

@@ -99,7 +99,7 @@ PackedMatrix packed_view(const GqTensor& tensor) {
     if (matrix.grid) matrix.scales = part_bytes(tensor, "scales", sizes.scale_bytes);
     if (matrix.grid && matrix.grid->zeros_part)
         matrix.zeros = part_bytes(tensor, matrix.grid->zeros_part, sizes.zero_bytes);
-    if (!matrix.zeros && tensor.find("zeros"))
+    if (tensor.find("zeros") && !(matrix.grid && matrix.grid->has_zeros))
         fail(Status::bad_file, "%s: no part 'zeros' expected beside the grid '%s', one found", tensor.name.c_str(),
              tensor.grid.c_str());
     return matrix;

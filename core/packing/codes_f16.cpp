@@ -17,8 +17,10 @@ using Elements = FloatElements<ElementType::f16, f32_to_f16>;
 extern const Codes codes_f16{
     .name = "f16",
     .bits = 16,
+    .value_bits = 0,
     .is_float = true,
     .tile_bytes = tile_values * sizeof(uint16_t),
+    .nearest = nullptr,
     .pack_codes = nullptr,
     .unpack_codes = nullptr,
     .pack_floats = Elements::pack,

@@ -17,8 +17,10 @@ using Elements = FloatElements<ElementType::f32, [](float value) { return value;
 extern const Codes codes_f32{
     .name = "f32",
     .bits = 32,
+    .value_bits = 0,
     .is_float = true,
     .tile_bytes = tile_values * sizeof(float),
+    .nearest = nullptr,
     .pack_codes = nullptr,
     .unpack_codes = nullptr,
     .pack_floats = Elements::pack,

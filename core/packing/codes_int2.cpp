@@ -13,8 +13,10 @@ namespace gq {
 extern const Codes codes_int2{
     .name = "int2",
     .bits = 2,
+    .value_bits = 2,
     .is_float = false,
     .tile_bytes = BitPlane<2>::bytes,
+    .nearest = nullptr,
     .pack_codes = BitPlane<2>::pack<0>,
     .unpack_codes = BitPlane<2>::unpack<0>,
     .pack_floats = nullptr,

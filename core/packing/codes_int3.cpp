@@ -28,8 +28,10 @@ void unpack_int3(const std::byte* tile, uint8_t* codes) {
 extern const Codes codes_int3{
     .name = "int3",
     .bits = 3,
+    .value_bits = 3,
     .is_float = false,
     .tile_bytes = Low::bytes + High::bytes,
+    .nearest = nullptr,
     .pack_codes = pack_int3,
     .unpack_codes = unpack_int3,
     .pack_floats = nullptr,

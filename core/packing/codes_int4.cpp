@@ -11,8 +11,10 @@ namespace gq {
 extern const Codes codes_int4{
     .name = "int4",
     .bits = 4,
+    .value_bits = 4,
     .is_float = false,
     .tile_bytes = BitPlane<4>::bytes,
+    .nearest = nullptr,
     .pack_codes = BitPlane<4>::pack<0>,
     .unpack_codes = BitPlane<4>::unpack<0>,
     .pack_floats = nullptr,

@@ -11,8 +11,10 @@ namespace gq {
 extern const Codes codes_int8{
     .name = "int8",
     .bits = 8,
+    .value_bits = 8,
     .is_float = false,
     .tile_bytes = BitPlane<8>::bytes,
+    .nearest = nullptr,
     .pack_codes = BitPlane<8>::pack<0>,
     .unpack_codes = BitPlane<8>::unpack<0>,
     .pack_floats = nullptr,

@@ -13,8 +13,8 @@ namespace {
 
 GroupParams unpack_group(const PackedMatrix& matrix, size_t panel, size_t group) {
     GroupParams params = {};
-    matrix.grid->unpack_group(matrix.group_scales(panel, group), matrix.group_zeros(panel, group), matrix.codes->bits,
-                              params);
+    matrix.grid->unpack_group(matrix.group_scales(panel, group), matrix.group_zeros(panel, group),
+                              matrix.codes->value_bits, params);
     return params;
 }
 
@@ -42,8 +42,8 @@ void pack_groups(const LogicalWeights& weights, const PackedMatrix& shape, size_
         const size_t first = unit * shape.unit_groups(), n = std::min(shape.unit_groups(), n_groups - first);
         for (size_t i = 0; i < n; ++i) groups[i] = gather_group(weights, grid, panel, first + i, n_groups);
         grid.pack_unit(
-            groups, n, shape.codes->bits, scales + (panel * shape.n_units() + unit) * grid.scale_bytes,
-            grid.zeros_part ? zeros + (panel * n_groups + first) * grid.zero_bytes(shape.codes->bits) : nullptr);
+            groups, n, shape.codes->value_bits, scales + (panel * shape.n_units() + unit) * grid.scale_bytes,
+            grid.zeros_part ? zeros + (panel * n_groups + first) * grid.zero_bytes(shape.codes->value_bits) : nullptr);
     }
 }
 
@@ -157,7 +157,7 @@ PackedSizes packed_sizes(const Codes& codes, const Grid* grid, size_t rows, size
         const size_t units = checked_mul(shape.n_panels(), shape.n_units(), "units of a packed matrix");
         const size_t groups = checked_mul(shape.n_panels(), shape.n_groups(), "groups of a packed matrix");
         sizes.scale_bytes = checked_mul(units, grid->scale_bytes, "scales of a packed matrix");
-        sizes.zero_bytes = checked_mul(groups, grid->zero_bytes(codes.bits), "zero points of a packed matrix");
+        sizes.zero_bytes = checked_mul(groups, grid->zero_bytes(codes.value_bits), "zero points of a packed matrix");
     }
     return sizes;
 }

@@ -26,11 +26,15 @@ inline constexpr char group_words[] = "16, a multiple of 32, or 0 for the whole 
 
 // One way to lay codes out. Each codes_X.cpp defines one constant and draws its bits.
 struct Codes {
-    const char* name;   // "int4"
-    unsigned bits;      // per weight
-    bool is_float;      // f16, bf16, f32: the value itself; no grid
-    size_t tile_bytes;  // bytes of one tile of 16 rows x 32 inputs
-    // Integer codes: (16, 32) codes of a tile, each < 2^bits, one per byte ↔ tile_bytes. Null for floats.
+    const char* name;     // "int4"
+    unsigned bits;        // per weight, as stored
+    unsigned value_bits;  // of a code as grids and kernels see it: bits, or 8 where those choose from a table; 0: float
+    bool is_float;        // f16, bf16, f32: the value itself; no grid
+    size_t tile_bytes;    // bytes of one tile of 16 rows x 32 inputs
+    // (256): the code nearest to each 8-bit number, where codes are the entries of a table; null where all exist.
+    const uint8_t* nearest;
+    // Integer codes: (16, 32) codes of a tile, each < 2^value_bits, one per byte ↔ tile_bytes; of a table the nearest
+    // one is stored. Null for floats.
     void (*pack_codes)(const uint8_t* codes, std::byte* tile);
     void (*unpack_codes)(const std::byte* tile, uint8_t* codes);
     // Float codes: n floats ↔ n elements of bits / 8 bytes (rounded to nearest even). Null for integers.
@@ -87,7 +91,7 @@ struct Grid {
 // nullptr when the name is unknown. all_* list every registered one, in the order of their file names.
 const Codes* find_codes(std::string_view name);
 const Grid* find_grid(std::string_view name);
-// The integer codes of that width; nullptr when there are none.
+// The integer codes of that width, all of which exist; nullptr when there are none.
 const Codes* find_integer_codes(unsigned bits);
 std::span<const Codes* const> all_codes();
 std::span<const Grid* const> all_grids();
@@ -95,7 +99,7 @@ std::span<const Grid* const> all_grids();
 // A packed weight matrix: a view; the bytes belong to a mapping or a buffer that must outlive it.
 // `panels`: tiles in the order panel, tile; padded to 16 rows and 32 inputs, in integer codes so that every integer sum
 //   over padding is exactly 0 whatever the activations hold there (in float codes with 0):
-//   - padding inputs of a row: code = zero_point of the row's last group;
+//   - padding inputs of a row: code = zero_point of the row's last group (of a table the nearest, for activations 0);
 //   - padding rows: scale and offset 0, zero_point 0 where the grid stores one, code = zero_point.
 // `row_major`, float codes only: logical rows one after another without padding, as a float checkpoint has them.
 struct PackedMatrix {
@@ -123,7 +127,7 @@ struct PackedMatrix {
         return scales + (panel * n_units() + g / unit_groups()) * grid->scale_bytes;
     }
     const std::byte* group_zeros(size_t panel, size_t g) const {
-        return grid->zeros_part ? zeros + (panel * n_groups() + g) * grid->zero_bytes(codes->bits) : nullptr;
+        return grid->zeros_part ? zeros + (panel * n_groups() + g) * grid->zero_bytes(codes->value_bits) : nullptr;
     }
 };
 

@@ -47,7 +47,7 @@ const Codes* find_codes(std::string_view name) {
 }
 const Codes* find_integer_codes(unsigned bits) {
     for (const Codes* codes : all_codes()) {
-        if (!codes->is_float && codes->bits == bits) return codes;
+        if (!codes->is_float && !codes->nearest && codes->bits == bits) return codes;
     }
     return nullptr;
 }

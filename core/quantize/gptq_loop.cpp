@@ -24,12 +24,15 @@ namespace gq {
 
 namespace {
 
-// One column of 32 rows: codes, −(w − q) / U_jj, and twice its loss. No pointer meets another.
+// One column of 32 rows: codes, −(w − q) / U_jj, and twice its loss. No pointer meets another. Without a table the
+// loop vectorises.
+template <bool has_table>
 void round_lanes(const float* __restrict w, const float* __restrict scale, const float* __restrict zero_point,
-                 const float* __restrict offset, float top_code, float u_jj, uint8_t* __restrict codes,
-                 float* __restrict error, float* __restrict loss) {
+                 const float* __restrict offset, float top_code, const uint8_t* __restrict table, float u_jj,
+                 uint8_t* __restrict codes, float* __restrict error, float* __restrict loss) {
     for (size_t lane = 0; lane < lanes; ++lane) {
-        const float code = nearest_code(w[lane] - offset[lane], scale[lane], zero_point[lane], top_code);
+        const float nearest = nearest_code(w[lane] - offset[lane], scale[lane], zero_point[lane], top_code);
+        const float code = has_table ? existing_code(nearest, table) : nearest;
         error[lane] = (scale[lane] * (code - zero_point[lane]) + offset[lane] - w[lane]) / u_jj;
         loss[lane] += error[lane] * error[lane];
         codes[lane] = static_cast<uint8_t>(static_cast<int>(code));
@@ -221,8 +224,9 @@ void Solver::round_column(size_t row, size_t col, const float* start, float* w, 
     }
     const bool dead = prepared_.dead[prepared_.order[col]] != 0;
     float nothing[lanes] = {};  // a dead input costs nothing, also where the grid has no value 0
-    round_lanes(w, &grids_.scale[grid], &grids_.zero_point[grid], &grids_.offset[grid], options_.grid.top_code(), u_jj,
-                codes, error, dead ? nothing : loss);
+    const auto round = options_.grid.table() ? round_lanes<true> : round_lanes<false>;
+    round(w, &grids_.scale[grid], &grids_.zero_point[grid], &grids_.offset[grid], options_.grid.top_code(),
+          options_.grid.table(), u_jj, codes, error, dead ? nothing : loss);
     if (dead) std::fill_n(error, lanes, 0.0f);
     if (start && !dead) {
         for (size_t lane = 0; lane < lanes; ++lane) error[lane] += beta * (w[lane] - start[lane]) / u_jj;

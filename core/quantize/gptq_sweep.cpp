@@ -18,13 +18,16 @@ constexpr size_t block_cols = 128;
 
 // One column of 32 rows. value: of the codes, becomes that of the new ones. moved: by how much. gain: what the loss
 // changes by, summed up. No pointer meets another.
+template <bool has_table>
 void move_lanes(const float* __restrict pull, float h_jj, const float* __restrict scale,
                 const float* __restrict zero_point, const float* __restrict offset, float top_code,
-                float* __restrict codes, float* __restrict moved, float* __restrict gain) {
+                const uint8_t* __restrict table, float* __restrict codes, float* __restrict moved,
+                float* __restrict gain) {
     for (size_t lane = 0; lane < lanes; ++lane) {
         const float s = scale[lane], z = zero_point[lane], o = offset[lane];
         const float value = s * (codes[lane] - z) + o;
-        const float code = nearest_code(value - pull[lane] / h_jj - o, s, z, top_code);
+        const float nearest = nearest_code(value - pull[lane] / h_jj - o, s, z, top_code);
+        const float code = has_table ? existing_code(nearest, table) : nearest;
         const float move = s * (code - z) + o - value;
         const float change = move * pull[lane] + move * move * h_jj * 0.5f;
         const bool better = change < 0;
@@ -123,8 +126,9 @@ void Sweep::move_step(size_t begin, size_t row, size_t col, size_t n) {
         const size_t grid = grid_.group_of(col + j) * grids_.rows + row;
         const float* h = h_.row(col + j) + col;
         for (size_t lane = 0; lane < lanes; ++lane) pull[j][lane] += added_ * error[j][lane];
-        move_lanes(pull[j], h[j] + added_, &grids_.scale[grid], &grids_.zero_point[grid], &grids_.offset[grid],
-                   grid_.top_code(), codes[j], moved[j], gain);
+        const auto move = grid_.table() ? move_lanes<true> : move_lanes<false>;
+        move(pull[j], h[j] + added_, &grids_.scale[grid], &grids_.zero_point[grid], &grids_.offset[grid],
+             grid_.top_code(), grid_.table(), codes[j], moved[j], gain);
         for (size_t k = j + 1; k < n; ++k) {
             for (size_t lane = 0; lane < lanes; ++lane) pull[k][lane] += moved[j][lane] * h[k];
         }

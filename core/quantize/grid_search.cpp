@@ -50,22 +50,35 @@ Range range_of(const float* weights, size_t n) {
          col + static_cast<size_t>(bad - weights), static_cast<double>(*bad));
 }
 
+// How much wider than the range a grid is, so that the ends of a table, which are not those of its bits, reach it.
+struct Stretch {
+    float low = 1, high = 1;
+};
+
+Stretch stretch_of(const GridOptions& options) {
+    if (!options.table()) return {};
+    const float top = options.top_code(), middle = (top + 1) / 2;
+    const float lowest = options.table()[0], highest = options.table()[static_cast<size_t>(top)];
+    return {middle / (middle - lowest), (top - middle) / (highest - middle)};
+}
+
+// The grid that spans `shrink` of the range.
+GroupGrid grid_of(const Range& range, float shrink, const GridOptions& options) {
+    const Stretch stretch = stretch_of(options);
+    return options.grid->span(range.low * shrink * stretch.low, range.high * shrink * stretch.high, options.bits);
+}
+
 // The range of a group of finite weights, whose grid can be stored.
 Range checked_range(const float* weights, size_t n, const GridOptions& options, size_t row, size_t col) {
     const Range range = range_of(weights, n);
     if (!range.finite) fail_not_finite(weights, n, row, col);
-    if (!std::isfinite(options.grid->span(range.low, range.high, options.bits).scale)) {
+    if (!std::isfinite(grid_of(range, 1, options).scale)) {
         fail(Status::numeric,
              "weights (%zu, %zu … %zu): expected a range whose %u-bit scale is at most 65504, the largest of f16, "
              "found %g … %g",
              row, col, col + n - 1, options.bits, static_cast<double>(range.low), static_cast<double>(range.high));
     }
     return range;
-}
-
-// The grid that spans `shrink` of the range.
-GroupGrid grid_of(const Range& range, float shrink, const GridOptions& options) {
-    return options.grid->span(range.low * shrink, range.high * shrink, options.bits);
 }
 
 void round_row(GridSearch search, const float* w, const float* importance, size_t row, const GridOptions& options,
@@ -82,7 +95,8 @@ void round_row(GridSearch search, const float* w, const float* importance, size_
         const size_t end = options.group_end(begin, out.cols);
         const GroupGrid& grid = grids[group];
         for (size_t c = begin; c < end; ++c) {
-            const float code = nearest_code(w[c] - grid.offset, grid.scale, grid.zero_point, top);
+            const float nearest = nearest_code(w[c] - grid.offset, grid.scale, grid.zero_point, top);
+            const float code = existing_code(nearest, options.table());
             codes[c] = static_cast<uint8_t>(static_cast<int>(code));
         }
         out.set_grid(row * out.n_groups() + group, grid);
@@ -90,15 +104,18 @@ void round_row(GridSearch search, const float* w, const float* importance, size_
     }
 }
 
-}  // namespace
-
 // Sixteen lanes whose sums are added in order: vectorised or not, the same bits.
-double weighted_error(const float* weights, const float* importance, size_t n, const GroupGrid& grid, float top_code) {
+template <bool has_table>
+double error_on(const float* weights, const float* importance, size_t n, const GroupGrid& grid,
+                const GridOptions& options) {
+    const float top_code = options.top_code();
+    const uint8_t* table = has_table ? options.table() : nullptr;
     constexpr size_t lanes = 16;
     const float zero_point = grid.zero_point;
     float sums[lanes] = {};
     const auto take = [&](size_t i, size_t lane) {
-        const float code = nearest_code(weights[i] - grid.offset, grid.scale, zero_point, top_code);
+        const float nearest = nearest_code(weights[i] - grid.offset, grid.scale, zero_point, top_code);
+        const float code = has_table ? existing_code(nearest, table) : nearest;
         const float error = grid.scale * (code - zero_point) + grid.offset - weights[i];
         sums[lane] += error * error * importance[i];
     };
@@ -110,6 +127,13 @@ double weighted_error(const float* weights, const float* importance, size_t n, c
     return std::accumulate(sums, sums + lanes, 0.0);
 }
 
+}  // namespace
+
+double weighted_error(const float* weights, const float* importance, size_t n, const GroupGrid& grid,
+                      const GridOptions& options) {
+    return (options.table() ? error_on<true> : error_on<false>)(weights, importance, n, grid, options);
+}
+
 GroupGrid fit_grid(const float* weights, size_t n, const GridOptions& options, size_t row, size_t col) {
     return grid_of(checked_range(weights, n, options, row, col), 1, options);
 }
@@ -118,10 +142,10 @@ GroupGrid clip_grid(const float* weights, const float* importance, size_t n, con
                     size_t col) {
     const Range range = checked_range(weights, n, options, row, col);
     GroupGrid best = grid_of(range, 1, options);
-    double least = weighted_error(weights, importance, n, best, options.top_code());
+    double least = weighted_error(weights, importance, n, best, options);
     for (int percent = 2; percent < largest_cut && range.low < range.high; percent += 2) {
         const GroupGrid grid = grid_of(range, 1 - static_cast<float>(percent) / 100, options);
-        const double error = weighted_error(weights, importance, n, grid, options.top_code());
+        const double error = weighted_error(weights, importance, n, grid, options);
         if (error >= least) continue;
         least = error;
         best = grid;

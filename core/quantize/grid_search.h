@@ -22,9 +22,13 @@ enum class GridSearch : uint8_t {
 
 // How values are rounded. Every grid here is exactly as it is stored.
 struct GridOptions {
-    unsigned bits = 4;   // 2 … 8
+    unsigned bits = 4;   // of a code as grids see it: 2 … 8
     size_t group = 128;  // inputs per scale, 16 or a multiple of 32; 0: the whole row
     const Grid* grid = find_grid("zero_point");
+    const Codes* codes = nullptr;  // of value_bits = bits; null: the integers of that width
+
+    // Codes::nearest of the codes.
+    const uint8_t* table() const { return codes ? codes->nearest : nullptr; }
 
     float top_code() const { return static_cast<float>((1u << bits) - 1); }
     size_t n_groups(size_t cols) const { return group == 0 ? 1 : div_up(cols, group); }
@@ -52,13 +56,14 @@ GroupGrid clip_grid(const float* weights, const float* importance, size_t n, con
                     size_t col);
 
 // The grid with the least such error over scales and places of zero together (NeUQI): about 80 scales, coarse to fine,
-// each with its best offset, or with each zero point where the grid has no offsets. Never worse than clip_grid's before
-// what units settle. Arguments and errors as there.
+// each with its best offset, or with each zero point where the grid has no offsets; with a table what clip_grid finds.
+// Never worse than clip_grid's before what units settle. Arguments and errors as there.
 GroupGrid joint_grid(const float* weights, const float* importance, size_t n, const GridOptions& options, size_t row,
                      size_t col);
 
 // Σ importance (q − w)² of a group on a grid.
-double weighted_error(const float* weights, const float* importance, size_t n, const GroupGrid& grid, float top_code);
+double weighted_error(const float* weights, const float* importance, size_t n, const GroupGrid& grid,
+                      const GridOptions& options);
 
 // The grids of the groups of one unit, the weights of columns col … col + n of a row, as they are stored: out has one a
 // group. importance: (n); null for GridSearch::span. Errors as fit_grid.
@@ -73,6 +78,11 @@ inline float nearest_code(float w, float scale, float zero_point, float top_code
     const float above = steps > low ? steps : low;
     const float clamped = above < high ? above : high;
     return (clamped + rounder) - rounder + zero_point;
+}
+
+// The code that stands in a table for what nearest_code gave; table: GridOptions::table, or null.
+inline float existing_code(float code, const uint8_t* table) {
+    return table ? static_cast<float>(table[static_cast<uint8_t>(static_cast<int>(code))]) : code;
 }
 
 struct QuantizedMatrix {

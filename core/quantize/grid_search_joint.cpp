@@ -106,7 +106,7 @@ struct Best {
         const GroupGrid found =
             options.grid->nearest(static_cast<float>(scale), static_cast<float>(offset), options.bits);
         if (!std::isfinite(found.scale) || !std::isfinite(found.offset) || !(found.scale > 0)) return false;
-        const double now = weighted_error(weights, importance, n, found, options.top_code());
+        const double now = weighted_error(weights, importance, n, found, options);
         if (!(now < error)) return false;
         error = now;
         grid = found;
@@ -130,7 +130,8 @@ bool try_scale(Group& group, double scale, Best& best) {
 GroupGrid joint_grid(const float* weights, const float* importance, size_t n, const GridOptions& options, size_t row,
                      size_t col) {
     Best best{weights, importance, n, options, clip_grid(weights, importance, n, options, row, col), 0};
-    best.error = weighted_error(weights, importance, n, best.grid, options.top_code());
+    if (options.table()) return best.grid;  // the parabolas are those of evenly spaced codes
+    best.error = weighted_error(weights, importance, n, best.grid, options);
     Group group(weights, importance, n, options.top_code());
     const double zero = options.grid->has_offsets ? group.low() : 0;  // else a range holds it
     const double full = (std::max(group.high(), zero) - std::min(group.low(), zero)) / options.top_code();

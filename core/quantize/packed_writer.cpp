@@ -42,7 +42,7 @@ PackedTensor with_room(const Codes& codes, const Grid* grid, size_t rows, size_t
 }  // namespace
 
 PackedTensor room_for_codes(size_t rows, size_t cols, const GridOptions& grid) {
-    return with_room(integer_codes(grid.bits), grid.grid, rows, cols, grid.group);
+    return with_room(grid.codes ? *grid.codes : integer_codes(grid.bits), grid.grid, rows, cols, grid.group);
 }
 
 PackedTensor room_for_floats(size_t rows, size_t cols, const char* codes) {
@@ -54,7 +54,7 @@ void pack_strip(const Compute& compute, const QuantizedMatrix& strip, size_t fir
     const size_t panel = first_row / panel_rows;
     std::byte* codes = tensor.codes.data() + panel * whole.panel_code_bytes();
     std::byte* scales = tensor.scales.data() + panel * whole.n_units() * whole.grid->scale_bytes;
-    std::byte* zeros = tensor.zeros.data() + panel * whole.n_groups() * whole.grid->zero_bytes(whole.codes->bits);
+    std::byte* zeros = tensor.zeros.data() + panel * whole.n_groups() * whole.grid->zero_bytes(whole.codes->value_bits);
     compute.pool.for_ranges(div_up(strip.rows, panel_rows), 1, [&](size_t begin, size_t end, size_t) {
         pack_panels(strip.view(), *whole.codes, *whole.grid, begin, end, codes, scales, zeros);
     });

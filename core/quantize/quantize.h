@@ -22,10 +22,11 @@ inline constexpr unsigned chosen_bits = 0;
 inline constexpr size_t chosen_group = SIZE_MAX;
 
 struct QuantizeOptions {
-    // Any width that integer codes exist for: 2, 3, 4, 8. 16: no rounding to integers; f16 and bf16 are kept as they
-    // are, f32 (and what GGUF stores in blocks) is narrowed to f16, or to bf16 where f16 would overflow.
+    // Any width that integer codes exist for: 2, 3, 4, 5, 6, 8. 16: no rounding to integers; f16 and bf16 are kept as
+    // they are, f32 (and what GGUF stores in blocks) is narrowed to f16, or to bf16 where f16 would overflow.
     unsigned bits = 4;
-    size_t group = 128;  // 0: one scale a row
+    std::string codes = {};  // a name of packing.h instead of the integers of `bits`: "table4"; empty: those
+    size_t group = 128;      // 0: one scale a row
     // Mixed widths, one of the two at most, with bits = chosen_bits; 0: none. A file of at most that many bytes, which
     // chooses embed_bits too where they are chosen_bits; or at most that many bits for each weight of the linears.
     uint64_t target_bytes = 0;

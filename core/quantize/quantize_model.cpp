@@ -23,6 +23,16 @@ void check_width(const char* option, unsigned bits) {
     fail(Status::invalid_argument, "%s: expected %s or %u, found %u", option, known.c_str(), float_bits, bits);
 }
 
+void check_codes(const QuantizeOptions& o) {
+    const Codes* codes = find_codes(o.codes);
+    if (o.codes.empty() || (codes && !codes->is_float && o.bits != float_bits && !has_target(o))) return;
+    std::string known;
+    for (const Codes* other : all_codes())
+        if (!other->is_float) known += (known.empty() ? "" : ", ") + std::string(other->name);
+    fail(Status::invalid_argument, "codes: expected %s, and neither bits %u nor a target, found '%s' and bits %u",
+         known.c_str(), float_bits, o.codes.c_str(), o.bits);
+}
+
 void check_grid(const std::string& name) {
     if (find_grid(name)) return;
     std::string known;
@@ -94,6 +104,7 @@ void check_options(const QuantizeOptions& o) {
     check_target(o);
     if (!has_target(o)) check_width("bits", o.bits);
     if (o.target_bytes == 0 || o.embed_bits != chosen_bits) check_width("embed bits", o.embed_bits);
+    check_codes(o);
     check_grid(o.grid);
     check_solver_options(o.solver);
     if (o.adaptive_damping && o.held_out == 0)
@@ -104,6 +115,9 @@ void check_options(const QuantizeOptions& o) {
     if (!is_group(o.group) && !(has_target(o) && o.group == chosen_group))
         fail(Status::invalid_argument, "group: expected %s, found %zu", group_words, o.group);
     if (o.distill_epochs + o.refine_epochs > 0) check_training(o);
+    if (o.distill_epochs > 0 && !o.codes.empty() && find_codes(o.codes)->nearest)
+        fail(Status::invalid_argument, "distillation: expected evenly spaced codes to train, found '%s'",
+             o.codes.c_str());
     if (o.windows == 0 || o.window < 2)
         fail(Status::invalid_argument, "calibration: expected at least 1 window of 2 tokens, found %zu of %zu",
              o.windows, o.window);

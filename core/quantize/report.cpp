@@ -38,7 +38,10 @@ JsonValue options_json(const QuantizeOptions& o) {
     json.set("method", JsonValue::of_string(o.method == Method::gptq ? "gptq" : "rtn"));
     if (o.target_bytes > 0) size("target_bytes", o.target_bytes);
     if (o.target_bpw > 0) json.set("target_bpw", JsonValue::of_number(o.target_bpw));
-    if (o.bits != chosen_bits) size("bits", o.bits);
+    if (!o.codes.empty())
+        json.set("codes", JsonValue::of_string(o.codes));
+    else if (o.bits != chosen_bits)
+        size("bits", o.bits);
     if (o.group != chosen_group) size("group", o.group);
     json.set("grid", JsonValue::of_string(o.grid));
     if (o.method == Method::gptq) add_solver_options(o.solver, json);

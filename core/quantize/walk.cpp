@@ -48,6 +48,11 @@ GptqOptions Walk::gptq_options(const GridOptions& grid) const {
     return o;
 }
 
+GridOptions Walk::linear_grid() const {
+    const Codes* codes = options_.codes.empty() ? nullptr : find_codes(options_.codes);
+    return {codes ? codes->value_bits : options_.bits, options_.group, find_grid(options_.grid), codes};
+}
+
 GridOptions Walk::outer_grid() const {
     const size_t group = options_.group == 0 ? embedding_group : std::min(options_.group, embedding_group);
     return {options_.embed_bits, group, find_grid(options_.grid)};

@@ -63,7 +63,7 @@ class Walk {
     // Whether the float model runs beside the quantized one, on the same tokens.
     bool compares() const { return calibrated() && (drifts() || trained()); }
     bool calibrated() const { return options_.method == Method::gptq && options_.bits != float_bits; }
-    GridOptions linear_grid() const { return {options_.bits, options_.group, find_grid(options_.grid)}; }
+    GridOptions linear_grid() const;
     GridOptions outer_grid() const;
     const GridOptions& choice_of(RoleId role, size_t layer) const { return assignment_.blocks[layer][role]; }
     void plan();

@@ -70,7 +70,7 @@ static void test_quantize(const char* source, const char* output) {
     EXPECT(!exists(output));
     EXPECT(gq_quantize(source, output, &options, count_progress, &tensors) == GQ_OK);
     EXPECT(tensors == 2 + 2 * 9);
-    options.bits = 5;
+    options.bits = 7;
     EXPECT(gq_quantize(source, output, &options, NULL, NULL) == GQ_INVALID_ARGUMENT);
     EXPECT(strstr(gq_last_error(), "bits") != NULL);
     gq_quantize_defaults(&options);

@@ -235,7 +235,7 @@ bad "no source" "source expected" ./quantize -o "$work/x.gq"
 bad "no output" "'-o' expected" ./quantize $tiny
 bad "source is missing" "/nowhere" ./quantize /nowhere -o "$work/x.gq"
 bad "unknown option" "unknown option '--bots'" ./quantize $tiny -o "$work/x.gq" --bots 4
-bad "bits" "bits: expected 2, 3, 4, 8 or 16, found 7" ./quantize $tiny -o "$work/x.gq" --bits 7
+bad "bits" "bits: expected 2, 3, 4, 5, 6, 8 or 16, found 7" ./quantize $tiny -o "$work/x.gq" --bits 7
 bad "source is a .gq" "found a finished .gq" ./quantize "$work/tiny.gq" -o "$work/x.gq"
 bad "nothing to measure" "expects at least 1, found 0 for both" ./bench "$work/tiny.gq" -p 0 -n 0
 bad "context below 0" "context: expected a whole number of 0 … 2147483647, found -1" ./run "$work/tiny.gq" hi -c -1

@@ -42,8 +42,8 @@ class Random {
 
 enum class Fill {
     random,
-    all_highest,  // every code 2^bits - 1, every zero point 0: the largest positive sums
-    all_lowest,   // every code 0, every zero point 2^bits - 1: the largest negative ones
+    all_highest,  // every code the highest there is, every zero point 0: the largest positive sums
+    all_lowest,   // every code the lowest, every zero point 2^bits - 1: the largest negative ones
 };
 inline constexpr Fill all_fills[] = {Fill::random, Fill::all_highest, Fill::all_lowest};
 
@@ -67,7 +67,7 @@ struct PackedCase {
         return {scales[i], matrix.grid->has_zeros ? zero_points[i] : implied_zero_point(matrix), offsets[i]};
     }
     static uint8_t implied_zero_point(const PackedMatrix& m) {
-        return static_cast<uint8_t>(m.grid->has_offsets ? 0 : 1u << (m.codes->bits - 1));
+        return static_cast<uint8_t>(m.grid->has_offsets ? 0 : 1u << (m.codes->value_bits - 1));
     }
 };
 
@@ -97,9 +97,9 @@ inline void fill_groups(PackedCase& c, size_t row, Random& random) {
         const size_t n = std::min(unit, n_groups - first), at = row * n_groups + first;
         for (size_t i = 0; i < n; ++i) {
             const float low = random.uniform(-1.0f, 0.0f);
-            groups[i] = grid.nearest(random.uniform(0.001f, 0.1f), low, c.matrix.codes->bits);
+            groups[i] = grid.nearest(random.uniform(0.001f, 0.1f), low, c.matrix.codes->value_bits);
         }
-        if (grid.settle) grid.settle(groups, n, c.matrix.codes->bits);
+        if (grid.settle) grid.settle(groups, n, c.matrix.codes->value_bits);
         for (size_t i = 0; i < n; ++i) {
             c.scales[at + i] = groups[i].scale;
             c.offsets[at + i] = groups[i].offset;
@@ -110,7 +110,7 @@ inline void fill_groups(PackedCase& c, size_t row, Random& random) {
 inline PackedCase integer_case(const Codes& codes, const Grid& grid, size_t rows, size_t cols, size_t group,
                                Random& random, Fill fill = Fill::random) {
     PackedCase c = shape_case(codes, &grid, rows, cols, group);
-    const unsigned highest = (1u << codes.bits) - 1;
+    const unsigned highest = (1u << codes.value_bits) - 1;
     c.codes.resize(rows * cols);
     c.scales.resize(rows * c.matrix.n_groups());
     c.zero_points.resize(c.scales.size());
@@ -118,6 +118,7 @@ inline PackedCase integer_case(const Codes& codes, const Grid& grid, size_t rows
         code = static_cast<uint8_t>(fill == Fill::random        ? random.below(highest + 1)
                                     : fill == Fill::all_highest ? highest
                                                                 : 0);
+        if (codes.nearest) code = codes.nearest[code];
     }
     for (uint8_t& zero : c.zero_points) {
         zero = static_cast<uint8_t>(fill == Fill::random        ? random.below(highest + 1)

@@ -112,8 +112,8 @@ TEST_SUITE("model") {
         check_refused("shape", q([](TinyGq&, GqTensor& t) { t.rows = 16; }),
                       {"blocks.0.attn_q", "shape (32, 32) expected, (16, 32) x 1 experts found"});
         check_refused("experts", q([](TinyGq&, GqTensor& t) { t.experts = 2; }), {"(32, 32) x 2 experts found"});
-        check_refused("codes", q([](TinyGq&, GqTensor& t) { t.codes = "int5"; }),
-                      {"blocks.0.attn_q", "codes 'int5' are not known"});
+        check_refused("codes", q([](TinyGq&, GqTensor& t) { t.codes = "int7"; }),
+                      {"blocks.0.attn_q", "codes 'int7' are not known"});
         check_refused("grid", q([](TinyGq&, GqTensor& t) { t.grid = "lattice"; }),
                       {"blocks.0.attn_q", "grid 'lattice' is not known"});
         check_refused("group", q([](TinyGq&, GqTensor& t) { t.group = 33; }), {"group", "multiple of 32", "found 33"});

@@ -3,6 +3,7 @@
 // Must not use bit_plane.h, which it tests.
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -32,6 +33,13 @@ BitPlace place_of(unsigned bits, size_t row, size_t k, unsigned bit) {
             return {k % 8 / 4 * 64 + word + k % 4, bit + 2 * static_cast<unsigned>(k / 8)};
         case 3:
             return bit < 2 ? place_of(2, row, k, bit) : BitPlace{128 + word + k % 4, static_cast<unsigned>(k / 4)};
+        case 5:
+            return bit < 4 ? place_of(4, row, k, bit) : BitPlace{256 + word + k % 4, static_cast<unsigned>(k / 4)};
+        case 6: {
+            if (bit < 4) return place_of(4, row, k, bit);
+            const BitPlace high = place_of(2, row, k, bit - 4);
+            return {256 + high.byte, high.bit};
+        }
         default:
             FAIL("a code width without a picture in this test: ", bits);
             return {};
@@ -55,8 +63,8 @@ TEST_SUITE("packing") {
             names += std::string(codes->name) + " ";
             CHECK(find_codes(codes->name) == codes);
         }
-        CHECK(names == "bf16 f16 f32 int2 int3 int4 int8 ");
-        CHECK(find_codes("int5") == nullptr);
+        CHECK(names == "bf16 f16 f32 int2 int3 int4 int5 int6 int8 table4 ");
+        CHECK(find_codes("int7") == nullptr);
         CHECK(find_codes("") == nullptr);
     }
 
@@ -73,6 +81,7 @@ TEST_SUITE("packing") {
 
     TEST_CASE("every bit of every code stands where the specification says") {
         for (const Codes* codes : integer_codes()) {
+            if (codes->nearest) continue;  // bits choose from a table: below
             for (size_t i = 0; i < tile_values * codes->bits; ++i) {
                 const size_t at = i / codes->bits;
                 const unsigned bit = static_cast<unsigned>(i % codes->bits);
@@ -89,13 +98,37 @@ TEST_SUITE("packing") {
         }
     }
 
+    TEST_CASE("table4: the indices of int4, the values of IQ4_NL, the nearest one of any number") {
+        const int values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+        const Codes &table = *find_codes("table4"), &int4 = *find_codes("int4");
+        uint8_t indices[tile_values], codes[tile_values];
+        Random random(7);
+        for (size_t i = 0; i < tile_values; ++i) {
+            indices[i] = static_cast<uint8_t>(random.below(16));
+            codes[i] = static_cast<uint8_t>(values[indices[i]] + 128);
+        }
+        std::vector<std::byte> tile(table.tile_bytes), expected(int4.tile_bytes);
+        table.pack_codes(codes, tile.data());
+        int4.pack_codes(indices, expected.data());
+        CHECK(tile == expected);
+        for (int code = 0; code < 256; ++code) {
+            int best = values[0];
+            for (const int value : values)
+                if (std::abs(value + 128 - code) < std::abs(best + 128 - code)) best = value;
+            CHECK(table.nearest[code] == best + 128);
+        }
+    }
+
     TEST_CASE("integer codes come back as they went in") {
         Random random(1);
         for (const Codes* codes : integer_codes()) {
             uint8_t in[tile_values], out[tile_values];
             std::vector<std::byte> tile(codes->tile_bytes);
             for (int round = 0; round < 20; ++round) {
-                for (uint8_t& code : in) code = static_cast<uint8_t>(random.below(size_t{1} << codes->bits));
+                for (uint8_t& code : in) {
+                    code = static_cast<uint8_t>(random.below(size_t{1} << codes->value_bits));
+                    if (codes->nearest) code = codes->nearest[code];
+                }
                 std::memset(out, 0xee, sizeof out);
                 codes->pack_codes(in, tile.data());
                 codes->unpack_codes(tile.data(), out);
@@ -115,7 +148,7 @@ TEST_SUITE("packing") {
             codes->pack_codes(out, again.data());
             INFO("codes ", std::string(codes->name));
             CHECK(tile == again);
-            for (const uint8_t code : out) REQUIRE(code < 1u << codes->bits);
+            for (const uint8_t code : out) REQUIRE(code < 1u << codes->value_bits);
         }
     }
 

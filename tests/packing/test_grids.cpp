@@ -19,7 +19,7 @@ TEST_SUITE("packing") {
             names += std::string(grid->name) + " ";
             CHECK(find_grid(grid->name) == grid);
         }
-        CHECK(names == "offset symmetric zero_point ");
+        CHECK(names == "k offset symmetric zero_point ");
         CHECK(find_grid("q") == nullptr);
     }
 
@@ -89,7 +89,8 @@ TEST_SUITE("packing") {
                     INFO(describe(c.matrix));
                     for (size_t g = 0; g < c.matrix.n_groups(); ++g) {
                         GroupParams out = {};
-                        grid->unpack_group(c.matrix.group_scales(0, g), c.matrix.group_zeros(0, g), codes->bits, out);
+                        grid->unpack_group(c.matrix.group_scales(0, g), c.matrix.group_zeros(0, g), codes->value_bits,
+                                           out);
                         for (size_t row = 0; row < panel_rows; ++row) {
                             const GroupGrid in = c.grid(row, g);
                             CHECK(in.scale == out.scale[row]);

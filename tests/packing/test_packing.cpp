@@ -61,7 +61,7 @@ TEST_SUITE("packing") {
     TEST_CASE("integer codes are found by their width, floats are not") {
         size_t n_found = 0;
         for (const Codes* codes : all_codes()) {
-            if (codes->is_float) continue;
+            if (codes->is_float || codes->nearest) continue;
             CHECK(find_integer_codes(codes->bits) == codes);
             ++n_found;
         }

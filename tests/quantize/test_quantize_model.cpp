@@ -20,6 +20,13 @@ std::string section_text(const GqFile& file, const char* name) {
     return {reinterpret_cast<const char*>(section->bytes.data()), section->bytes.size()};
 }
 
+QuantizeOptions with_grid(unsigned bits, size_t group, const char* grid) {
+    QuantizeOptions options = tiny_options(bits);
+    options.group = group;
+    options.grid = grid;
+    return options;
+}
+
 // What one option's combination promises of every linear of the file.
 void check_layout(const GqFile& file, const QuantizeOptions& options) {
     const std::string codes = options.bits == 16 ? "f16" : "int" + std::to_string(options.bits);
@@ -116,16 +123,23 @@ void check_corrections(const LoadedModel& loaded, const SourceModel& source, con
 TEST_SUITE("quantize") {
     TEST_CASE("the same bytes at 1, 2 and 3 threads and on all kernels") {
         const TemporaryPath one("one.gq"), other("other.gq");
-        for (const unsigned bits : {2U, 3U, 4U, 8U}) {
-            quantize_tiny("untied", one.path(), tiny_options(bits), 1, "scalar");
+        std::vector<QuantizeOptions> choices;
+        for (const unsigned bits : {2U, 3U, 4U, 8U}) choices.push_back(tiny_options(bits));
+        choices.push_back(with_grid(5, 16, "k"));
+        choices.push_back(with_grid(6, 64, "offset"));
+        choices.push_back(with_grid(4, 32, "symmetric"));
+        choices.back().codes = "table4";
+        for (const QuantizeOptions& options : choices) {
+            quantize_tiny("untied", one.path(), options, 1, "scalar");
             for (const char* isa : known_isas()) {
                 if (!cpu_can_run(isa)) {
                     MESSAGE("SKIPPED: this CPU can't run ", isa);
                     continue;
                 }
                 for (const size_t threads : {2, 3}) {
-                    quantize_tiny("untied", other.path(), tiny_options(bits), threads, isa);
-                    CAPTURE(bits);
+                    quantize_tiny("untied", other.path(), options, threads, isa);
+                    CAPTURE(options.bits);
+                    CAPTURE(options.grid);
                     CAPTURE(isa);
                     CHECK(file_bytes(one.path()) == file_bytes(other.path()));
                 }
@@ -151,6 +165,28 @@ TEST_SUITE("quantize") {
                         CAPTURE(symmetric);
                         check_layout(loaded->file, options);
                     }
+    }
+
+    TEST_CASE("grids with offsets, groups of 16 and tables: a file that opens and verifies") {
+        const TemporaryPath out("grids.gq");
+        for (const unsigned bits : {2U, 5U, 6U})
+            for (const size_t group : {size_t{0}, size_t{16}, size_t{64}})
+                for (const char* grid : {"offset", "k"}) {
+                    QuantizeOptions options = with_grid(bits, group, grid);
+                    options.embed_bits = bits;
+                    quantize_tiny("tied", out.path(), options);
+                    CAPTURE(bits);
+                    CAPTURE(group);
+                    check_layout(LoadedModel::open(out.path(), true)->file, options);
+                }
+        QuantizeOptions options = tiny_options(4);
+        options.codes = "table4";
+        quantize_tiny("tied", out.path(), options);
+        const auto loaded = LoadedModel::open(out.path(), true);
+        CHECK(loaded->file.find("blocks.0.attn_q")->codes == "table4");
+        CHECK(loaded->file.find("embedding")->codes == "int8");
+        const JsonValue provenance = parse_json(section_text(loaded->file, "provenance"), "provenance");
+        CHECK(provenance.at("options", "provenance").at("codes", "options").as_string("codes") == "table4");
     }
 
     TEST_CASE("RTN writes what round_to_nearest gives, and the relative error of each tensor") {
@@ -297,8 +333,11 @@ TEST_SUITE("quantize") {
     }
 
     TEST_CASE("options out of range and short calibration texts are refused") {
-        QuantizeOptions options = tiny_options(5);
-        CHECK(refuse(golden_path("tiny_llama_tied"), options).says("bits: expected 2, 3, 4, 8 or 16, found 5"));
+        QuantizeOptions options = tiny_options(7);
+        CHECK(refuse(golden_path("tiny_llama_tied"), options).says("bits: expected 2, 3, 4, 5, 6, 8 or 16, found 7"));
+        options = tiny_options(4);
+        options.codes = "bf16";
+        CHECK(refuse(golden_path("tiny_llama_tied"), options).says("codes: expected int2, int3"));
         options = tiny_options(4);
         options.group = 48;
         CHECK(refuse(golden_path("tiny_llama_tied"), options).says("group: expected 16, a multiple of 32"));

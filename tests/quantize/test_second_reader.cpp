@@ -121,7 +121,7 @@ TEST_SUITE("quantize") {
                 continue;
             }
             for (const Grid* grid : all_grids()) {
-                const GridOptions options{codes->bits, codes->bits % 2 == 0 ? 64u : 16u, grid};
+                const GridOptions options{codes->value_bits, codes->bits % 2 == 0 ? 64u : 16u, grid, codes};
                 PackedTensor tensor = room_for_codes(rows, cols, options);
                 pack_strip(compute, round_to_nearest(compute, values.data(), rows, cols, options), 0, tensor);
                 check_same(python, tensor, std::string(codes->name) + "_" + grid->name);
