@@ -7,7 +7,6 @@
 namespace gq {
 
 inline constexpr uint8_t table4_zero = 128;  // of these stands for 0, which none of them is
-inline constexpr uint8_t table4_values[16] = {1,   24,  45,  63,  79,  93,  106, 118,
-                                              129, 141, 153, 166, 181, 197, 217, 241};
+inline constexpr uint8_t table4_values[16] = {1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
 
 }  // namespace gq
