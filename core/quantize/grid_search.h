@@ -55,7 +55,7 @@ GroupGrid fit_grid(const float* weights, size_t n, const GridOptions& options, s
 GroupGrid clip_grid(const float* weights, const float* importance, size_t n, const GridOptions& options, size_t row,
                     size_t col);
 
-// The grid with the least such error over scales and places of zero together (NeUQI): about 80 scales, coarse to fine,
+// The grid with the least such error over scales and places of zero together (NeUQI): 30 to 80 scales, coarse to fine,
 // each with its best offset, or with each zero point where the grid has no offsets; with a table what clip_grid finds.
 // Never worse than clip_grid's before what units settle. Arguments and errors as there.
 GroupGrid joint_grid(const float* weights, const float* importance, size_t n, const GridOptions& options, size_t row,

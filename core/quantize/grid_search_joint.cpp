@@ -100,13 +100,16 @@ struct Best {
     const GridOptions& options;
     GroupGrid grid;
     double error;
+    double last = 0;  // the least of the scale that was tried last
 
-    // Whether the stored grid nearest to value = scale code + offset is better than what there was.
+    // Whether the stored grid nearest to value = scale code + offset is better than what there was. `last` becomes its
+    // error if that is less.
     bool take(double scale, double offset) {
         const GroupGrid found =
             options.grid->nearest(static_cast<float>(scale), static_cast<float>(offset), options.bits);
         if (!std::isfinite(found.scale) || !std::isfinite(found.offset) || !(found.scale > 0)) return false;
         const double now = weighted_error(weights, importance, n, found, options);
+        last = std::min(last, now);
         if (!(now < error)) return false;
         error = now;
         grid = found;
@@ -116,6 +119,7 @@ struct Best {
 
 // Tries a scale with its best offset; without offsets, with each zero point that may serve.
 bool try_scale(Group& group, double scale, Best& best) {
+    best.last = std::numeric_limits<double>::infinity();
     if (best.options.grid->has_offsets) return best.take(scale, group.best_offset(scale).value);
     const double top = best.options.top_code();
     const double last = std::min(top, std::floor(-group.least_offset(scale) / scale));
@@ -129,20 +133,24 @@ bool try_scale(Group& group, double scale, Best& best) {
 
 GroupGrid joint_grid(const float* weights, const float* importance, size_t n, const GridOptions& options, size_t row,
                      size_t col) {
-    Best best{weights, importance, n, options, clip_grid(weights, importance, n, options, row, col), 0};
+    Best best{weights, importance, n, options, clip_grid(weights, importance, n, options, row, col), 0, 0};
     if (options.table()) return best.grid;  // the parabolas are those of evenly spaced codes
     best.error = weighted_error(weights, importance, n, best.grid, options);
     Group group(weights, importance, n, options.top_code());
     const double zero = options.grid->has_offsets ? group.low() : 0;  // else a range holds it
     const double full = (std::max(group.high(), zero) - std::min(group.low(), zero)) / options.top_code();
     if (!(full > 0) || !(group.total() > 0)) return best.grid;
-    // Percent of the full scale. More than all of it serves weights that matter and stand apart.
-    constexpr int widest = 150, narrowest = 20, coarse = 2;
-    double share = 1;
+    // Percent of the full scale. More than all of it serves weights that matter and stand apart. Offsets cost more, the
+    // more the narrower the scale: where one below the best loses much more, narrower ones won't do.
+    constexpr int widest = 150, narrowest = 20;
+    constexpr double hopeless = 3;
+    const int coarse = options.grid->has_offsets ? 4 : 2;
+    double share = best.grid.scale / full;
     for (int percent = widest; percent >= narrowest; percent -= coarse) {
         if (try_scale(group, percent * full / 100, best)) share = percent / 100.0;
+        if (percent < 100 * share && best.last > hopeless * best.error) break;
     }
-    for (const double step : {0.005, 0.00125}) {
+    for (const double step : {coarse * 0.0025, coarse * 0.000625}) {
         const double middle = share;
         for (const int i : {-3, -2, -1, 1, 2, 3}) {
             if (try_scale(group, (middle + i * step) * full, best)) share = middle + i * step;
