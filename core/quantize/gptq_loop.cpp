@@ -39,10 +39,11 @@ void round_lanes(const float* __restrict w, const float* __restrict scale, const
     }
 }
 
-// w[k] += amount · factor[k] for the columns k after j. No pointer meets another.
-void hand_on(const float* __restrict amount, const float* __restrict factor, size_t n, float* __restrict w) {
+// after[k] += amount · factor[k] for n columns. No pointer meets another.
+void hand_on(const float* __restrict amount, const float* __restrict factor, size_t n,
+             float (*__restrict after)[lanes]) {
     for (size_t k = 0; k < n; ++k) {
-        for (size_t lane = 0; lane < lanes; ++lane) w[k * lanes + lane] += amount[lane] * factor[k];
+        for (size_t lane = 0; lane < lanes; ++lane) after[k][lane] += amount[lane] * factor[k];
     }
 }
 
@@ -243,8 +244,8 @@ void Solver::solve_step(const Block& block, size_t row, size_t col, size_t n) {
     if (foem) transpose<lanes, panel_cols>(start_.row(row) + col, start_.cols(), start[0], lanes);
     for (size_t j = 0; j < n; ++j) {
         round_column(row, col + j, foem ? start[j] : nullptr, w[j], codes[j], error[j], loss);
-        hand_on(error[j], prepared_.u.row(col + j) + col + j + 1, n - j - 1, w[0] + (j + 1) * lanes);
-        if (pull_) hand_on(w[j], pull_->row(col + j) + col + j + 1, n - j - 1, w[0] + (j + 1) * lanes);
+        hand_on(error[j], prepared_.u.row(col + j) + col + j + 1, n - j - 1, w + j + 1);
+        if (pull_) hand_on(w[j], pull_->row(col + j) + col + j + 1, n - j - 1, w + j + 1);
     }
     if (pull_) transpose<panel_cols, lanes>(w[0], lanes, weights_.row(row) + col, weights_.cols());
     transpose<panel_cols, lanes>(error[0], lanes, errors_.row(row) + (col - block.begin), errors_.cols());
