@@ -196,13 +196,15 @@ static_assert(U8Plane::bytes == tile_values);
 
 // Decode works on several panels at once. That hides the latency of the sums, and to the memory each panel is a stream
 // of its own: four streams of int4 were read 1.3 times as fast as one, eight of f16 1.5 times as fast as a plain
-// sequential read. Each stream is fetched ahead of its use, as far as all of them together stay in one way of a
-// first-level cache.
-inline constexpr size_t prefetched_bytes = 4096;
+// sequential read. Each stream is fetched ahead of its use, into the second-level cache: what is further ahead than the
+// first level has room for would push out what is about to be used. On Zen 4 that reads 1.3 times as fast, with one
+// thread and with two, as the same distance into the first level, or 4096 bytes there.
+inline constexpr size_t prefetched_bytes = 16384;
+inline constexpr int second_level = 2;  // a locality of __builtin_prefetch
 
 template <size_t bytes, int n_streams>
 GQ_INLINE void prefetch_ahead(const std::byte* from) {
-    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + prefetched_bytes / n_streams + i);
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + prefetched_bytes / n_streams + i, 0, second_level);
 }
 template <class Tile, int n_panels>
 GQ_INLINE void prefetch_panels(const std::byte* tile, size_t panel_bytes) {
