@@ -28,11 +28,12 @@ DEBUG    ?=
 SANITIZE ?=
 # GCC 12 sees overlapping and overlong copies inside its own std::string (its bugs 105651, 105329).
 WARN     := -Wall -Wextra -Werror $(if $(findstring clang,$(CXX)),,-Wno-restrict -Wno-array-bounds -Wno-stringop-overflow)
-COMMON    = $(OPT) $(DEBUG) -ffp-contract=off -fPIC -fvisibility=hidden $(WARN) -I. -I$(BUILD) $(SANITIZE)
+# A section a function, so that a program leaves out what it does not call.
+COMMON    = $(OPT) $(DEBUG) -ffp-contract=off -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections $(WARN) -I. -I$(BUILD) $(SANITIZE)
 CXXFLAGS += -std=c++20 $(COMMON)
 CFLAGS   += -std=c99 -pedantic $(COMMON)
 LDLIBS   += -pthread
-LDFLAGS  += $(SANITIZE)
+LDFLAGS  += -Wl,--gc-sections $(SANITIZE)
 
 LIB_SRC  := $(filter-out $(FOREIGN),$(sort $(foreach m,$(MODULES),$(wildcard $(m)/*.cpp))))
 LIB_OBJ  := $(LIB_SRC:%.cpp=$(BUILD)/%.o)
@@ -69,16 +70,18 @@ $(file >$(BUILD)/registry.inc,$(REGISTRY))
 endif
 
 # --- objects, libraries, tools -----------------------------------------------------------------------------------------------------
-# GCC reads the standard headers of what is not HOT from a precompiled one; every file still includes what it uses.
-COLD_OBJ := $(filter-out $(HOT:%=$(BUILD)/%.o),$(LIB_OBJ) $(CLI_OBJ) $(TOOLS:%=$(BUILD)/apps/%.o))
+# GCC reads the standard headers, and the kernels the intrinsics, from precompiled ones; every file still includes what it uses.
+SIMD_OBJ := $(filter $(BUILD)/cpu_simd/%,$(LIB_OBJ))
+COLD_OBJ := $(filter-out $(SIMD_OBJ),$(LIB_OBJ) $(CLI_OBJ) $(TOOLS:%=$(BUILD)/apps/%.o))
 ifeq ($(findstring clang,$(CXX)),)
-PRECOMPILED := $(BUILD)/std.h.gch
-$(COLD_OBJ): PCH := -include $(BUILD)/std.h -Winvalid-pch
-$(COLD_OBJ): $(PRECOMPILED)
-$(BUILD)/std.h.gch: core/base/std.h
+$(COLD_OBJ): PCH := -include $(BUILD)/core/base/std.h -Winvalid-pch
+$(COLD_OBJ): $(BUILD)/core/base/std.h.gch
+$(SIMD_OBJ): PCH := -include $(BUILD)/cpu_simd/intrinsics.h -Winvalid-pch
+$(SIMD_OBJ): $(BUILD)/cpu_simd/intrinsics.h.gch
+$(BUILD)/%.h.gch: %.h
 	@mkdir -p $(@D)
-	@cp $< $(BUILD)/std.h
-	$(CXX) $(CXXFLAGS) -x c++-header $(BUILD)/std.h -o $@
+	@cp $< $(BUILD)/$<
+	$(CXX) $(CXXFLAGS) -x c++-header $(BUILD)/$< -o $@
 endif
 $(BUILD)/%.o: %.cpp
 	@mkdir -p $(@D)

@@ -11,7 +11,7 @@ constexpr GemmU8S8Fn multiply = gemm_u8s8<avx2::Linear, avx2::TileU8<bits>, 4, 2
 
 void gemm(const LinearArgs& args, const uint8_t* panel_u8) {
     const unsigned bits = args.weights->codes->value_bits;
-    (bits <= 4 ? multiply<4> : bits == 5 ? multiply<5> : bits == 6 ? multiply<6> : multiply<8>)(args, panel_u8);
+    (bits <= 4 ? multiply<4> : bits <= 6 ? multiply<6> : multiply<8>)(args, panel_u8);
 }
 
 }  // namespace

@@ -7,18 +7,13 @@
 #pragma once
 
 #include "core/kernels/kernels.h"
+#include "cpu_simd/intrinsics.h"
 
 // GCC 12 takes the deliberately undefined registers of its own AVX-512 header for mistakes (GCC bug 105593). The
 // warning is decided where the intrinsic is inlined, so it stays off for the rest of the file.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
 #endif
 
 #define GQ_PRAGMA(...) _Pragma(#__VA_ARGS__)

@@ -1,24 +1,18 @@
 // The part of a linear layer that no instruction set changes: which panels and tokens go together, and who reads the
 // grid.
 // In: LinearArgs, a Tile (how codes stand in memory; its `bytes`), and a Kernel: multiply<Tile, n_tokens, n_panels>,
-// how many panels and sums it takes side by side, and for integer codes, where it is made for a Form, its Group (what
-// one group of one panel means, in its vectors) with its `readers`. Out: every row and token multiplied once. Must not
+// how many panels and sums it takes side by side, and for integer codes, where it is made for groups of 16 inputs
+// (`halves` of a block) or for longer ones, its Group (what one group of one panel means, in its vectors) with its
+// `readers`. Out: every row and token multiplied once. Must not
 // know vectors or bits.
 #pragma once
 
 #include <string_view>
-#include <type_traits>
 
 #include "core/packing/bit_plane.h"
 #include "cpu_simd/isa.h"
 
 namespace gq {
-
-// What of a linear layer is decided once a call, so that no inner loop asks for it.
-struct Form {
-    bool offsets;  // the grid has offsets: y takes the sums of the activations too
-    bool halves;   // groups of 16 inputs: a block belongs to two
-};
 
 // The words of a block, 4 inputs each, that belong to one group: all 8, or of groups of 16 the first or the last 4.
 enum class Part { whole, first, last };
@@ -104,7 +98,8 @@ static Groups<typename Kernel::Group> groups_of(const PackedMatrix& w) {
 }
 struct NoGroups {};  // float codes
 
-// All panels of args, the first of which has its codes at `codes`, times n_tokens tokens.
+// All panels of args, the first of which has its codes at `codes`, times n_tokens tokens. Those that are left over
+// where panels go together, fewer than that, take one token after the other: they save the code of a kernel.
 template <class Kernel, class Tile, int max_panels, int n_tokens, class GroupsOrNone>
 static void multiply_panels(const LinearArgs& args, const GroupsOrNone& groups, const std::byte* codes, size_t token) {
     constexpr int fitting = Kernel::max_sums / n_tokens;
@@ -114,7 +109,8 @@ static void multiply_panels(const LinearArgs& args, const GroupsOrNone& groups, 
     for (; args.panel_end - p >= n_panels; p += n_panels, codes += n_panels * panel_bytes)
         Kernel::template multiply<Tile, n_tokens, n_panels>(args, groups, codes, p, token);
     for (; n_panels > 1 && p < args.panel_end; ++p, codes += panel_bytes)
-        Kernel::template multiply<Tile, n_tokens, 1>(args, groups, codes, p, token);
+        for (size_t t = token; t < token + n_tokens; ++t)
+            Kernel::template multiply<Tile, 1, 1>(args, groups, codes, p, t);
 }
 
 // All tokens of args: n at a time, and those that are left in smaller numbers, the last of which must be 1.
@@ -131,31 +127,30 @@ template <class Kernel, class Tile, int max_panels, int... numbers_of_tokens>
 static void multiply_integers(const LinearArgs& args, const std::byte* codes) {
     multiply_tokens<Kernel, Tile, max_panels, numbers_of_tokens...>(args, groups_of<Kernel>(*args.weights), codes);
 }
-template <template <Form> class Linear, class Tile, int max_panels, int... numbers_of_tokens>
-static void multiply_form(const LinearArgs& args, const std::byte* codes) {
-    static constexpr void (*forms[2][2])(const LinearArgs&, const std::byte*) = {
-        {multiply_integers<Linear<Form{false, false}>, Tile, max_panels, numbers_of_tokens...>,
-         multiply_integers<Linear<Form{false, true}>, Tile, max_panels, numbers_of_tokens...>},
-        {multiply_integers<Linear<Form{true, false}>, Tile, max_panels, numbers_of_tokens...>,
-         multiply_integers<Linear<Form{true, true}>, Tile, max_panels, numbers_of_tokens...>}};
-    forms[args.weights->grid->has_offsets][args.weights->group == half_tile_cols](args, codes);
-}
-
-template <template <Form> class Linear, class Tile>
+// Groups of 16 inputs are there for the smallest files: they decode up to two tokens at once, half the code of four.
+template <template <bool halves> class Linear, class Tile>
 static void gemv(const LinearArgs& args) {
-    multiply_form<Linear, Tile, Linear<Form{}>::max_panels, 4, 3, 2, 1>(args,
-                                                                        args.weights->panel_codes(args.panel_begin));
+    constexpr int max_panels = Linear<false>::max_panels;
+    const std::byte* codes = args.weights->panel_codes(args.panel_begin);
+    if (args.weights->group == half_tile_cols)
+        multiply_integers<Linear<true>, Tile, max_panels, 2, 1>(args, codes);
+    else
+        multiply_integers<Linear<false>, Tile, max_panels, 4, 2, 1>(args, codes);
 }
 template <class Kernel, class Tile>
 static void gemv_floats(const LinearArgs& args) {
     const std::byte* codes = args.weights->panel_codes(args.panel_begin);
-    multiply_tokens<Kernel, Tile, Kernel::max_panels, 4, 3, 2, 1>(args, NoGroups{}, codes);
+    multiply_tokens<Kernel, Tile, Kernel::max_panels, 4, 2, 1>(args, NoGroups{}, codes);
 }
 
 // One panel in 8-bit layout, up to the first of numbers_of_tokens tokens side by side.
-template <template <Form> class Linear, class Tile, int... numbers_of_tokens>
+template <template <bool halves> class Linear, class Tile, int... numbers_of_tokens>
 static void gemm_u8s8(const LinearArgs& args, const uint8_t* panel_u8) {
-    multiply_form<Linear, Tile, 1, numbers_of_tokens...>(args, reinterpret_cast<const std::byte*>(panel_u8));
+    const auto* codes = reinterpret_cast<const std::byte*>(panel_u8);
+    if (args.weights->group == half_tile_cols)
+        multiply_integers<Linear<true>, Tile, 1, numbers_of_tokens...>(args, codes);
+    else
+        multiply_integers<Linear<false>, Tile, 1, numbers_of_tokens...>(args, codes);
 }
 
 // Past the given blocks of a token; past whole tokens, x.n_blocks blocks each.

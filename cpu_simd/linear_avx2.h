@@ -17,10 +17,7 @@ GQ_TARGET_AVX2
 struct Group {
     __m256 scale[2];
     __m256i start[2];  // -zero_point, twice in int16
-};
-
-struct GroupWithOffset : Group {
-    __m256 offset[2];
+    __m256 offset[2];  // for grids with offsets
 };
 
 GQ_INLINE void read_halves(const std::byte* halves, __m256 (&out)[2]) {
@@ -52,7 +49,7 @@ static inline void read_bytes(const Groups<Group>& groups, size_t index, size_t,
     read_halves(scales_of(groups, index), out.scale);
     start_from_bytes(_mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros_of(groups, index))), out);
 }
-static inline void read_offset(const Groups<GroupWithOffset>& groups, size_t index, size_t, GroupWithOffset& out) {
+static inline void read_offset(const Groups<Group>& groups, size_t index, size_t, Group& out) {
     read_halves(scales_of(groups, index), out.scale);
     read_halves(scales_of(groups, index) + panel_rows * sizeof(uint16_t), out.offset);
     out.start[0] = out.start[1] = _mm256_setzero_si256();
@@ -66,7 +63,7 @@ GQ_INLINE void multiply_steps(const std::byte* nibbles, const std::byte* pairs, 
     out[0] = _mm256_mul_ps(out[0], _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(steps)));
     out[1] = _mm256_mul_ps(out[1], _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(steps, 8))));
 }
-static inline void read_k(const Groups<GroupWithOffset>& groups, size_t index, size_t panel, GroupWithOffset& out) {
+static inline void read_k(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const std::byte *halves = unit_scales_of(groups, index, panel), *steps = zeros_of(groups, index);
     read_halves(halves, out.scale);
     read_halves(halves + 32, out.offset);
@@ -75,21 +72,14 @@ static inline void read_k(const Groups<GroupWithOffset>& groups, size_t index, s
     for (__m256& offset : out.offset) offset = _mm256_sub_ps(_mm256_setzero_ps(), offset);
     out.start[0] = out.start[1] = _mm256_setzero_si256();
 }
-GQ_INLINE void take(const GroupParams& params, Group& out) {
+static inline void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+    const GroupParams params = params_of(groups, index, panel);
     for (size_t half = 0; half < 2; ++half) {
         out.scale[half] = _mm256_loadu_ps(params.scale + 8 * half);
         out.start[half] =
             pair_of_negatives(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(params.zero_point + 8 * half)));
+        out.offset[half] = _mm256_loadu_ps(params.offset + 8 * half);
     }
-}
-static inline void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
-    take(params_of(groups, index, panel), out);
-}
-static inline void read_any_offset(const Groups<GroupWithOffset>& groups, size_t index, size_t panel,
-                                   GroupWithOffset& out) {
-    const GroupParams params = params_of(groups, index, panel);
-    take(params, out);
-    for (size_t half = 0; half < 2; ++half) out.offset[half] = _mm256_loadu_ps(params.offset + 8 * half);
 }
 
 // load_word in every lane.
@@ -174,7 +164,7 @@ GQ_INLINE void multiply_panels(const std::byte* tile, size_t panel_bytes, const 
 
 // y[p][half][t] = fma(offset, sum of the activations, y[p][half][t]); the sums of tokens are sum_stride apart.
 template <int n_panels, int n_tokens>
-GQ_INLINE void add_offsets(const GroupWithOffset (&group)[n_panels], const float* sums, size_t sum_stride,
+GQ_INLINE void add_offsets(const Group (&group)[n_panels], const float* sums, size_t sum_stride,
                            __m256 (&y)[n_panels][2][n_tokens]) {
     for (int t = 0; t < n_tokens; ++t) {
         const __m256 sum = _mm256_set1_ps(sums[t * sum_stride]);
@@ -184,29 +174,16 @@ GQ_INLINE void add_offsets(const GroupWithOffset (&group)[n_panels], const float
     }
 }
 
-struct PlainGrids {
+// What linear.h asks for.
+template <bool halves>
+struct Linear {
     using Group = avx2::Group;
     static constexpr GroupReaders<Group> readers{.symmetric = read_symmetric,
                                                  .nibbles = read_nibbles,
                                                  .bytes = read_bytes,
-                                                 .offset = nullptr,
-                                                 .k = nullptr,
-                                                 .any = read_any};
-};
-struct OffsetGrids {
-    using Group = GroupWithOffset;
-    static constexpr GroupReaders<Group> readers{.symmetric = nullptr,
-                                                 .nibbles = nullptr,
-                                                 .bytes = nullptr,
                                                  .offset = read_offset,
                                                  .k = read_k,
-                                                 .any = read_any_offset};
-};
-
-// What linear.h asks for.
-template <Form form>
-struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
-    using typename std::conditional_t<form.offsets, OffsetGrids, PlainGrids>::Group;
+                                                 .any = read_any};
     static constexpr int max_panels = 4, max_sums = 8;
 
     // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
@@ -215,7 +192,7 @@ struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
                          size_t first_panel, size_t first_token) {
         const Walk<Tile> walk = walk_of<Tile>(*args.weights, groups);
         const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
-        const float* sums = form.offsets ? args.group_sums + first_token * walk.n_groups : nullptr;
+        const float* sums = groups.grid->has_offsets ? args.group_sums + first_token * walk.n_groups : nullptr;
         __m256 y[n_panels][2][n_tokens] = {}, acc[n_panels][2][n_tokens];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
             Group group[n_panels];
@@ -223,7 +200,7 @@ struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
                 groups.read(groups, (first_panel + p) * walk.n_groups + g, first_panel + p, group[p]);
             for (int p = 0; p < n_panels; ++p)
                 for (int t = 0; t < n_tokens; ++t) acc[p][0][t] = acc[p][1][t] = _mm256_setzero_ps();
-            if constexpr (form.halves) {
+            if constexpr (halves) {
                 if (g % 2 == 0)
                     multiply_panels<Tile, Part::first>(codes + g / 2 * Tile::bytes, walk.panel_bytes, advance(x, g / 2),
                                                        group, acc);
@@ -239,7 +216,7 @@ struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
                 for (int half = 0; half < 2; ++half)
                     for (int t = 0; t < n_tokens; ++t)
                         y[p][half][t] = _mm256_fmadd_ps(group[p].scale[half], acc[p][half][t], y[p][half][t]);
-            if constexpr (form.offsets) add_offsets(group, sums + g, walk.n_groups, y);
+            if (sums) add_offsets(group, sums + g, walk.n_groups, y);
         }
         for (int p = 0; p < n_panels; ++p) store_panel(args, first_panel + p, first_token, y[p]);
     }

@@ -16,10 +16,7 @@ GQ_TARGET_AVX512
 struct Group {
     __m512 scale;
     __m512i start;  // -zero_point, twice in int16
-};
-
-struct GroupWithOffset : Group {
-    __m512 offset;
+    __m512 offset;  // for grids with offsets
 };
 
 GQ_INLINE __m512 read_halves(const std::byte* halves) {
@@ -46,7 +43,7 @@ static inline void read_bytes(const Groups<Group>& groups, size_t index, size_t,
     out.scale = read_halves(scales_of(groups, index));
     out.start = pair_of_negatives(_mm512_cvtepu8_epi32(rows));
 }
-static inline void read_offset(const Groups<GroupWithOffset>& groups, size_t index, size_t, GroupWithOffset& out) {
+static inline void read_offset(const Groups<Group>& groups, size_t index, size_t, Group& out) {
     out.scale = read_halves(scales_of(groups, index));
     out.offset = read_halves(scales_of(groups, index) + panel_rows * sizeof(uint16_t));
     out.start = _mm512_setzero_si512();
@@ -59,24 +56,17 @@ GQ_INLINE __m512 read_steps(const std::byte* nibbles, const std::byte* pairs) {
     const __m128i steps = _mm_or_si128(low, _mm_slli_epi16(_mm_and_si128(high, _mm_set1_epi8(3)), 4));
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(steps));
 }
-static inline void read_k(const Groups<GroupWithOffset>& groups, size_t index, size_t panel, GroupWithOffset& out) {
+static inline void read_k(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const std::byte *halves = unit_scales_of(groups, index, panel), *steps = zeros_of(groups, index);
     const __m512 minimum = _mm512_mul_ps(read_halves(halves + 32), read_steps(steps + 8, steps + 20));
     out.scale = _mm512_mul_ps(read_halves(halves), read_steps(steps, steps + 16));
     out.offset = _mm512_sub_ps(_mm512_setzero_ps(), minimum);
     out.start = _mm512_setzero_si512();
 }
-GQ_INLINE void take(const GroupParams& params, Group& out) {
+static inline void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+    const GroupParams params = params_of(groups, index, panel);
     out.scale = _mm512_loadu_ps(params.scale);
     out.start = pair_of_negatives(_mm512_loadu_si512(params.zero_point));
-}
-static inline void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
-    take(params_of(groups, index, panel), out);
-}
-static inline void read_any_offset(const Groups<GroupWithOffset>& groups, size_t index, size_t panel,
-                                   GroupWithOffset& out) {
-    const GroupParams params = params_of(groups, index, panel);
-    take(params, out);
     out.offset = _mm512_loadu_ps(params.offset);
 }
 
@@ -140,7 +130,7 @@ GQ_INLINE void multiply_block(const std::byte* tile, size_t panel_bytes, const Q
 
 // y[p][t] = fma(offset, sum of the activations, y[p][t]); the sums of tokens are sum_stride apart.
 template <int n_panels, int n_tokens>
-GQ_INLINE void add_offsets(const GroupWithOffset (&group)[n_panels], const float* sums, size_t sum_stride,
+GQ_INLINE void add_offsets(const Group (&group)[n_panels], const float* sums, size_t sum_stride,
                            __m512 (&y)[n_panels][n_tokens]) {
     for (int t = 0; t < n_tokens; ++t) {
         const __m512 sum = _mm512_set1_ps(sums[t * sum_stride]);
@@ -148,29 +138,16 @@ GQ_INLINE void add_offsets(const GroupWithOffset (&group)[n_panels], const float
     }
 }
 
-struct PlainGrids {
+// What linear.h asks for.
+template <bool halves>
+struct Linear {
     using Group = avx512::Group;
     static constexpr GroupReaders<Group> readers{.symmetric = read_symmetric,
                                                  .nibbles = read_nibbles,
                                                  .bytes = read_bytes,
-                                                 .offset = nullptr,
-                                                 .k = nullptr,
-                                                 .any = read_any};
-};
-struct OffsetGrids {
-    using Group = GroupWithOffset;
-    static constexpr GroupReaders<Group> readers{.symmetric = nullptr,
-                                                 .nibbles = nullptr,
-                                                 .bytes = nullptr,
                                                  .offset = read_offset,
                                                  .k = read_k,
-                                                 .any = read_any_offset};
-};
-
-// What linear.h asks for.
-template <Form form>
-struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
-    using typename std::conditional_t<form.offsets, OffsetGrids, PlainGrids>::Group;
+                                                 .any = read_any};
     static constexpr int max_panels = 4, max_sums = 8;
 
     // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
@@ -179,7 +156,7 @@ struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
                          size_t first_panel, size_t first_token) {
         const Walk<Tile> walk = walk_of<Tile>(*args.weights, groups);
         const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
-        const float* sums = form.offsets ? args.group_sums + first_token * walk.n_groups : nullptr;
+        const float* sums = groups.grid->has_offsets ? args.group_sums + first_token * walk.n_groups : nullptr;
         __m512 y[n_panels][n_tokens] = {}, acc[n_panels][n_tokens];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
             Group group[n_panels];
@@ -187,7 +164,7 @@ struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
                 groups.read(groups, (first_panel + p) * walk.n_groups + g, first_panel + p, group[p]);
             for (int p = 0; p < n_panels; ++p)
                 for (int t = 0; t < n_tokens; ++t) acc[p][t] = _mm512_setzero_ps();
-            if constexpr (form.halves) {
+            if constexpr (halves) {
                 const std::byte* tile = codes + g / 2 * Tile::bytes;
                 if (g % 2 == 0) {
                     prefetch_panels<Tile, n_panels>(tile, walk.panel_bytes);
@@ -204,7 +181,7 @@ struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
             }
             for (int p = 0; p < n_panels; ++p)
                 for (int t = 0; t < n_tokens; ++t) y[p][t] = _mm512_fmadd_ps(group[p].scale, acc[p][t], y[p][t]);
-            if constexpr (form.offsets) add_offsets(group, sums + g, walk.n_groups, y);
+            if (sums) add_offsets(group, sums + g, walk.n_groups, y);
         }
         for (int p = 0; p < n_panels; ++p) store_panel(args, first_panel + p, first_token, y[p]);
     }

@@ -16,11 +16,8 @@ constexpr int quarters = 4;
 // What one group of one panel means, a lane a row, 4 rows a register.
 struct Group {
     float32x4_t scale[quarters];
-    int32x4_t start[quarters];  // -zero_point
-};
-
-struct GroupWithOffset : Group {
-    float32x4_t offset[quarters];
+    int32x4_t start[quarters];     // -zero_point
+    float32x4_t offset[quarters];  // for grids with offsets
 };
 
 GQ_INLINE void read_halves(const std::byte* halves, float32x4_t (&out)[quarters]) {
@@ -42,25 +39,18 @@ static inline void read_nibbles(const Groups<Group>& groups, size_t index, size_
         out.start[2 * half + 1] = vnegq_s32(vmovl_s16(vget_high_s16(wide)));
     }
 }
-static inline void read_offset(const Groups<GroupWithOffset>& groups, size_t index, size_t, GroupWithOffset& out) {
+static inline void read_offset(const Groups<Group>& groups, size_t index, size_t, Group& out) {
     read_halves(scales_of(groups, index), out.scale);
     read_halves(scales_of(groups, index) + panel_rows * sizeof(uint16_t), out.offset);
     for (int32x4_t& start : out.start) start = vdupq_n_s32(0);
 }
-GQ_INLINE void take(const GroupParams& params, Group& out) {
+static inline void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+    const GroupParams params = params_of(groups, index, panel);
     for (int q = 0; q < quarters; ++q) {
         out.scale[q] = vld1q_f32(params.scale + 4 * q);
         out.start[q] = vnegq_s32(vld1q_s32(params.zero_point + 4 * q));
+        out.offset[q] = vld1q_f32(params.offset + 4 * q);
     }
-}
-static inline void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
-    take(params_of(groups, index, panel), out);
-}
-static inline void read_any_offset(const Groups<GroupWithOffset>& groups, size_t index, size_t panel,
-                                   GroupWithOffset& out) {
-    const GroupParams params = params_of(groups, index, panel);
-    take(params, out);
-    for (int q = 0; q < quarters; ++q) out.offset[q] = vld1q_f32(params.offset + 4 * q);
 }
 
 // Quarter q of vector j of a plane: 4 words of 4 rows.
@@ -119,29 +109,16 @@ static void store_panel(const LinearArgs& args, size_t panel, size_t token, cons
                      (left < panel_rows ? left : panel_rows) * sizeof *rows);
 }
 
-struct PlainGrids {
+// What linear.h asks for.
+template <bool halves>
+struct Linear {
     using Group = neon::Group;
     static constexpr GroupReaders<Group> readers{.symmetric = read_symmetric,
                                                  .nibbles = read_nibbles,
                                                  .bytes = nullptr,
-                                                 .offset = nullptr,
-                                                 .k = nullptr,
-                                                 .any = read_any};
-};
-struct OffsetGrids {
-    using Group = GroupWithOffset;
-    static constexpr GroupReaders<Group> readers{.symmetric = nullptr,
-                                                 .nibbles = nullptr,
-                                                 .bytes = nullptr,
                                                  .offset = read_offset,
                                                  .k = nullptr,
-                                                 .any = read_any_offset};
-};
-
-// What linear.h asks for.
-template <Form form>
-struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
-    using typename std::conditional_t<form.offsets, OffsetGrids, PlainGrids>::Group;
+                                                 .any = read_any};
     static constexpr int max_panels = 2, max_sums = 4;
     // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
     template <class Tile, int n_tokens, int n_panels>
@@ -149,14 +126,14 @@ struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
                          size_t first_panel, size_t first_token) {
         const Walk<Tile> walk = walk_of<Tile>(*args.weights, groups);
         const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
-        const float* sums = form.offsets ? args.group_sums + first_token * walk.n_groups : nullptr;
+        const float* sums = groups.grid->has_offsets ? args.group_sums + first_token * walk.n_groups : nullptr;
         float32x4_t y[n_panels][n_tokens][quarters] = {}, acc[n_panels][n_tokens][quarters];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
             Group group[n_panels];
             for (int p = 0; p < n_panels; ++p)
                 groups.read(groups, (first_panel + p) * walk.n_groups + g, first_panel + p, group[p]);
             __builtin_memset(acc, 0, sizeof acc);
-            if constexpr (form.halves) {
+            if constexpr (halves) {
                 const std::byte* tile = codes + g / 2 * Tile::bytes;
                 if (g % 2 == 0)
                     multiply_panels<Tile, Part::first>(tile, walk.panel_bytes, advance(x, g / 2), group, acc);
@@ -171,8 +148,7 @@ struct Linear : std::conditional_t<form.offsets, OffsetGrids, PlainGrids> {
                 for (int t = 0; t < n_tokens; ++t)
                     for (int q = 0; q < quarters; ++q) {
                         y[p][t][q] = vfmaq_f32(y[p][t][q], group[p].scale[q], acc[p][t][q]);
-                        if constexpr (form.offsets)
-                            y[p][t][q] = vfmaq_n_f32(y[p][t][q], group[p].offset[q], sums[t * walk.n_groups + g]);
+                        if (sums) y[p][t][q] = vfmaq_n_f32(y[p][t][q], group[p].offset[q], sums[t * walk.n_groups + g]);
                     }
         }
         for (int p = 0; p < n_panels; ++p)

@@ -133,7 +133,7 @@ TEST_SUITE("quantize") {
             quantize_tiny("untied", one.path(), options, 1, "scalar");
             for (const char* isa : known_isas()) {
                 if (!cpu_can_run(isa)) {
-                    MESSAGE("SKIPPED: this CPU can't run ", isa);
+                    MESSAGE("SKIPPED: this CPU can't run ", std::string(isa));
                     continue;
                 }
                 for (const size_t threads : {2, 3}) {

@@ -98,7 +98,7 @@ TEST_SUITE("runtime") {
             CHECK_FALSE(same_bits(truth, logits_by(*plain.loaded, "scalar", 1, 100, options)));
             for (const char* isa : known_isas()) {
                 if (!cpu_can_run(isa)) continue;
-                CAPTURE(isa);
+                CAPTURE(std::string(isa));
                 CHECK(same_bits(truth, logits_by(*corrected.loaded, isa, 3, 100, options)));
                 CHECK(same_bits(truth, logits_by(*corrected.loaded, isa, 2, 1, options)));
                 CHECK(same_bits(truth, logits_by(*corrected.loaded, isa, 1, 7, options)));
@@ -114,13 +114,13 @@ TEST_SUITE("runtime") {
                     const SessionOptions options{
                         .context = 128, .max_rows = 512, .kv_type = KvType::f16, .precision = precision};
                     const std::vector<float> truth = logits_by(*tiny.loaded, "scalar", 1, 100, options);
-                    CAPTURE(name);
+                    CAPTURE(std::string(name));
                     CAPTURE(bits);
                     CHECK(same_bits(truth, logits_by(*tiny.loaded, "scalar", 2, 1, options)));
                     for (const char* isa : known_isas()) {
-                        CAPTURE(isa);
+                        CAPTURE(std::string(isa));
                         if (!cpu_can_run(isa)) {
-                            MESSAGE("SKIPPED: this CPU can't run ", isa);
+                            MESSAGE("SKIPPED: this CPU can't run ", std::string(isa));
                             continue;
                         }
                         CHECK(same_bits(truth, logits_by(*tiny.loaded, isa, 3, 100, options)));

@@ -1,0 +1,20 @@
+// The processor's intrinsics, for isa.h, and the standard headers of what kernels implement, for the Makefile to
+// precompile the two together: both are most of what a kernel's file takes to compile.
+// In: the target's architecture. Out: declarations. Must not name any other header of gq.
+#ifndef GQ_INTRINSICS_H  // no #pragma once: the Makefile compiles this header by itself
+#define GQ_INTRINSICS_H
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#endif
