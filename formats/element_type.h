@@ -42,6 +42,16 @@ enum class ElementType : uint8_t {
     other,  // known by number only; carried for error messages, never converted
 };
 
+// How the blocks of a type come apart: value = scale * (code - zero) + offset, zero being the code in the middle
+// (2^(bits - 1); 128 for the values of a table) where there are no offsets, else 0.
+struct BlockParts {
+    size_t group;  // elements that share a scale and an offset
+    bool has_offsets;
+    // codes: (n_blocks, elements of a block); scales, offsets: (n_blocks, groups of a block), products of a block's
+    // numbers, exact; no bits are lost. offsets may be null where there are none.
+    void (*split)(const std::byte* blocks, size_t n_blocks, uint8_t* codes, float* scales, float* offsets);
+};
+
 // Facts of an element type. A block is the smallest unit that is stored whole (1 element for plain types).
 struct ElementTraits {
     const char* name;       // as error messages and inspect show it
@@ -49,6 +59,7 @@ struct ElementTraits {
     size_t block_bytes;     // bytes per block; 0 for `other`
     // Converts n_blocks blocks to block_elements * n_blocks floats; null where this version can't.
     void (*to_f32)(const std::byte* blocks, size_t n_blocks, float* out);
+    const BlockParts* parts = nullptr;  // null for what is not made of codes and scales
 };
 
 const ElementTraits& traits(ElementType type);

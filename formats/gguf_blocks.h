@@ -1,9 +1,9 @@
-// Conversion of GGUF's block types to float, one function a type; rows of the table in element_type.cpp.
-// In: whole blocks. Out: floats. The bits of each block are drawn in gguf_blocks.cpp. Must not know files, tensors or
-// shapes.
+// GGUF's block types, a function to floats and a BlockParts of each; rows of the table in element_type.cpp.
+// In: whole blocks. Out: floats, or codes and scales. The bits of each block are drawn in gguf_blocks.cpp. Must not
+// know files, tensors or shapes.
 #pragma once
 
-#include <cstddef>
+#include "formats/element_type.h"
 
 namespace gq {
 
@@ -20,5 +20,18 @@ void q5_k_to_f32(const std::byte* blocks, size_t n_blocks, float* out);
 void q6_k_to_f32(const std::byte* blocks, size_t n_blocks, float* out);
 void iq4_nl_to_f32(const std::byte* blocks, size_t n_blocks, float* out);
 void iq4_xs_to_f32(const std::byte* blocks, size_t n_blocks, float* out);
+
+extern const BlockParts q4_0_parts;
+extern const BlockParts q4_1_parts;
+extern const BlockParts q5_0_parts;
+extern const BlockParts q5_1_parts;
+extern const BlockParts q8_0_parts;
+extern const BlockParts q2_k_parts;
+extern const BlockParts q3_k_parts;
+extern const BlockParts q4_k_parts;
+extern const BlockParts q5_k_parts;
+extern const BlockParts q6_k_parts;
+extern const BlockParts iq4_nl_parts;
+extern const BlockParts iq4_xs_parts;
 
 }  // namespace gq
