@@ -306,15 +306,19 @@ def scales_and_offsets(file, tensor, shape, numpy):
     grid = tensor.grid.removesuffix(LOW_RANK)
     if grid == "offset":
         return halves(file, tensor, shape, 2, numpy)
+    experts, panels, groups = shape
+    unit = 16 if tensor.group == 16 else 8
+    unit_of, units = numpy.arange(groups) // unit, (experts, panels, -(-groups // unit))
     if grid == "k":
-        experts, panels, groups = shape
-        unit = 16 if tensor.group == 16 else 8
-        unit_of = numpy.arange(groups) // unit
-        d, dmin = (part[:, :, unit_of] for part in halves(file, tensor, (experts, panels, -(-groups // unit)), 2, numpy))
+        d, dmin = (part[:, :, unit_of] for part in halves(file, tensor, units, 2, numpy))
         steps = part_array(file, tensor, "steps", (*shape, 24), numpy)
         s, m = (six_bits(steps[..., 8 * i : 8 * i + 8], steps[..., 16 + 4 * i : 20 + 4 * i], numpy) for i in range(2))
         return d * s, numpy.float32(0) - dmin * m
-    (scales,) = halves(file, tensor, shape, 1, numpy)
+    if grid == "k_signed":
+        (d,) = halves(file, tensor, units, 1, numpy)
+        scales = d[:, :, unit_of] * part_array(file, tensor, "steps", (*shape, 16), numpy, "i1").astype("f4")
+    else:
+        (scales,) = halves(file, tensor, shape, 1, numpy)
     return scales, numpy.zeros_like(scales)
 
 
@@ -323,7 +327,7 @@ def zero_points(file, tensor, shape, bits, numpy):
     grid = tensor.grid.removesuffix(LOW_RANK)
     if grid in ("offset", "k"):
         return numpy.zeros((*shape, 16), "i4")
-    if grid == "symmetric":
+    if grid in ("symmetric", "k_signed"):
         return numpy.full((*shape, 16), 1 << (bits - 1), "i4")
     expect(grid == "zero_point", f"{file.path}: tensor {tensor.name!r}: grid {tensor.grid!r} is not known")
     if bits > 4:

@@ -15,21 +15,17 @@ void pack_symmetric(const GroupParams* group, size_t, unsigned, std::byte* scale
 
 void unpack_symmetric(const std::byte* scales, const std::byte*, unsigned bits, GroupParams& params) {
     unpack_half_scales(scales, params.scale);
-    std::fill_n(params.zero_point, panel_rows, int32_t{1} << (bits - 1));
-}
-
-uint8_t middle(unsigned bits) {
-    return static_cast<uint8_t>(1u << (bits - 1));
+    std::fill_n(params.zero_point, panel_rows, int32_t{middle_code(bits)});
 }
 
 // Mirrored: a group of one sign keeps half of its codes unused, but loses nothing.
 GroupGrid span_symmetric(float low, float high, unsigned bits) {
     const float reach = std::max(-low, high);
-    return {reach == 0 ? 1.0f : stored_half_scale((reach + reach) / highest_code(bits)), middle(bits), 0};
+    return {reach == 0 ? 1.0f : stored_half_scale((reach + reach) / highest_code(bits)), middle_code(bits), 0};
 }
 
 GroupGrid nearest_symmetric(float scale, float, unsigned bits) {
-    return {stored_half_scale(scale), middle(bits), 0};
+    return {stored_half_scale(scale), middle_code(bits), 0};
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ TEST_SUITE("packing") {
             names += std::string(grid->name) + " ";
             CHECK(find_grid(grid->name) == grid);
         }
-        CHECK(names == "k offset symmetric zero_point ");
+        CHECK(names == "k k_signed offset symmetric zero_point ");
         CHECK(find_grid("q") == nullptr);
     }
 
@@ -77,6 +77,33 @@ TEST_SUITE("packing") {
         CHECK(span.value(3) == 1.0f);
         CHECK(std::isinf(grid.span(-65520.0f, 0, 8).scale));
         CHECK(std::isfinite(grid.span(-65504.0f, 0, 8).scale));
+    }
+
+    TEST_CASE("k_signed: 16 halves of a unit, 16 signed bytes of each of its groups") {
+        const Grid& grid = *find_grid("k_signed");
+        REQUIRE(grid.scale_bytes == 32);
+        REQUIRE(grid.zero_bytes(6) == 16);
+        CHECK(grid.unit_groups(16) == 16);
+        CHECK(grid.unit_groups(32) == 8);
+        GroupParams groups[3] = {};
+        groups[0].scale[2] = -0.5f * -128;
+        groups[1].scale[2] = -0.5f * 127;
+        std::byte scales[32], steps[48];
+        grid.pack_unit(groups, 3, 6, scales, steps);
+        CHECK(std::to_integer<int>(scales[5]) == 0xb8);  // -0.5 as a half, for -128 has no positive twin
+        CHECK(std::to_integer<int>(steps[2]) == 0x80);
+        CHECK(std::to_integer<int>(steps[16 + 2]) == 127);
+        CHECK(std::to_integer<int>(steps[32 + 2]) == 0);
+        GroupParams out = {};
+        grid.unpack_group(scales, steps + 16, 6, out);
+        CHECK(out.scale[2] == -63.5f);
+        CHECK(out.scale[3] == 0);
+        for (const int32_t zero : out.zero_point) CHECK(zero == 32);
+        CHECK(std::isinf(grid.nearest(65504.0f * 128, 0, 4).scale));
+        GroupGrid settled[2] = {grid.span(-1, 1, 4), grid.span(-0.001f, 0, 4)};
+        grid.settle(settled, 2, 4);
+        CHECK(std::abs(settled[0].scale - 2.0f / 15) < 2.0f / 15 / 128);
+        CHECK(settled[1].scale > 0);  // a whole step at least
     }
 
     TEST_CASE("units of groups come back as they went in") {
