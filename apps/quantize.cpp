@@ -1,6 +1,7 @@
-// ./quantize: a float checkpoint → a .gq.
+// ./quantize: a checkpoint → a .gq.
 // In: a path and options. Out: the file; progress and losses on stderr, stdout only for --sensitivity. Must not know
 // how weights are rounded: gq.h does.
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <cstdio>
@@ -14,14 +15,15 @@ namespace {
 // The library's defaults hold where an option is absent; the help repeats them for people.
 constexpr cli::Option options[] = {
     {"--output", "-o", "OUT.gq", "", "the file to write"},
-    {"--bits", "-b", "N", "", "bits of a weight: 2, 3, 4, 5, 6, 8; 16 keeps floats, in 16 bits (default 4)"},
+    {"--bits", "-b", "N", "",
+     "bits of a weight: 2, 3, 4, 5, 6, 8; 16 keeps floats, in 16 bits (default: a GGUF's blocks are kept; else 4)"},
     {"--codes", "", "NAME", "", "what a weight stores instead of --bits: table4, one of 16 values (those of IQ4_NL)"},
     {"--size", "", "80M", "", "instead of --bits: the best mixture of widths in a file of at most that many bytes"},
     {"--bpw", "", "X", "", "instead of --bits: the same for at most X bits a weight of the linears"},
     {"--sensitivity", "", "", "", "only measure what rounding each matrix does to the model; -o gets it as JSON"},
     {"--group", "-g", "N|row", "", "inputs that share a scale: 16, 32, 64, 128, …; row: the whole row (default 128)"},
     {"--method", "", "gptq|rtn", "", "how weights are rounded (default gptq)"},
-    {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric, offset, k (default zero_point)"},
+    {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric, offset, k, k_signed (default zero_point)"},
     {"--sym", "", "", "", "short for --grid symmetric"},
     {"--order", "", "NAME", "", "columns are solved in the order column, act (activations) or gar (default act)"},
     {"--no-act-order", "", "", "", "short for --order column"},
@@ -45,11 +47,13 @@ constexpr cli::Option options[] = {
     {"--refine", "", "EPOCHS", "",
      "then train scales and norms of the whole model, so often over the text (default 0)"},
     {"--held-out", "", "N", "", "windows besides: where rounding loses less on them it is kept (default 0)"},
-    {"--embed-bits", "", "N", "", "bits of the embedding and the head (default 8)"},
+    {"--embed-bits", "", "N", "", "bits of the embedding and the head (default: as --bits; else 8)"},
     cli::threads_option,
     cli::isa_option,
     {"--report", "", "FILE", "", "what happened to each tensor: a page where FILE ends in .html, otherwise JSON"},
 };
+
+constexpr int32_t default_bits = 4;
 
 void print_time(double seconds) {
     std::fprintf(stderr, "%d:%02d", static_cast<int>(seconds) / 60, static_cast<int>(seconds) % 60);
@@ -136,7 +140,6 @@ void set_target(const cli::Arguments& args, gq_quantize_options& o) {
         return;
     }
     o.target_bytes = bytes_of(args, "--size");
-    if (!args.has("--embed-bits")) o.embed_bits = 0;
 }
 
 // An empty path, an unset variable of a shell, means nothing that somebody would ask for.
@@ -164,10 +167,21 @@ void set_solver_options(const cli::Arguments& args, gq_quantize_options& o) {
     if (args.has("--refit")) o.refit = 1;
 }
 
+// Whoever says how to round wants it done, also to blocks of a GGUF and where it is said as the default says it.
+bool asks_for_rounding(const cli::Arguments& args) {
+    static constexpr const char* others[] = {"--output",     "--bits",    "--size", "--bpw",   "--sensitivity",
+                                             "--embed-bits", "--threads", "--isa",  "--report"};
+    const auto asks = [&](const cli::Option& option) {
+        return args.has(option.name) &&
+               std::find(std::begin(others), std::end(others), std::string_view(option.name)) == std::end(others);
+    };
+    return std::any_of(std::begin(options), std::end(options), asks);
+}
+
 gq_quantize_options quantize_options(const cli::Arguments& args) {
     gq_quantize_options o;
     gq_quantize_defaults(&o);
-    o.bits = args.integer_or("--bits", o.bits);
+    o.bits = args.integer_or("--bits", asks_for_rounding(args) ? default_bits : o.bits);
     if (args.has("--codes")) o.codes = args.text("--codes").c_str();
     if (args.has("--codes") && args.has("--bits")) cli::stop("options '--codes' and '--bits' exclude each other");
     if (args.has("--group")) o.group = group_of(args);

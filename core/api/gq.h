@@ -232,10 +232,14 @@ typedef enum gq_lorc_method { GQ_LORC_EORA = 0, GQ_LORC_LORC = 1 } gq_lorc_metho
 
 typedef struct gq_quantize_options {
     size_t struct_size;
-    int32_t bits;     /* 2, 3, 4, 5, 6, 8; 16 keeps floats; with a target 0 */
-    int32_t group;    /* 16 or a multiple of 32; 0: one scale a row; with a target also -1: chosen */
-    int32_t method;   /* a gq_method */
-    const char* grid; /* what a group stores: "zero_point", "symmetric", "offset", "k"; NULL: "zero_point" */
+    /* 2, 3, 4, 5, 6, 8; 16 keeps floats. 0: with a target chosen; else matrices that a GGUF holds in blocks stay as
+     * they are, value for value and without calibration, and others get 4; but where any other option than embed_bits,
+     * n_threads, isa and report_path is set, all get 4. */
+    int32_t bits;
+    int32_t group;  /* 16 or a multiple of 32; 0: one scale a row; with a target also -1: chosen */
+    int32_t method; /* a gq_method */
+    /* What a group stores: "zero_point", "symmetric", "offset", "k", "k_signed"; NULL: "zero_point". */
+    const char* grid;
     /* GPTQ's; nothing without it. Names may be NULL: the default. */
     const char* order;       /* "column"; "act": by descending Hessian diagonal; "gar": that inside groups */
     const char* grid_search; /* "span"; "clip": a group's range is cut where that rounds with less loss; "joint" */
@@ -247,7 +251,7 @@ typedef struct gq_quantize_options {
     int32_t rotate;          /* non-zero: the model is rotated first, which makes its weights easier to round */
     int32_t lorc_rank;       /* of an 8-bit correction beside the rounded weights; 0: none */
     int32_t lorc_method;     /* a gq_lorc_method: errors measured at the outputs (GPTQ only), or in the weights */
-    int32_t embed_bits;      /* embedding and head: 2, 3, 4, 5, 6, 8, 16; with target_bytes also 0: chosen */
+    int32_t embed_bits; /* embedding and head: 2, 3, 4, 5, 6, 8, 16; 0: with target_bytes chosen, else as bits: 8 */
     /* Mixed widths, what rounding each matrix does to the model being measured first; 0: none, both: an error. */
     uint64_t target_bytes;                           /* of the file, at most */
     double target_bpw;                               /* bits a weight of the linears, at most */

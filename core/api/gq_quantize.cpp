@@ -9,6 +9,37 @@
 namespace gq {
 namespace {
 
+gq_quantize_options quantize_defaults() {
+    gq_quantize_options options;
+    gq_quantize_defaults(&options);
+    return options;
+}
+
+// Whether anything but its widths tells how to round: then blocks of a GGUF are rounded again.
+bool asks_for_rounding(const gq_quantize_options& o) {
+    const gq_quantize_options d = quantize_defaults();
+    const bool names = o.grid || o.codes || o.order || o.grid_search || o.calibration_path;
+    const bool solver = o.method != d.method || o.damping != d.damping || o.qep != d.qep || o.gptaq != d.gptaq ||
+                        o.foem != d.foem || o.sweeps != d.sweeps || o.refit || o.adaptive_damping ||
+                        o.held_out_windows != d.held_out_windows;
+    const bool model = o.rotate || o.lorc_rank != d.lorc_rank || o.distill_epochs != d.distill_epochs ||
+                       o.refine_epochs != d.refine_epochs;
+    const bool calibration =
+        o.calibration_windows != d.calibration_windows || o.calibration_window != d.calibration_window;
+    return names || solver || model || calibration || o.group != d.group;
+}
+
+// Widths that are not given: of a target they are chosen, else a GGUF's blocks are kept and the rest has the defaults.
+void set_widths(const gq_quantize_options& o, QuantizeOptions& to) {
+    const QuantizeOptions d;
+    const bool has_bits = o.bits != 0 || o.target_bytes != 0 || o.target_bpw != 0;
+    const bool has_embed_bits = o.embed_bits != 0 || o.target_bytes != 0;
+    if (!has_bits) to.bits = d.bits;
+    if (!has_embed_bits) to.embed_bits = d.embed_bits;
+    to.keep_blocks = !has_bits && !asks_for_rounding(o);
+    to.keep_outer = to.keep_blocks && !has_embed_bits;
+}
+
 QuantizeOptions from_c(const gq_quantize_options& o) {
     const auto at_least = [](const char* name, int32_t value, int32_t least) {
         if (value < least) fail(Status::invalid_argument, "%s: expected at least %d, found %d", name, least, value);
@@ -38,6 +69,7 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
     to.embed_bits = static_cast<unsigned>(at_least("embed_bits", o.embed_bits, 0));
     to.target_bytes = o.target_bytes;
     to.target_bpw = o.target_bpw;
+    set_widths(o, to);
     const auto path = [](const char* name, const char* value) {
         if (*value == '\0') fail(Status::invalid_argument, "%s: expected a path or NULL, found an empty path", name);
         return value;
@@ -78,12 +110,6 @@ QuantizeCallback progress_of(gq_quantize_callback callback, void* user) {
     };
 }
 
-gq_quantize_options quantize_defaults() {
-    gq_quantize_options options;
-    gq_quantize_defaults(&options);
-    return options;
-}
-
 }  // namespace
 }  // namespace gq
 
@@ -93,7 +119,7 @@ void gq_quantize_defaults(gq_quantize_options* options) {
     if (!options) return;
     const gq::QuantizeOptions d;
     *options = {.struct_size = sizeof *options,
-                .bits = static_cast<int32_t>(d.bits),
+                .bits = 0,
                 .group = static_cast<int32_t>(d.group),
                 .method = GQ_METHOD_GPTQ,
                 .grid = nullptr,
@@ -108,7 +134,7 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .rotate = d.rotate,
                 .lorc_rank = static_cast<int32_t>(d.lorc_rank),
                 .lorc_method = GQ_LORC_EORA,
-                .embed_bits = static_cast<int32_t>(d.embed_bits),
+                .embed_bits = 0,
                 .target_bytes = 0,
                 .target_bpw = 0,
                 .calibration_path = nullptr,

@@ -27,17 +27,6 @@ void check_finite(const float* values, size_t rows, size_t cols, size_t first_ro
     }
 }
 
-// GGUF's adjacent rotation pairs → our halves: see RowOrder::rope_pairs.
-AlignedBuffer<float> split_pairs(const AlignedBuffer<float>& from, size_t rows, size_t cols, size_t head_dim) {
-    AlignedBuffer<float> to(from.size());
-    for (size_t r = 0; r < rows; ++r) {
-        const size_t in_head = r % head_dim, half = head_dim / 2;
-        const size_t target = r - in_head + (in_head % 2) * half + in_head / 2;
-        std::memcpy(&to[target * cols], &from[r * cols], cols * sizeof(float));
-    }
-    return to;
-}
-
 }  // namespace
 
 std::string packed_name(const WeightRow& row, size_t layer) {
@@ -101,6 +90,17 @@ void SourceModel::check_weight(const WeightRow& row, size_t layer) const {
              traits(found.type).name, found.where.c_str());
 }
 
+bool SourceModel::has_pairs(const WeightRow& row) const {
+    return checkpoint_.kind() == Checkpoint::Kind::gguf && row.gguf_order == RowOrder::rope_pairs;
+}
+
+// GGUF's adjacent rotation pairs → our halves: see RowOrder::rope_pairs.
+size_t SourceModel::source_row(const WeightRow& row, size_t r) const {
+    if (!has_pairs(row)) return r;
+    const size_t in_head = r % params_.head_dim, half = params_.head_dim / 2;
+    return r - in_head + in_head % half * 2 + in_head / half;
+}
+
 AlignedBuffer<float> SourceModel::read(const WeightRow& row, size_t layer) const {
     const SourceTensor& source = tensor(row, layer);
     const size_t rows = row.rows(params_), cols = row.cols(params_);
@@ -108,8 +108,11 @@ AlignedBuffer<float> SourceModel::read(const WeightRow& row, size_t layer) const
     Checkpoint::read_rows(source, 0, source.shape[0], values.data());
     check_finite(values.data(), rows, cols, 0, source);
     checkpoint_.forget(source);
-    const bool pairs = checkpoint_.kind() == Checkpoint::Kind::gguf && row.gguf_order == RowOrder::rope_pairs;
-    return pairs ? split_pairs(values, rows, cols, params_.head_dim) : std::move(values);
+    if (!has_pairs(row)) return values;
+    AlignedBuffer<float> ours(values.size());
+    for (size_t r = 0; r < rows; ++r)
+        std::memcpy(&ours[r * cols], &values[source_row(row, r) * cols], cols * sizeof(float));
+    return ours;
 }
 
 void SourceModel::read_rows(const WeightRow& row, size_t layer, size_t row_begin, size_t row_end, float* out) const {

@@ -65,6 +65,8 @@ class SourceModel {
 
     // The tensor behind a weight; layer is ignored by rows without "{}".
     const SourceTensor& tensor(const WeightRow& row, size_t layer) const;
+    // Which row of that tensor row r of the weight is.
+    size_t source_row(const WeightRow& row, size_t r) const;
     // All rows as floats (rows, cols), contiguous, in our row order; the tensor's pages are given up afterwards.
     // Throws Error(numeric) naming tensor and place where a value is not finite.
     AlignedBuffer<float> read(const WeightRow& row, size_t layer) const;
@@ -72,6 +74,7 @@ class SourceModel {
     void read_rows(const WeightRow& row, size_t layer, size_t row_begin, size_t row_end, float* out) const;
 
   private:
+    bool has_pairs(const WeightRow& row) const;
     const char* name_pattern(const WeightRow& row) const;
     void check_weight(const WeightRow& row, size_t layer) const;
     void refuse_unclaimed() const;

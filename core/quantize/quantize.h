@@ -1,4 +1,4 @@
-// The door of the quantizer: a float checkpoint → a .gq.
+// The door of the quantizer: a checkpoint → a .gq.
 // In: paths and options. Out: a file that appears under its name only when all is well, and progress on the way.
 // Must not know terminals or C; the library's API and the tools come through here.
 #pragma once
@@ -25,6 +25,9 @@ struct QuantizeOptions {
     // Any width that integer codes exist for: 2, 3, 4, 5, 6, 8. 16: no rounding to integers; f16 and bf16 are kept as
     // they are, f32 (and what GGUF stores in blocks) is narrowed to f16, or to bf16 where f16 would overflow.
     unsigned bits = 4;
+    // Matrices that a GGUF holds in blocks stay as they are, bit by bit, and everything here is for the others: those
+    // of the blocks of the network; embedding and head.
+    bool keep_blocks = false, keep_outer = false;
     std::string codes = {};  // a name of packing.h instead of the integers of `bits`: "table4"; empty: those
     size_t group = 128;      // 0: one scale a row
     // Mixed widths, one of the two at most, with bits = chosen_bits; 0: none. A file of at most that many bytes, which

@@ -49,6 +49,14 @@ void check_training(const QuantizeOptions& o) {
              o.lorc_rank);
 }
 
+// Blocks that are kept have their values and widths.
+void check_keeping(const QuantizeOptions& o) {
+    if (!o.keep_blocks && !o.keep_outer) return;
+    if (o.rotate || o.lorc_rank > 0 || o.distill_epochs + o.refine_epochs > 0 || has_target(o))
+        fail(Status::invalid_argument,
+             "blocks as a GGUF holds them: expected neither a rotation, a correction, training nor a target beside");
+}
+
 // What a target decides is asked for nowhere else.
 void check_target(const QuantizeOptions& o) {
     if (!std::isfinite(o.target_bpw) || o.target_bpw < 0)
@@ -102,6 +110,7 @@ void refuse_clash(const std::filesystem::path& output, const std::filesystem::pa
 
 void check_options(const QuantizeOptions& o) {
     check_target(o);
+    check_keeping(o);
     if (!has_target(o)) check_width("bits", o.bits);
     if (o.target_bytes == 0 || o.embed_bits != chosen_bits) check_width("embed bits", o.embed_bits);
     check_codes(o);

@@ -42,6 +42,8 @@ JsonValue options_json(const QuantizeOptions& o) {
         json.set("codes", JsonValue::of_string(o.codes));
     else if (o.bits != chosen_bits)
         size("bits", o.bits);
+    if (o.keep_blocks) json.set("keep_blocks", JsonValue::of_bool(true));
+    if (o.keep_outer) json.set("keep_outer", JsonValue::of_bool(true));
     if (o.group != chosen_group) size("group", o.group);
     json.set("grid", JsonValue::of_string(o.grid));
     if (o.method == Method::gptq) add_solver_options(o.solver, json);
@@ -77,6 +79,7 @@ JsonValue tensor_json(const TensorReport& t) {
     json.set("codes", JsonValue::of_string(t.codes));
     json.set("shape", JsonValue::of_array({JsonValue::of_integer(static_cast<int64_t>(t.rows)),
                                            JsonValue::of_integer(static_cast<int64_t>(t.cols))}));
+    if (!t.kept.empty()) json.set("kept", JsonValue::of_string(t.kept));
     if (!t.grid.empty()) {
         json.set("grid", JsonValue::of_string(t.grid));
         json.set("group", JsonValue::of_integer(static_cast<int64_t>(t.group)));

@@ -14,7 +14,7 @@
 namespace gq {
 
 // JSON of each tensor: `name`, `codes`, `shape` [rows, cols], and
-//   error        |Q - W|² / |W|² of every matrix that was rounded, whatever the method; absent where values were kept
+//   error        |Q - W|² / |W|² of every matrix, whatever the method
 // of those that GPTQ solved, per calibration token and output (the mean squared error that rounding adds to the layer's
 // outputs), with damping_retries, dead_inputs and note only where there are any:
 //   loss             tr(E H Eᵀ)/2 per row, E = Q - W
@@ -27,17 +27,19 @@ namespace gq {
 //                    searched grids; with a drift less a constant, so maybe negative
 //   expected_kl      where a target chose the width: the change of the model's predictions expected of it
 //   dead_inputs      how many inputs were always zero
-// of those whose width a target chose also `grid` and `group`,
+// of those that a GGUF held in blocks, and that are kept so, `kept`, its name of their type,
+// of those and of those whose width a target chose also `grid` and `group`,
 // and of those with a correction of low rank an object `lorc`: its `rank`, `method` ("lorc", "eora"), and what is left
 // behind it: `error`, as above, and `loss` of those that GPTQ solved.
 struct TensorReport {
     std::string name, codes, note;
+    std::string kept = {};  // the source's type where its blocks were taken over, "Q4_1"; else empty
     size_t rows = 0, cols = 0;
     std::optional<double> error;  // of rounding, relative to the squared weights
     bool solved = false;
     SolveReport solve;
     LorcReport lorc = {};
-    std::string grid = {};  // where a target chose it, with `group`; else empty
+    std::string grid = {};  // where a target chose it or the source's is kept, with `group`; else empty
     size_t group = 0;
     std::optional<double> expected_kl;  // of the linears where a target chose their grids
 };

@@ -64,6 +64,7 @@ TensorData tensor_of(const JsonValue& json) {
     tensor.codes = known_text(json, "codes");
     tensor.grid = known_text(json, "grid");
     tensor.note = known_text(json, "note");
+    tensor.kept = known_text(json, "kept");
     const JsonValue::Array& shape = elements(json, "shape");
     if (shape.size() == 2) {
         tensor.rows = known_number(shape[0]).value_or(0);

@@ -28,6 +28,7 @@ struct TensorData {
     std::string name, role;  // "blocks.3.attn_q", "attn_q"; outside of blocks the role is the name
     std::optional<size_t> layer;
     std::string codes, grid, note;
+    std::string kept;  // report.h
     double rows = 0, cols = 0, group = 0;
     SizeParts size;
     std::optional<double> error, loss, rtn_loss, predicted_loss, damping;  // report.h; error and loss are those that

@@ -78,6 +78,7 @@ std::string subtitle_of(const JsonValue& report) {
     };
     add(known_text(source, "architecture"));
     add("from " + (source.is_object() ? known_text(source, "kind") : "an unknown source"));
+    if (options.find("keep_blocks")) add("blocks as the source holds them, others by");
     add(known_text(options, "method"));
     if (const auto bits = known_number(options, "bits")) add(figure(bits) + " bits");
     add(known_text(report, "tool"));
@@ -172,6 +173,7 @@ std::string tensor_row(const TensorData& t) {
     const double bytes = t.size.tensors();
     std::string note = t.note;
     if (t.lorc_rank > 0) note = "rank " + std::to_string(t.lorc_rank) + (note.empty() ? "" : "; ") + note;
+    if (!t.kept.empty()) note = "the source's " + t.kept + (note.empty() ? "" : "; ") + note;
     const std::string form = note.empty() ? t.form() : t.form() + "; " + note;
     return row(t.name,
                number_cell(figure(t.rows) + " × " + figure(t.cols)) +

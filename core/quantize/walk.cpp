@@ -85,18 +85,20 @@ std::string Walk::provenance() const {
 }
 
 void Walk::note_choice(TensorReport& report, const GridOptions& grid) const {
-    if (!has_target(options_)) return;
+    if (!has_target(options_) && report.kept.empty()) return;
     report.grid = grid.bits == float_bits ? "" : grid.grid->name;
     report.group = grid.group;
 }
 
-// Multiplications, roughly: the solve, two passes over the weights and those of training, or just two passes.
-double Walk::solve_cost(const WeightRow& row) const {
+// Multiplications, roughly: the solve, two passes over the weights and those of training, or just passes.
+double Walk::solve_cost(RoleId role, size_t layer) const {
+    const WeightRow& row = source_.arch().block_weights[role];
     const double rows = static_cast<double>(row.rows(source_.params())),
                  cols = static_cast<double>(row.cols(source_.params()));
     const double tokens = static_cast<double>(options_.windows * options_.window);
     const double epochs = static_cast<double>(options_.distill_epochs);
-    return calibrated() ? rows * cols * (cols + tokens * (1 + 3 * epochs)) : rows * cols;
+    if (!calibrated()) return rows * cols;
+    return rows * cols * (keeps(role, layer) ? tokens : cols + tokens * (1 + 3 * epochs));
 }
 
 // The Hessian (one triangle) and its factorization.
@@ -128,6 +130,8 @@ void Walk::check_lorc_rank() const {
 
 void Walk::plan() {
     check_lorc_rank();
+    take_over();
+    tell_kept();
     const HyperParams& params = source_.params();
     const Arch& arch = source_.arch();
     n_total_ = 2 + (params.tied_head ? 0 : 1) + (rotated_.params().head_turn ? 1 : 0) +
@@ -136,7 +140,8 @@ void Walk::plan() {
         const StepList& block = source_.network().blocks[layer];
         for (size_t stage = 0; stage < block.stage_begin.size(); ++stage) {
             const std::vector<size_t> linears = block.stage_linears(stage);
-            for (const size_t step : linears) cost_total_ += solve_cost(arch.block_weights[block.steps[step].weight]);
+            for (const size_t step : linears) cost_total_ += solve_cost(block.steps[step].weight, layer);
+            if (keeps_all(block, linears, layer)) continue;
             cost_total_ += stage_cost(arch.block_weights[block.steps[linears.front()].weight].cols(params));
         }
     }
@@ -285,13 +290,15 @@ const char* Walk::float_codes_for(ElementType type, bool fits) const {
 PackedTensor Walk::write_rounded(const WeightRow& row, const GridOptions& grid) {
     note_source(row, 0);
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
-    const bool floats = grid.bits == float_bits;
+    const bool floats = grid.bits == float_bits, kept = keeps_outer(row);
     PackedTensor packed =
         floats ? room_for_floats(rows, cols, float_codes_for(row, 0)) : room_for_codes(rows, cols, grid);
     RoundingError error;
     for_strips(row, 0, [&](size_t first, size_t n, const float* values) {
         if (floats) {
             pack_float_strip(compute_, values, n, first, packed);
+        } else if (kept) {
+            pack_strip(compute_, kept_rows(row, 0, first, first + n), first, packed);
         } else {
             pack_strip(compute_, round_to_nearest(compute_, values, n, cols, grid), first, packed);
         }
@@ -299,8 +306,9 @@ PackedTensor Walk::write_rounded(const WeightRow& row, const GridOptions& grid) 
     });
     write_packed(writer_, packed_name(row, 0), packed);
     TensorReport report = report_of(row, 0, packed.matrix.codes->name);
+    if (kept) report.kept = traits(source_.tensor(row, 0).type).name;
     note_choice(report, grid);
-    report.error = error.relative();
+    set_error(report, error);
     done(std::move(report), 0);
     return packed;
 }

@@ -3,7 +3,7 @@
 // memory: a block's packed weights and floats, one stage's Hessian, and the slots that are live at a cut; refinement
 // keeps all packed blocks. Source of the order: GPTQ §3 and its reference's --true-sequential.
 // Must not know option names or terminals. walk.cpp: the whole and what stands outside of blocks; walk_block.cpp: one
-// block; walk_train.cpp: distillation and refinement.
+// block; walk_keep.cpp: what stays as a GGUF holds it; walk_train.cpp: distillation and refinement.
 #pragma once
 
 #include <chrono>
@@ -13,6 +13,7 @@
 #include "core/quantize/choose.h"
 #include "core/quantize/distill_model.h"
 #include "core/quantize/held_out.h"
+#include "core/quantize/kept_blocks.h"
 #include "core/quantize/packed_writer.h"
 #include "core/quantize/quantize.h"
 #include "core/quantize/report.h"
@@ -62,10 +63,19 @@ class Walk {
     bool drifts() const { return options_.solver.qep > 0 || options_.solver.gptaq > 0; }
     // Whether the float model runs beside the quantized one, on the same tokens.
     bool compares() const { return calibrated() && (drifts() || trained()); }
-    bool calibrated() const { return options_.method == Method::gptq && options_.bits != float_bits; }
+    bool calibrated() const {
+        return options_.method == Method::gptq && options_.bits != float_bits && rounds_linears_;
+    }
     GridOptions linear_grid() const;
     GridOptions outer_grid() const;
     const GridOptions& choice_of(RoleId role, size_t layer) const { return assignment_.blocks[layer][role]; }
+    bool keeps(RoleId role, size_t layer) const;
+    bool keeps_outer(const WeightRow& row) const;
+    bool keeps_all(const StepList& steps, const std::vector<size_t>& linears, size_t layer) const;
+    void take_over();
+    void tell_kept() const;
+    QuantizedMatrix kept_rows(const WeightRow& row, size_t layer, size_t row_begin, size_t row_end) const;
+    void set_error(TensorReport& report, const RoundingError& error) const;
     void plan();
     void prepare_calibration();
     void choose_grids();
@@ -105,7 +115,7 @@ class Walk {
     TensorReport report_of(const WeightRow& row, size_t layer, const char* codes) const;
     void done(TensorReport tensor, double cost);
     void tell(const QuantizeProgress& progress) const;
-    double solve_cost(const WeightRow& row) const;
+    double solve_cost(RoleId role, size_t layer) const;
     double stage_cost(size_t cols) const;
     double refine_cost() const;
     GptqOptions gptq_options(const GridOptions& grid) const;
@@ -117,6 +127,7 @@ class Walk {
     const Sections sections_;
     const QuantizeOptions& options_;
     Assignment assignment_;
+    bool rounds_linears_ = true;
     const Compute compute_;
     GqWriter& writer_;
     const QuantizeCallback& progress_;

@@ -64,7 +64,9 @@ void Walk::run_streams(const StepList& steps, size_t begin, size_t end, const Bl
 // What the float model's inputs were is not for the last stage of a block: its input is made by the block itself, and
 // matching it there overfits (QEP, arXiv 2504.09629, leaves down_proj out).
 Walk::StageInput Walk::stage_input(const StepList& steps, size_t layer, size_t stage) {
-    const Step& first = steps.steps[steps.stage_linears(stage).front()];
+    const std::vector<size_t> linears = steps.stage_linears(stage);
+    const auto rounded = [&](size_t step) { return !keeps(steps.steps[step].weight, layer); };
+    const Step& first = steps.steps[*std::find_if(linears.begin(), linears.end(), rounded)];
     const SlotId slot = first.in[0];
     const bool drifts_here = drifts() && stage + 1 < steps.stage_begin.size();
     const WindowRange seen{0, options_.windows}, unseen{options_.windows, options_.windows + options_.held_out};
@@ -100,10 +102,10 @@ double Walk::damping_of(const StageInput& input, const Matrix* drift, RoleId rol
 // Statistics of the stage's input → its linears quantized → the stage run with them.
 void Walk::write_stage(Block& block, size_t layer, size_t stage) {
     const StepList& steps = source_.network().blocks[layer];
+    const std::vector<size_t> linears = steps.stage_linears(stage);
     std::optional<StageInput> input;
-    if (stream_) input = stage_input(steps, layer, stage);
-    for (const size_t step : steps.stage_linears(stage))
-        write_linear(block, layer, steps.steps[step].weight, input ? &*input : nullptr);
+    if (stream_ && !keeps_all(steps, linears, layer)) input = stage_input(steps, layer, stage);
+    for (const size_t step : linears) write_linear(block, layer, steps.steps[step].weight, input ? &*input : nullptr);
     input.reset();
     run_streams(steps, steps.stage_begin[stage], steps.stage_end(stage), block);
 }
@@ -114,7 +116,9 @@ void Walk::write_linear(Block& block, size_t layer, RoleId role, const StageInpu
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
     AlignedBuffer<float> w = rotated_.read(row, layer);
     TensorReport report = report_of(row, layer, "");
-    report.solved = input != nullptr;
+    const bool kept = keeps(role, layer);
+    report.solved = input && !kept;
+    if (kept) report.kept = traits(source_.tensor(row, layer).type).name;
     note_choice(report, choice_of(role, layer));
     if (has_target(options_)) report.expected_kl = assignment_.kl[layer][role];
     PackedTensor& packed = block.packed[role];
@@ -124,7 +128,8 @@ void Walk::write_linear(Block& block, size_t layer, RoleId role, const StageInpu
         pack_float_strip(compute_, w.data(), rows, 0, packed);
         block.weights.roles[role].matrix = packed.matrix;
     } else {
-        block.rounded[role] = quantize_linear(w, layer, role, input, report.solve);
+        block.rounded[role] =
+            kept ? kept_rows(row, layer, 0, rows) : quantize_linear(w, layer, role, input, report.solve);
         pack(block, layer, role);
         if (options_.lorc_rank > 0) block.low_rank[role] = correct(w, block.rounded[role], input, report.lorc);
         if (!trained()) block.rounded[role] = {};
@@ -155,8 +160,8 @@ void Walk::write_tensor(const AlignedBuffer<float>& w, size_t layer, RoleId role
     write_packed(writer_, packed_name(row, layer), block.packed[role], block.low_rank[role]);
     RoundingError error;
     error.add_strip(compute_, w.data(), block.packed[role].matrix.rows, 0, block.packed[role]);
-    report.error = error.relative();
-    done(std::move(report), solve_cost(row));
+    set_error(report, error);
+    done(std::move(report), solve_cost(role, layer));
 }
 
 QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, size_t layer, RoleId role, const StageInput* input,

@@ -62,8 +62,8 @@ static void test_quantize(const char* source, const char* output) {
     int tensors = 0;
     remove(output);
     gq_quantize_defaults(&options);
-    EXPECT(options.bits == 4 && options.group == 128 && !options.order && options.damping == 0.01 &&
-           options.embed_bits == 8);
+    EXPECT(options.bits == 0 && options.group == 128 && !options.order && options.damping == 0.01 &&
+           options.embed_bits == 0);
     options.calibration_windows = 4;
     options.calibration_window = 64;
     EXPECT(gq_quantize(source, output, &options, cancel_at_once, NULL) == GQ_CANCELLED);
@@ -87,6 +87,7 @@ static void test_quantize(const char* source, const char* output) {
     options.calibration_path = "/nowhere";
     EXPECT(gq_quantize(source, output, &options, NULL, NULL) == GQ_INVALID_ARGUMENT);
     gq_quantize_defaults(&options);
+    options.bits = 4;
     options.target_bytes = 90000; /* with bits of its own */
     EXPECT(gq_quantize(source, output, &options, NULL, NULL) == GQ_INVALID_ARGUMENT);
     EXPECT(strstr(gq_last_error(), "target") != NULL);

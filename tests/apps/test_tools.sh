@@ -150,6 +150,28 @@ ok "bench, a short prompt" "decode tok/s" ./bench "$work/tiny.gq" -p 4 -n 2 -r 1
 ok "help" "usage: run" ./run --help
 ok "second reader agrees" "^tokenizer: [1-9][0-9]* tokens" python3 tests/gq_read.py "$work/tiny.gq" --verify
 
+# A GGUF's blocks are kept unless bits or another way of rounding are asked for.
+python3 tests/apps/make_gguf.py "$work/tiny.gguf" && python3 tests/apps/make_gguf.py "$work/mixed.gguf" mixed && python3 tests/apps/make_gguf.py "$work/broken.gguf" broken
+ok "quantize, a GGUF" "" ./quantize "$work/tiny.gguf" -o "$work/kept.gq" --report "$work/kept.html"
+told "what was kept" "^note: blocks kept as the GGUF holds them: .*2 matrices of Q4_0 → int4 symmetric g32, 1 matrix of Q4_1 → int4 offset g32.*Q6_K → int6 k_signed g16"
+./inspect "$work/kept.gq" --json >"$work/kept.json"
+ok "each tensor of what was kept, nothing calibrated" "^15 None 0.0$" python3 -c "import json,sys; p = json.load(open(sys.argv[1]))['provenance']
+kept = [t for t in p['tensors'] if 'kept' in t]
+print(len(kept), p.get('calibration'), sum(t['error'] for t in kept))" "$work/kept.json"
+ok "page of what was kept" "page is well" python3 tests/apps/check_page.py "$work/kept.html" "$work/kept.json"
+ok "run, kept blocks" "." ./run "$work/kept.gq" "hello" --raw --temp 0 -n 5 --ignore-eos
+ok "second reader reads kept blocks" "int6 k_signed group 16" python3 tests/gq_read.py "$work/kept.gq" --verify
+ok "quantize, a GGUF with bits" "" ./quantize "$work/tiny.gguf" -o "$work/again.gq" --bits 4 --method rtn
+told "what was requantized" "^note: requantized: .*2 matrices of Q4_0, 1 matrix of Q4_1"
+ok "quantize, a GGUF with a group" "" ./quantize "$work/tiny.gguf" -o "$work/again.gq" --group 128 --method rtn
+told "a way of rounding requantizes" "^note: requantized: .*1 matrix of Q4_1"
+ok "quantize, a GGUF's embedding" "" ./quantize "$work/tiny.gguf" -o "$work/again.gq" --embed-bits 4
+told "the embedding alone is requantized" "^note: requantized: 1 matrix of Q8_0$"
+ok "quantize, a GGUF with floats" "" ./quantize "$work/mixed.gguf" -o "$work/again.gq"
+told "only floats are quantized" "^note: no blocks to keep, quantized: 1 matrix of F16$"
+ok "same bytes of it at 1 thread" "" sh -c './quantize "$1/mixed.gguf" -o "$1/mixed.gq" -t 1 2>/dev/null && cmp "$1/mixed.gq" "$1/again.gq"' sh "$work"
+bad "a scale that is infinite" "blk.1.ffn_down.weight: finite weights expected" ./quantize "$work/broken.gguf" -o "$work/x.gq"
+
 for threads in 1 2; do ./quantize $tiny -o "$work/t$threads.gq" $few -t $threads 2>/dev/null; done
 ok "same bytes at 1 and 2 threads" "" cmp "$work/t1.gq" "$work/t2.gq"
 
