@@ -25,16 +25,19 @@ constexpr cli::Option options[] = {
     {"--method", "", "gptq|rtn", "", "how weights are rounded (default gptq)"},
     {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric, offset, k, k_signed (default zero_point)"},
     {"--sym", "", "", "", "short for --grid symmetric"},
+    {"--recipe", "", "NAME", "",
+     "plain, qep, sweeps, rotate, rotate-sweeps, distill: settings for those below (default: the width's own)"},
+    {"--best", "", "", "", "try all recipes and keep what is nearest to the float model on text that none has seen"},
     {"--order", "", "NAME", "", "columns are solved in the order column, act (activations) or gar (default act)"},
     {"--no-act-order", "", "", "", "short for --order column"},
     {"--grid-search", "", "NAME", "", "grids span their weights, clip them, or joint: also move zero (default clip)"},
     {"--no-clip", "", "", "", "short for --grid-search span"},
     {"--damping", "", "X|adaptive", "",
      "added to the Hessian's diagonal, a share of its mean; adaptive: by --held-out (default 0.01)"},
-    {"--qep", "", "A", "", "weights corrected for what earlier layers changed, share 0 to 1 (default 0)"},
+    {"--qep", "", "A", "", "weights corrected for what earlier layers changed, share 0 to 1"},
     {"--gptaq", "", "A", "", "the same while solving (default 0)"},
     {"--foem", "", "B", "", "weight of the first-order term, 0 to below 1 (default 0)"},
-    {"--sweeps", "", "N", "", "coordinate-descent sweeps over the codes after the solve (default 0)"},
+    {"--sweeps", "", "N", "", "coordinate-descent sweeps over the codes after the solve"},
     {"--refit", "", "", "", "fit the grids to the final codes"},
     {"--rotate", "", "", "", "turn the residual stream and the heads' values by orthogonal matrices first (R1, R2)"},
     {"--lorc", "", "RANK", "", "8-bit correction of low rank beside the weights: 32, 64, … (default 0, none)"},
@@ -43,7 +46,7 @@ constexpr cli::Option options[] = {
     {"--calib", "", "FILE", "", "UTF-8 text to calibrate with (default: the built-in text)"},
     {"--calib-windows", "", "N", "", "windows of calibration text (default 32)"},
     {"--calib-window", "", "T", "", "tokens of a window (default 512)"},
-    {"--distill", "", "EPOCHS", "", "train every block towards the float one, so often over the text (default 0)"},
+    {"--distill", "", "EPOCHS", "", "train every block towards the float one, so often over the text"},
     {"--refine", "", "EPOCHS", "",
      "then train scales and norms of the whole model, so often over the text (default 0)"},
     {"--held-out", "", "N", "", "windows besides: where rounding loses less on them it is kept (default 0)"},
@@ -149,10 +152,13 @@ const char* path_of(const cli::Arguments& args, const char* option) {
 }
 
 void set_solver_options(const cli::Arguments& args, gq_quantize_options& o) {
-    for (const char* option :
-         {"--order", "--grid-search", "--damping", "--qep", "--gptaq", "--foem", "--sweeps", "--refit", "--held-out"})
+    for (const char* option : {"--recipe", "--best", "--order", "--grid-search", "--damping", "--qep", "--gptaq",
+                               "--foem", "--sweeps", "--refit", "--held-out"})
         if (args.has(option) && o.method == GQ_METHOD_RTN)
             cli::stop("option '%s' expects --method gptq: rounding to nearest solves nothing", option);
+    if (args.has("--recipe")) o.recipe = args.text("--recipe").c_str();
+    if (args.has("--best")) o.recipe = "best";
+    if (args.has("--recipe") && args.has("--best")) cli::stop("options '--recipe' and '--best' exclude each other");
     if (args.has("--order")) o.order = args.text("--order").c_str();
     if (args.has("--no-act-order")) o.order = "column";
     if (args.has("--grid-search")) o.grid_search = args.text("--grid-search").c_str();

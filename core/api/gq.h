@@ -230,6 +230,7 @@ GQ_API gq_status gq_generate(gq_session* session, uint32_t sequence, const int32
 typedef enum gq_method { GQ_METHOD_GPTQ = 0, GQ_METHOD_RTN = 1 } gq_method;
 typedef enum gq_lorc_method { GQ_LORC_EORA = 0, GQ_LORC_LORC = 1 } gq_lorc_method;
 
+#define GQ_BY_RECIPE INT32_MIN
 typedef struct gq_quantize_options {
     size_t struct_size;
     /* 2, 3, 4, 5, 6, 8; 16 keeps floats. 0: with a target chosen; else matrices that a GGUF holds in blocks stay as
@@ -240,18 +241,21 @@ typedef struct gq_quantize_options {
     int32_t method; /* a gq_method */
     /* What a group stores: "zero_point", "symmetric", "offset", "k", "k_signed"; NULL: "zero_point". */
     const char* grid;
-    /* GPTQ's; nothing without it. Names may be NULL: the default. */
+    /* GPTQ's; nothing without it. Names may be NULL: the default. GQ_BY_RECIPE, and NULL of grid_search: as the recipe
+     * has it, as far as that goes with what is asked for. */
     const char* order;       /* "column"; "act": by descending Hessian diagonal; "gar": that inside groups */
     const char* grid_search; /* "span"; "clip": a group's range is cut where that rounds with less loss; "joint" */
     double damping;          /* added to the Hessian's diagonal, a share of its mean: 0 … 1 */
-    double qep, gptaq;       /* 0 … 1: how much of the inputs' drift from the float model is corrected; not both */
-    double foem;             /* 0 … below 1: weight of the first-order term */
-    int32_t sweeps;          /* coordinate descent over the codes after the solve; order act or gar */
-    int32_t refit;           /* non-zero: grids by least squares after that; order act or gar */
-    int32_t rotate;          /* non-zero: the model is rotated first, which makes its weights easier to round */
-    int32_t lorc_rank;       /* of an 8-bit correction beside the rounded weights; 0: none */
-    int32_t lorc_method;     /* a gq_lorc_method: errors measured at the outputs (GPTQ only), or in the weights */
-    int32_t embed_bits; /* embedding and head: 2, 3, 4, 5, 6, 8, 16; 0: with target_bytes chosen, else as bits: 8 */
+    double qep, gptaq;   /* 0 … 1: how much of the inputs' drift from the float model is corrected; not both; qep may
+                          * be GQ_BY_RECIPE */
+    double foem;         /* 0 … below 1: weight of the first-order term */
+    int32_t sweeps;      /* coordinate descent over the codes after the solve; order act or gar; or GQ_BY_RECIPE */
+    int32_t refit;       /* non-zero: grids by least squares after that; order act or gar; or GQ_BY_RECIPE */
+    int32_t rotate;      /* non-zero: the model is rotated first, which makes its weights easier to round; or
+                          * GQ_BY_RECIPE */
+    int32_t lorc_rank;   /* of an 8-bit correction beside the rounded weights; 0: none */
+    int32_t lorc_method; /* a gq_lorc_method: errors measured at the outputs (GPTQ only), or in the weights */
+    int32_t embed_bits;  /* embedding and head: 2, 3, 4, 5, 6, 8, 16; 0: with target_bytes chosen, else as bits: 8 */
     /* Mixed widths, what rounding each matrix does to the model being measured first; 0: none, both: an error. */
     uint64_t target_bytes;                           /* of the file, at most */
     double target_bpw;                               /* bits a weight of the linears, at most */
@@ -262,9 +266,14 @@ typedef struct gq_quantize_options {
     int32_t n_threads;
     const char* isa;         /* as in gq_session_options */
     const char* report_path; /* a page where it ends in .html, otherwise JSON; NULL: none */
-    int32_t distill_epochs;  /* of training every block towards the float one on the calibration text; 0: none */
+    int32_t distill_epochs;  /* of training every block towards the float one on the calibration text; 0: none; or
+                              * GQ_BY_RECIPE */
     int32_t refine_epochs;   /* of training scales and norms of the whole model after that; 0: none */
     const char* codes;       /* instead of the integers of `bits`: "table4", 16 values of IQ4_NL; NULL: those */
+    /* Settings that measured well together, of method GQ_METHOD_GPTQ: "plain", "qep", "sweeps", "rotate",
+     * "rotate-sweeps", "distill"; NULL: the one for this width; "best": all are tried, and what diverges least from the
+     * float model on text that no try has seen is kept (the log tells what each came to). */
+    const char* recipe;
 } gq_quantize_options;
 GQ_API void gq_quantize_defaults(gq_quantize_options* options);
 

@@ -1,9 +1,11 @@
 // Quantizing through gq.h.
 // In: paths and options of the caller, checked here. Out: a .gq file, progress through the callback, gq_status.
 // Must not know how weights are rounded: core/quantize does.
+#include <cstring>
+
 #include "core/api/boundary.h"
 #include "core/api/handles.h"
-#include "core/quantize/quantize.h"
+#include "core/quantize/recipe.h"
 #include "core/quantize/solver_options.h"
 
 namespace gq {
@@ -18,11 +20,11 @@ gq_quantize_options quantize_defaults() {
 // Whether anything but its widths tells how to round: then blocks of a GGUF are rounded again.
 bool asks_for_rounding(const gq_quantize_options& o) {
     const gq_quantize_options d = quantize_defaults();
-    const bool names = o.grid || o.codes || o.order || o.grid_search || o.calibration_path;
+    const bool names = o.grid || o.codes || o.order || o.grid_search || o.recipe || o.calibration_path;
     const bool solver = o.method != d.method || o.damping != d.damping || o.qep != d.qep || o.gptaq != d.gptaq ||
-                        o.foem != d.foem || o.sweeps != d.sweeps || o.refit || o.adaptive_damping ||
+                        o.foem != d.foem || o.sweeps != d.sweeps || o.refit != d.refit || o.adaptive_damping ||
                         o.held_out_windows != d.held_out_windows;
-    const bool model = o.rotate || o.lorc_rank != d.lorc_rank || o.distill_epochs != d.distill_epochs ||
+    const bool model = o.rotate != d.rotate || o.lorc_rank != d.lorc_rank || o.distill_epochs != d.distill_epochs ||
                        o.refine_epochs != d.refine_epochs;
     const bool calibration =
         o.calibration_windows != d.calibration_windows || o.calibration_window != d.calibration_window;
@@ -38,6 +40,44 @@ void set_widths(const gq_quantize_options& o, QuantizeOptions& to) {
     if (!has_embed_bits) to.embed_bits = d.embed_bits;
     to.keep_blocks = !has_bits && !asks_for_rounding(o);
     to.keep_outer = to.keep_blocks && !has_embed_bits;
+}
+
+constexpr char best[] = "best";  // in the place of a recipe's name
+
+bool wants_best(const gq_quantize_options& o) {
+    return o.recipe && std::strcmp(o.recipe, best) == 0;
+}
+
+// What best tries is not asked for beside it.
+void check_best(const gq_quantize_options& o) {
+    const auto check = [](const char* name, bool by_recipe) {
+        if (!by_recipe) fail(Status::invalid_argument, "recipe best: expected no %s, which it chooses", name);
+    };
+    check("grid_search", !o.grid_search);
+    check("qep", o.qep == GQ_BY_RECIPE);
+    check("sweeps", o.sweeps == GQ_BY_RECIPE);
+    check("refit", o.refit == GQ_BY_RECIPE);
+    check("rotate", o.rotate == GQ_BY_RECIPE);
+    check("distill_epochs", o.distill_epochs == GQ_BY_RECIPE);
+}
+
+// The recipe, then what the caller says more exactly. A part of the recipe gives way to what it does not go with.
+void set_recipe(const gq_quantize_options& o, QuantizeOptions& to) {
+    const auto at_least_none = [](const char* name, int32_t value) {
+        if (value < 0) fail(Status::invalid_argument, "%s: expected at least 0, found %d", name, value);
+        return static_cast<size_t>(value);
+    };
+    if (wants_best(o)) return check_best(o);
+    if (o.recipe && to.method != Method::gptq)
+        fail(Status::invalid_argument, "recipe: expected NULL for rounding to nearest, found '%s'", o.recipe);
+    if (to.method == Method::gptq)
+        to = with_recipe(o.recipe ? recipe_of(o.recipe) : default_recipe(to.bits), std::move(to));
+    if (o.grid_search) to.solver.search = grid_search_of(o.grid_search);
+    if (o.qep != GQ_BY_RECIPE) to.solver.qep = o.qep;
+    if (o.sweeps != GQ_BY_RECIPE) to.solver.sweeps = at_least_none("sweeps", o.sweeps);
+    if (o.refit != GQ_BY_RECIPE) to.solver.refit = o.refit != 0;
+    if (o.rotate != GQ_BY_RECIPE) to.rotate = o.rotate != 0;
+    if (o.distill_epochs != GQ_BY_RECIPE) to.distill_epochs = at_least_none("distill_epochs", o.distill_epochs);
 }
 
 QuantizeOptions from_c(const gq_quantize_options& o) {
@@ -56,14 +96,9 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
     if (o.grid) to.grid = o.grid;
     if (o.codes) to.codes = o.codes;
     if (o.order) to.solver.order = order_of(o.order);
-    if (o.grid_search) to.solver.search = grid_search_of(o.grid_search);
     to.solver.damping = o.damping;
-    to.solver.qep = o.qep;
     to.solver.gptaq = o.gptaq;
     to.solver.foem = o.foem;
-    to.solver.sweeps = at_least("sweeps", o.sweeps, 0);
-    to.solver.refit = o.refit != 0;
-    to.rotate = o.rotate != 0;
     to.lorc_rank = at_least("lorc_rank", o.lorc_rank, 0);
     to.lorc_method = o.lorc_method == GQ_LORC_LORC ? LorcMethod::lorc : LorcMethod::eora;
     to.embed_bits = static_cast<unsigned>(at_least("embed_bits", o.embed_bits, 0));
@@ -83,8 +118,8 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
     to.held_out = at_least("held_out_windows", o.held_out_windows, 0);
     to.adaptive_damping = o.adaptive_damping != 0;
     if (o.report_path) to.report = path("report_path", o.report_path);
-    to.distill_epochs = at_least("distill_epochs", o.distill_epochs, 0);
     to.refine_epochs = at_least("refine_epochs", o.refine_epochs, 0);
+    set_recipe(o, to);
     check_options(to);
     return to;
 }
@@ -126,12 +161,12 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .order = nullptr,
                 .grid_search = nullptr,
                 .damping = d.solver.damping,
-                .qep = d.solver.qep,
+                .qep = GQ_BY_RECIPE,
                 .gptaq = d.solver.gptaq,
                 .foem = d.solver.foem,
-                .sweeps = static_cast<int32_t>(d.solver.sweeps),
-                .refit = d.solver.refit,
-                .rotate = d.rotate,
+                .sweeps = GQ_BY_RECIPE,
+                .refit = GQ_BY_RECIPE,
+                .rotate = GQ_BY_RECIPE,
                 .lorc_rank = static_cast<int32_t>(d.lorc_rank),
                 .lorc_method = GQ_LORC_EORA,
                 .embed_bits = 0,
@@ -145,9 +180,10 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .n_threads = 0,
                 .isa = nullptr,
                 .report_path = nullptr,
-                .distill_epochs = static_cast<int32_t>(d.distill_epochs),
+                .distill_epochs = GQ_BY_RECIPE,
                 .refine_epochs = static_cast<int32_t>(d.refine_epochs),
-                .codes = nullptr};
+                .codes = nullptr,
+                .recipe = nullptr};
 }
 
 gq_status gq_quantize(const char* source, const char* output, const gq_quantize_options* options,
@@ -158,7 +194,8 @@ gq_status gq_quantize(const char* source, const char* output, const gq_quantize_
         const gq_quantize_options c = gq::options_or_defaults(options, gq::quantize_defaults(), "gq_quantize_options");
         const gq::QuantizeOptions o = gq::from_c(c);
         gq::ThreadPool pool(gq::threads_of(c.n_threads));
-        gq::quantize_model(source, output, o, {pool, gq::kernels_of(c.isa)}, gq::progress_of(callback, user));
+        const auto quantize = gq::wants_best(c) ? gq::quantize_best : gq::quantize_model;
+        quantize(source, output, o, {pool, gq::kernels_of(c.isa)}, gq::progress_of(callback, user));
         return GQ_OK;
     });
 }
@@ -167,7 +204,9 @@ gq_status gq_measure_sensitivity(const char* source, const gq_quantize_options* 
                                  void* user) {
     return gq::guarded([&] {
         gq::require(source, "source");
-        const gq_quantize_options c = gq::options_or_defaults(options, gq::quantize_defaults(), "gq_quantize_options");
+        gq_quantize_options c = gq::options_or_defaults(options, gq::quantize_defaults(), "gq_quantize_options");
+        if (!c.recipe && c.method == GQ_METHOD_GPTQ)
+            c.recipe = gq::all_recipes().front().name;  // plain: the matrices as they are
         const gq::QuantizeOptions o = gq::from_c(c);
         gq::ThreadPool pool(gq::threads_of(c.n_threads));
         gq::measure_model(source, o, {pool, gq::kernels_of(c.isa)}, gq::progress_of(callback, user));

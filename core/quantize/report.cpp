@@ -58,6 +58,7 @@ JsonValue options_json(const QuantizeOptions& o) {
     size("windows", o.windows);
     size("window", o.window);
     if (o.held_out > 0) size("held_out", o.held_out);
+    if (o.judged > 0) size("judged", o.judged);
     if (o.adaptive_damping) json.set("adaptive_damping", JsonValue::of_bool(true));
     return json;
 }

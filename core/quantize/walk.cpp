@@ -159,8 +159,10 @@ void Walk::prepare_calibration() {
     run_.calibration_name = built_in ? "built-in" : options_.calibration.filename().string();
     run_.calibration_hash = xxh64(std::as_bytes(std::span(text)));
     const HyperParams& p = source_.params();
-    const size_t n_windows = options_.windows + options_.held_out;
-    windows_ = held_out_last(cut_windows(tokenizer_, text, n_windows, options_.window, p.vocab), options_.held_out);
+    const size_t n_windows = options_.windows + options_.held_out, kept_out = options_.held_out + options_.judged;
+    windows_ =
+        held_out_last(cut_windows(tokenizer_, text, n_windows + options_.judged, options_.window, p.vocab), kept_out);
+    windows_.resize(n_windows);
     const KvGeometry one_layer{1, p.n_kv_heads, p.head_dim, KvType::f32};
     const auto make_stream = [&] {
         return std::make_unique<Stream>(source_.network(), one_layer, compute_, n_windows, options_.window);

@@ -48,6 +48,14 @@ ok "quantize" "" ./quantize $tiny -o "$work/tiny.gq" $few --report "$work/report
 ok "report is JSON" "tensors" python3 -c "import json,sys; print(list(json.load(open(sys.argv[1]))))" "$work/report.json"
 ok "quantize with every option of the solver" "" ./quantize $tiny -o "$work/solver.gq" $few --order gar --grid-search joint --damping adaptive \
     --held-out 2 --qep 0.5 --foem 0.1 --sweeps 1 --refit
+ok "quantize by a recipe" "" ./quantize $tiny -o "$work/recipe.gq" $few --recipe rotate-sweeps --qep 0 --report "$work/recipe.json"
+ok "the recipe, but for what is said" "0.0 2 True True" python3 -c "
+import json, sys
+o = json.load(open(sys.argv[1]))['options']
+print(float(o['qep']), o['sweeps'], o['refit'], o['rotate'])" "$work/recipe.json"
+ok "quantize by the best recipe" "" ./quantize $tiny -o "$work/best.gq" $few --bits 2 --best --report "$work/best.html"
+told "the best recipe is named" "best: recipe"
+[ -z "$(find "$work" -name "*.try*" -o -name "*.best*")" ] && [ -s "$work/best.html" ] && passed=$((passed + 1)) || fail "only the best recipe's files"
 ok "quantize to a size" "" ./quantize $tiny -o "$work/sized.gq" $few --size 90K
 [ "$(wc -c <"$work/sized.gq")" -le 90000 ] && passed=$((passed + 1)) || fail "a file of at most 90K"
 ok "sensitivity" "class I" ./quantize $tiny --sensitivity $few
@@ -235,6 +243,10 @@ bad "unknown order" "order: expected column, act, gar, found 'rows'" ./quantize 
 bad "unknown grid search" "grid search: expected span, clip, joint" ./quantize $tiny -o "$work/x.gq" --grid-search all
 bad "sweeps in the columns' order" "sweeps: expected order act or gar, found column" ./quantize $tiny -o "$work/x.gq" --sweeps 1 --no-act-order
 bad "fewer than no sweeps" "sweeps: expected at least 0, found -1" ./quantize $tiny -o "$work/x.gq" --sweeps -1
+bad "unknown recipe" "recipe: expected plain, qep" ./quantize $tiny -o "$work/x.gq" --recipe nonesuch
+bad "a recipe for rounding" "'--recipe' expects --method gptq" ./quantize $tiny -o "$work/x.gq" --method rtn --recipe plain
+bad "what best chooses" "recipe best: expected no sweeps, which it chooses" ./quantize $tiny -o "$work/x.gq" --best --sweeps 1
+bad "a recipe and the best" "'--recipe' and '--best' exclude each other" ./quantize $tiny -o "$work/x.gq" --best --recipe plain
 bad "two corrections of a drift" "expected one of them" ./quantize $tiny -o "$work/x.gq" --qep 0.5 --gptaq 0.5
 bad "adaptive damping by nothing" "expected held-out windows" ./quantize $tiny -o "$work/x.gq" --damping adaptive
 bad "no number" "'--foem' expects a number" ./quantize $tiny -o "$work/x.gq" --foem some

@@ -1,0 +1,112 @@
+// The search over recipes for one model. See recipe.h.
+// In: a source, options. Out: the file that diverges least from the float model, nothing else under any name. Must not
+// know what recipes set.
+#include <chrono>
+
+#include "core/base/log.h"
+#include "core/base/status.h"
+#include "core/model/loaded_model.h"
+#include "core/quantize/calibrate.h"
+#include "core/quantize/calibration_text.h"
+#include "core/quantize/float_model.h"
+#include "core/quantize/kl_probe.h"
+#include "core/quantize/recipe.h"
+#include "formats/output_file.h"
+
+namespace gq {
+namespace {
+
+constexpr size_t judging_windows = 4;  // their float predictions stay in memory: half of the tokens x the vocabulary
+
+// A name that a file has for a while, and nobody's when this ends.
+class PassingFile {
+  public:
+    // Empty: none. Error(invalid_argument) where somebody's file has the name.
+    explicit PassingFile(std::filesystem::path path) : path_(std::move(path)) {
+        if (!path_.empty() && std::filesystem::exists(std::filesystem::symlink_status(path_)))
+            fail(Status::invalid_argument, "recipe best: %s is written on the way: expected no such file, found one",
+                 path_.c_str());
+    }
+    ~PassingFile() {
+        std::error_code gone;  // nothing more can be done, and nothing is lost
+        if (!path_.empty()) std::filesystem::remove(path_, gone);
+    }
+    PassingFile(const PassingFile&) = delete;
+    PassingFile& operator=(const PassingFile&) = delete;
+
+    const std::filesystem::path& path() const { return path_; }
+    void become(const std::filesystem::path& name) const {
+        if (!path_.empty()) std::filesystem::rename(path_, name);
+    }
+
+  private:
+    std::filesystem::path path_;
+};
+
+// R.html with .try is R.try.html: the ending says what a report is.
+std::filesystem::path inserted(std::filesystem::path report, const std::string& word) {
+    return report.empty() ? report : report.replace_extension(word + report.extension().string());
+}
+
+// A result and, where one is asked for, the report on it.
+struct Files {
+    PassingFile model, report;
+
+    Files(const std::filesystem::path& output, const std::filesystem::path& report_path, const char* word)
+        : model(output.string() + word), report(inserted(report_path, word)) {}
+    void become(const std::filesystem::path& output, const std::filesystem::path& report_path) const {
+        report.become(report_path);
+        model.become(output);
+    }
+};
+
+double divergence_of(const std::filesystem::path& file, const Checkpoint& checkpoint, const QuantizeOptions& options,
+                     const Compute& compute) {
+    const SourceModel source(checkpoint);
+    const RotatedSource as_it_is(source, compute, false);
+    const FloatModel floats(source, as_it_is, compute);
+    const std::string text = options.calibration.empty() ? std::string(builtin_calibration_text())
+                                                         : read_calibration_text(options.calibration);
+    const size_t n_windows = options.windows + options.held_out + options.judged;
+    const auto windows = held_out_last(
+        cut_windows(Tokenizer::from_checkpoint(checkpoint), text, n_windows, options.window, source.params().vocab),
+        options.held_out + options.judged);
+    KlProbe probe(floats.model(), compute, std::span(windows).last(options.judged));
+    return probe.of_model(LoadedModel::open(file, false)->model).kl;
+}
+
+}  // namespace
+
+void quantize_best(const std::filesystem::path& source, const std::filesystem::path& output,
+                   const QuantizeOptions& options, const Compute& compute, const QuantizeCallback& progress) {
+    using Clock = std::chrono::steady_clock;
+    check_options(options);
+    if (options.method != Method::gptq)
+        fail(Status::invalid_argument, "recipe best: expected the method gptq, rounding to nearest has no recipes");
+    const std::unique_ptr<Checkpoint> checkpoint = open_checkpoint(source);
+    refuse_replacing("output", output, *checkpoint, options);
+    refuse_replacing("report", options.report, *checkpoint, options);
+    const Files attempt(output, options.report, ".try"), best(output, options.report, ".best");
+    const Recipe* winner = nullptr;
+    double least = 0;
+    for (const Recipe& recipe : all_recipes()) {
+        QuantizeOptions tried = with_recipe(recipe, options);
+        tried.report = attempt.report.path();
+        tried.judged = judging_windows;
+        log_message(LogLevel::info, "recipe %s: %s", recipe.name, recipe.what);
+        const auto start = Clock::now();
+        quantize_model(source, attempt.model.path(), tried, compute, progress);
+        const double kl = divergence_of(attempt.model.path(), *checkpoint, tried, compute);
+        log_message(LogLevel::info, "recipe %s: KL %.5f on %zu windows that no solve saw, %.0f s, %.1f MB", recipe.name,
+                    kl, tried.judged, std::chrono::duration<double>(Clock::now() - start).count(),
+                    static_cast<double>(std::filesystem::file_size(attempt.model.path())) / 1e6);
+        if (winner && kl >= least) continue;
+        attempt.become(best.model.path(), best.report.path());
+        winner = &recipe;
+        least = kl;
+    }
+    log_message(LogLevel::info, "best: recipe %s", winner->name);
+    best.become(output, options.report);
+}
+
+}  // namespace gq

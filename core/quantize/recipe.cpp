@@ -1,0 +1,66 @@
+// The table of recipes. See recipe.h.
+// In: names, widths. Out: settings. Must not know how they are carried out.
+#include "core/quantize/recipe.h"
+
+#include <algorithm>
+
+#include "core/base/status.h"
+
+namespace gq {
+namespace {
+
+// clang-format off
+constexpr Recipe recipes[] = {
+    {"plain", "GPTQ, each group's range searched", GridSearch::clip, 0, 0, false, false, 0},
+    {"qep", "half of what earlier layers changed is corrected", GridSearch::clip, 0.5, 0, false, false, 0},
+    {"sweeps", "codes descend twice, then grids are fitted to them", GridSearch::clip, 0.5, 2, true, false, 0},
+    {"rotate", "residual stream and values are rotated", GridSearch::clip, 0.5, 0, false, true, 0},
+    {"rotate-sweeps", "rotate and sweeps together", GridSearch::clip, 0.5, 2, true, true, 0},
+    {"distill", "every block is trained towards the float one", GridSearch::clip, 0.5, 0, false, true, 3},
+};
+// clang-format on
+
+// By width, up to and including `bits`; mixtures count as 3 bits.
+constexpr struct {
+    unsigned bits;
+    const char* recipe;
+} defaults[] = {{2, "rotate-sweeps"}, {3, "rotate-sweeps"}, {4, "qep"}, {8, "plain"}};
+
+}  // namespace
+
+std::span<const Recipe> all_recipes() {
+    return recipes;
+}
+
+const Recipe& recipe_of(std::string_view name) {
+    std::string known;
+    for (const Recipe& recipe : recipes) {
+        if (name == recipe.name) return recipe;
+        known += (known.empty() ? "" : ", ") + std::string(recipe.name);
+    }
+    fail(Status::invalid_argument, "recipe: expected %s, found '%.*s'", known.c_str(), static_cast<int>(name.size()),
+         name.data());
+}
+
+const Recipe& default_recipe(unsigned bits) {
+    const unsigned width = bits == chosen_bits ? 3 : bits;
+    const auto* const row = std::find_if(std::begin(defaults), std::end(defaults),
+                                         [&](const auto& candidate) { return width <= candidate.bits; });
+    return recipe_of(row == std::end(defaults) ? "plain" : row->recipe);
+}
+
+QuantizeOptions with_recipe(const Recipe& recipe, QuantizeOptions options) {
+    options.solver.search = recipe.search;
+    options.solver.qep = options.solver.gptaq > 0 ? 0 : recipe.qep;
+    const bool fixed = options.solver.static_grids();
+    options.solver.sweeps = fixed ? recipe.sweeps : 0;
+    options.solver.refit = fixed && recipe.refit;
+    options.rotate = recipe.rotate && !options.keep_blocks;
+    const Codes* codes = find_codes(options.codes);
+    const bool trainable =
+        options.lorc_rank == 0 && options.windows > 1 && !(codes && codes->nearest) && !options.keep_blocks;
+    options.distill_epochs = trainable ? recipe.distill_epochs : 0;
+    return options;
+}
+
+}  // namespace gq
