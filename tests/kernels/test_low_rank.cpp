@@ -83,7 +83,7 @@ TEST_SUITE("kernels") {
             ThreadPool one(1);
             const Compute scalar{one, kernel_table("scalar")};
             std::vector<Block> truth = run(scalar, layer, x, most, 0, precision);
-            // With shifts, U t is two linears of their own, which Backend::linear alone can't give.
+            // With shifts U t is added in two parts, which Backend::linear does not give one by one.
             for (size_t i = 0; i < n_tasks && !mode.has_shifts; ++i)
                 CHECK(same_bits(truth[i], by_parts(scalar, layer, i, x, most, precision)));
             for (const char* isa : known_isas()) {
