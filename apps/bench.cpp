@@ -18,6 +18,7 @@ constexpr cli::Option options[] = {
      "thread counts, with commas (default: the physical cores that are free to this process)"},
     {"--repeat", "-r", "N", "5", "repetitions; the median is shown"},
     cli::kv_option,
+    cli::activations_option,
     cli::exact_option,
     cli::isa_option,
     {"--json", "", "", "", "JSON instead of a table"},

@@ -160,6 +160,14 @@ float Arguments::number(const char* name) const {
     return number;
 }
 
+const char* activations_of(const Arguments& args) {
+    const std::string& name = args.text("--activations");
+    if (!args.has("--exact")) return name.c_str();
+    if (args.has("--activations") && name != "exact")
+        stop("option '--exact' means '--activations exact', found '--activations %s' beside it", name.c_str());
+    return "exact";
+}
+
 const char* isa_of(const Arguments& args) {
     if (!args.has("--isa")) return nullptr;
     if (args.text("--isa").empty()) stop("option '--isa' expects a name, found an empty one");
@@ -171,7 +179,7 @@ gq_session_options session_options(const Arguments& args, int32_t context, int32
     gq_session_defaults(&o);
     o.context = context;
     o.n_threads = n_threads;
-    o.exact = args.has("--exact");
+    o.activations = activations_of(args);
     const std::string& kv = args.text("--kv");
     if (kv != "f16" && kv != "f32") stop("option '--kv' expects f16 or f32, found '%s'", kv.c_str());
     o.kv_type = kv == "f32" ? GQ_KV_F32 : GQ_KV_F16;

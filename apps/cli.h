@@ -25,8 +25,11 @@ inline constexpr Option threads_option = {"--threads", "-t", "N", "",
 inline constexpr Option isa_option = {"--isa", "", "NAME", "",
                                       "scalar, avx2, avx512 or neon (default: GQ_ISA, else the best this CPU runs)"};
 inline constexpr Option kv_option = {"--kv", "", "f16|f32", "f16", "type of the key and value cache"};
+inline constexpr Option activations_option = {
+    "--activations", "", "NAME", "block",
+    "int8 with a scale for each block of 32 inputs, token, or group of the weights, token-asym, group-asym; or exact"};
 inline constexpr Option exact_option = {"--exact", "", "", "",
-                                        "f32 activations instead of int8: slower, for comparison"};
+                                        "--activations exact: f32 instead of int8, slower, for comparison"};
 
 class Arguments {
   public:
@@ -60,6 +63,8 @@ void check(gq_status status);
 // Options of a session from the rows above (--threads is the caller's business: ./bench takes a list).
 gq_session_options session_options(const Arguments& args, int32_t context, int32_t n_threads);
 
+// The value of --activations, which --exact is short for.
+const char* activations_of(const Arguments& args);
 // The value of --isa, or NULL where it is absent.
 const char* isa_of(const Arguments& args);
 // Tells on stderr of a context longer than the one that the model was trained for.

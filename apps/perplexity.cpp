@@ -23,6 +23,7 @@ constexpr cli::Option options[] = {
     {"--choices", "", "FILE", "",
      "questions, a line each: {\"context\": \"…\", \"choices\": [\"…\", \"…\"], \"answer\": 0}"},
     {"--json", "", "", "", "all figures as one JSON object instead of lines"},
+    cli::activations_option,
     cli::exact_option,
     cli::kv_option,
     cli::threads_option,
@@ -48,11 +49,11 @@ struct Model {
         gq_session_free(session);
         gq_model_free(model);
     }
-    void open_session(const cli::Arguments& args, size_t context, bool exact) {
+    void open_session(const cli::Arguments& args, size_t context, const char* activations) {
         gq_session_options o =
             cli::session_options(args, static_cast<int32_t>(context), args.integer_or("--threads", 0));
         o.max_rows = static_cast<int32_t>(windows::rows_at_once);
-        o.exact = exact;
+        o.activations = activations;
         cli::check(gq_session_create(model, &o, &session));
         cli::warn_beyond_training(static_cast<int32_t>(context), info);
     }
@@ -117,8 +118,8 @@ void print_comparison(scoring::Comparison& c, bool json) {
 }
 
 void announce(const char* what, const Model& model, const cli::Arguments& args) {
-    std::fprintf(stderr, "[%s | kernels %s, %d threads%s]\n", what, gq_session_isa(model.session),
-                 gq_session_threads(model.session), args.has("--exact") ? " | exact" : "");
+    std::fprintf(stderr, "[%s | kernels %s, %d threads | activations %s]\n", what, gq_session_isa(model.session),
+                 gq_session_threads(model.session), cli::activations_of(args));
 }
 
 void score_text(const cli::Arguments& args, Model& model, size_t ctx) {
@@ -133,9 +134,9 @@ void score_text(const cli::Arguments& args, Model& model, size_t ctx) {
     if (args.has("--kl")) {
         reference.emplace(args.text("--kl"));
         check_same_tokens(*reference, model, text, file, tokens);
-        reference->open_session(args, ctx, true);
+        reference->open_session(args, ctx, "exact");
     }
-    model.open_session(args, ctx, args.has("--exact"));
+    model.open_session(args, ctx, cli::activations_of(args));
     announce((std::to_string(chunks) + " windows of " + std::to_string(ctx) + " tokens").c_str(), model, args);
     scoring::Comparison scores;
     scoring::Mean& nll = scores.model_nll;
@@ -162,7 +163,7 @@ void score_choices(const cli::Arguments& args, Model& model, size_t ctx) {
     for (const char* option : {"--file", "--chunks", "--protocol", "--kl"})
         if (args.has(option)) cli::stop("option '%s' is about a text: it can't stand beside '--choices'", option);
     const std::vector<choices::Item> items = choices::read(model.model, args.text("--choices"), ctx);
-    model.open_session(args, choices::session_context(ctx), args.has("--exact"));
+    model.open_session(args, choices::session_context(ctx), cli::activations_of(args));
     announce((std::to_string(items.size()) + " questions").c_str(), model, args);
     choices::Accuracy accuracy;
     for (const choices::Item& item : items) {

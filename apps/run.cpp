@@ -26,6 +26,7 @@ constexpr cli::Option options[] = {
     {"--repeat-penalty", "", "X", "", "divide the logits of recent tokens by X"},
     {"--seed", "-s", "N", "0", "seed of the sampler"},
     cli::kv_option,
+    cli::activations_option,
     cli::exact_option,
     cli::isa_option,
     {"--verify", "", "", "", "compare the file's hashes first"},

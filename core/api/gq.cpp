@@ -8,6 +8,7 @@
 #include "core/api/handles.h"
 #include "core/base/log.h"
 #include "core/base/version.h"
+#include "core/kernels/activation_modes.h"
 
 static_assert(std::string_view(gq::version_text) == "0.1.0" && GQ_VERSION_MAJOR == 0 && GQ_VERSION_MINOR == 1 &&
               GQ_VERSION_PATCH == 0);
@@ -49,7 +50,7 @@ SessionOptions session_options(const gq_session_options& from) {
     to.context = static_cast<size_t>(from.context);
     if (from.max_rows > 0) to.max_rows = static_cast<size_t>(from.max_rows);
     to.kv_type = from.kv_type == GQ_KV_F32 ? KvType::f32 : KvType::f16;
-    to.precision = from.exact ? Precision::exact : Precision::int8_activations;
+    if (from.activations) to.precision = find_activation_mode(from.activations).precision;
     return to;
 }
 
@@ -194,7 +195,7 @@ void gq_session_defaults(gq_session_options* options) {
                     .n_threads = 0,
                     .max_rows = 0,
                     .kv_type = GQ_KV_F16,
-                    .exact = 0,
+                    .activations = nullptr,
                     .isa = nullptr};
 }
 

@@ -132,7 +132,10 @@ typedef struct gq_session_options {
     int32_t n_threads; /* 0: gq_default_threads() */
     int32_t max_rows;  /* rows computed in one pass; longer batches are cut; 0: 512 */
     int32_t kv_type;   /* a gq_kv_type */
-    int32_t exact;     /* non-zero: f32 activations instead of int8 ones; slower */
+    /* How integer codes meet activations: "block": int8 with a scale for every 32 inputs; "token", "group": with one
+     * for a token, or for each group of the weights; "token-asym", "group-asym": the same, asymmetric, at twice the
+     * cost; "exact": f32, slower. NULL: "block". */
+    const char* activations;
     const char*
         isa; /* "scalar", "avx2", "avx512", "neon"; NULL: GQ_ISA from the environment, else the best this CPU runs */
 } gq_session_options;

@@ -14,10 +14,14 @@
 
 namespace gq {
 
-// How integer codes meet activations. Float codes compute in f32 either way.
+// How integer codes meet activations; activation_modes.h has a row for each. Float codes compute in f32 in all.
 enum class Precision : uint8_t {
-    int8_activations,  // the fast path: activations in blocks of 32 int8
-    exact,             // dequantized weights x f32 activations: calibration, and the yardstick of the fast path
+    int8_activations,  // the fast path: int8 with a scale for every 32 inputs
+    int8_token,        // one scale for a token
+    int8_group,        // one for each group of the weights: at least 32 inputs, and for groups of a row the row
+    int8_token_asym,   // as these, with the middle of the range taken off first
+    int8_group_asym,
+    exact,  // dequantized weights x f32 activations: calibration, and the yardstick of the fast path
 };
 
 // Activations of a batch: (rows, width), row stride `stride` >= width rounded up to 32; columns past width stay zero.
@@ -38,8 +42,10 @@ struct LowRank {
 };
 
 // y = W x, then y += bias, then y += U (V x). With a low rank, t = V x is a linear of its own under the contracts of
-// kernels.h, on the same prepared x; U t is another one, on t prepared as any activations are (in 8 bits: blocks of 32
-// of t alone); and each y takes its element of U t by one addition.
+// kernels.h, on the same x; U t is another one, on t prepared as any activations are (in 8 bits: t alone, by the groups
+// of U); and each y takes its element of U t by one addition. Integer codes in an asymmetric mode multiply twice, with
+// both halves of quantize_spans: each element of y takes that of W shifts by one addition, after the bias; so does t
+// that of V shifts; and after U t, y that of U times the shifts of t.
 struct LinearTask {
     const PackedMatrix* weights = nullptr;  // (out, in)
     const float* bias = nullptr;            // (out) or null
@@ -126,6 +132,7 @@ struct WorkSize {
     size_t linear_in = 0;  // inputs of the widest linear
     size_t low_rank = 0;   // the largest sum of ranks, each rounded up to 32, of linears that share an input
     AttentionShape attention;
+    Precision precision = Precision::int8_activations;
 };
 // Bytes at most that a CPU backend keeps for itself between such calls, beside what allocate() gave.
 size_t cpu_backend_bytes(const WorkSize& work);

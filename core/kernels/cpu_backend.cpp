@@ -94,12 +94,12 @@ void CpuBackend::add(const Activations& x, const Activations& y, size_t n_rows, 
 }
 
 size_t cpu_backend_bytes(const WorkSize& work) {
-    const size_t row = CpuBackend::q8_row_bytes(work.linear_in) + work.attention.head_dim * sizeof(float);  // sin, cos
     const size_t scratch =
         std::max(CpuBackend::linear_scratch_bytes(work.linear_in), CpuBackend::attention_scratch_bytes(work.attention));
-    constexpr size_t buffers = 4;  // each rounded up to cache lines: q8 values, scales, sums; sines
-    return checked_mul(work.n_rows, row, "backend") + buffers * cache_line +
-           checked_mul(work.n_threads, round_up(scratch, cache_line), "backend") + CpuBackend::low_rank_bytes(work);
+    const size_t sin_cos = checked_mul(work.n_rows, work.attention.head_dim * sizeof(float), "backend") + cache_line;
+    return sin_cos + CpuBackend::prepared_bytes(work, work.linear_in) +
+           checked_mul(work.n_threads, round_up(scratch, cache_line), "backend") + CpuBackend::low_rank_bytes(work) +
+           CpuBackend::sums_bytes(work);
 }
 
 std::unique_ptr<Backend> make_cpu_backend(const Compute& compute) {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/base/memory.h"
-#include "core/kernels/backend.h"
+#include "core/kernels/activation_modes.h"
 #include "core/kernels/compute.h"
 
 namespace gq {
@@ -32,10 +32,11 @@ class CpuBackend final : public Backend {
     void gather_rows(const Activations& x, std::span<const size_t> rows, const Activations& out) override;
     void add(const Activations& x, const Activations& y, size_t n_rows, const Activations& out) override;
 
-    // What cpu_backend_bytes() adds up: of one row in 8 bits, of a low rank's row and of all its threads, and of one
-    // thread's scratch memory.
-    static size_t q8_row_bytes(size_t width);
+    // What cpu_backend_bytes() adds up: of all prepared rows, of a low rank, of the sums that threads add to y, and of
+    // one thread's scratch memory.
+    static size_t prepared_bytes(const WorkSize& work, size_t width);
     static size_t low_rank_bytes(const WorkSize& work);
+    static size_t sums_bytes(const WorkSize& work);
     static size_t linear_scratch_bytes(size_t width);
     static size_t attention_scratch_bytes(const AttentionShape& shape);
 
@@ -46,14 +47,21 @@ class CpuBackend final : public Backend {
         AlignedBuffer<int8_t> values;
         AlignedBuffer<float> scales;
         AlignedBuffer<int16_t> sums;
+
+        Q8Rows rows(size_t n_tokens, size_t n_blocks);
+    };
+    struct PreparedMemory {
+        Q8Memory q8, shifts;
     };
 
-    Q8Rows prepare_q8(const Activations& x, size_t n_rows, Q8Memory& memory);
-    void run_tasks(const Activations& x, const Q8Rows& q8, size_t n_rows, std::span<const LinearTask> tasks,
-                   Precision precision);
+    Prepared prepare(const Activations& x, size_t n_rows, std::span<const InputPart> parts, const ActivationMode& mode,
+                     PreparedMemory& memory);
+    void run_tasks(const Activations& x, size_t n_rows, std::span<const LinearTask> tasks, const ActivationMode& mode);
+    void run_alike(const Activations& x, size_t n_rows, std::span<const LinearTask> tasks, const ActivationMode& mode);
     // cpu_low_rank.cpp: appends V x of the tasks that have one; returns where they go, side by side.
     Activations append_low_rank(std::vector<LinearTask>& tasks, size_t n_rows);
-    void add_low_rank(std::span<const LinearTask> tasks, const Activations& t, size_t n_rows, Precision precision);
+    void add_low_rank(std::span<const LinearTask> tasks, const Activations& t, size_t n_rows,
+                      const ActivationMode& mode);
     void add_panels(const PanelRange& range, size_t thread);
     void run_panels(const PanelRange& range, size_t thread);
     void decode_panels(const PanelRange& range, size_t thread);
@@ -64,10 +72,10 @@ class CpuBackend final : public Backend {
     void attend(const AttentionTask& task, size_t thread);
 
     Compute compute_;
-    Q8Memory q8_, low_rank_q8_;
+    PreparedMemory prepared_, low_rank_prepared_;
     AlignedBuffer<float> low_rank_;              // t = V x of all tasks
     std::vector<AlignedBuffer<float>> scratch_;  // one a thread
-    std::vector<AlignedBuffer<float>> sums_;     // one a thread: U t of some panels
+    std::vector<AlignedBuffer<float>> sums_;     // one a thread: what is to be added to y, of some panels
     std::vector<float> sin_cos_;                 // of the current batch: (rows, head_dim / 2, 2)
 };
 

@@ -28,32 +28,47 @@ const float* group_sums_of(const LinearArgs& args, float* room) {
 }  // namespace
 
 void CpuBackend::linear(const Activations& x, size_t n_rows, std::span<const LinearTask> tasks, Precision precision) {
-    bool has_integers = false, has_low_rank = false;
-    for (const LinearTask& task : tasks) {
-        has_low_rank |= task.low_rank && !task.low_rank->empty();
-        has_integers |= !task.weights->codes->is_float;
-    }
-    const bool needs_q8 = precision == Precision::int8_activations && (has_integers || has_low_rank);
-    const Q8Rows q8 = needs_q8 ? prepare_q8(x, n_rows, q8_) : Q8Rows{};
-    if (!has_low_rank) return run_tasks(x, q8, n_rows, tasks, precision);
+    const ActivationMode& mode = activation_mode(precision);
+    bool has_low_rank = false;
+    for (const LinearTask& task : tasks) has_low_rank |= task.low_rank && !task.low_rank->empty();
+    if (!has_low_rank) return run_tasks(x, n_rows, tasks, mode);
     std::vector<LinearTask> all(tasks.begin(), tasks.end());
     const Activations t = append_low_rank(all, n_rows);
-    run_tasks(x, q8, n_rows, all, precision);
-    add_low_rank(tasks, t, n_rows, precision);
+    run_tasks(x, n_rows, all, mode);
+    add_low_rank(tasks, t, n_rows, mode);
+}
+
+// Neighbours that read x in spans of one length are prepared and run together: in most modes all of them.
+void CpuBackend::run_tasks(const Activations& x, size_t n_rows, std::span<const LinearTask> tasks,
+                           const ActivationMode& mode) {
+    for (size_t n = 1; !tasks.empty(); tasks = tasks.subspan(n), n = 1) {
+        const size_t span = mode.span_blocks(*tasks[0].weights);
+        while (n < tasks.size() && mode.span_blocks(*tasks[n].weights) == span) ++n;
+        run_alike(x, n_rows, tasks.first(n), mode);
+    }
 }
 
 // The panels of all tasks as one list, cut among the threads.
-void CpuBackend::run_tasks(const Activations& x, const Q8Rows& q8, size_t n_rows, std::span<const LinearTask> tasks,
-                           Precision precision) {
+void CpuBackend::run_alike(const Activations& x, size_t n_rows, std::span<const LinearTask> tasks,
+                           const ActivationMode& mode) {
+    bool needs_q8 = false;
+    for (const LinearTask& task : tasks) needs_q8 |= mode.prepare && !task.weights->codes->is_float;
+    const InputPart whole{0, x.width, mode.span_blocks(*tasks[0].weights)};
+    const Prepared prepared = needs_q8 ? prepare(x, n_rows, {&whole, 1}, mode, prepared_) : Prepared{};
     compute_.pool.for_ranges(count_panels(tasks), 1, [&](size_t begin, size_t end, size_t thread) {
         for_panels(tasks, begin, end, [&](size_t i, size_t from, size_t to) {
-            run_panels({tasks[i], x, q8, n_rows, from, to, precision}, thread);
+            run_panels({tasks[i], x, prepared.q8, n_rows, from, to}, thread);
+            if (prepared.shifts.values && !tasks[i].weights->codes->is_float)
+                add_panels({tasks[i], x, prepared.shifts, n_rows, from, to}, thread);
         });
     });
 }
 
-size_t CpuBackend::q8_row_bytes(size_t width) {
-    return div_up(width, q8_block) * (q8_block * sizeof(int8_t) + sizeof(float) + 2 * sizeof(int16_t));
+size_t CpuBackend::prepared_bytes(const WorkSize& work, size_t width) {
+    const size_t row = div_up(width, q8_block) * (q8_block * sizeof(int8_t) + sizeof(float) + 2 * sizeof(int16_t));
+    const size_t copies = activation_mode(work.precision).has_shifts ? 2 : 1;
+    constexpr size_t buffers = 3;  // each rounded up to cache lines: values, scales, sums
+    return checked_mul(work.n_rows, copies * row, "backend") + copies * buffers * cache_line;
 }
 
 // A pair of panels as floats, or one in bytes beside the sums of the smallest groups.
@@ -62,16 +77,21 @@ size_t CpuBackend::linear_scratch_bytes(size_t width) {
     return std::max(panel_pair * n_tiles * tile_values * sizeof(float), n_tiles * tile_values + sums);
 }
 
-Q8Rows CpuBackend::prepare_q8(const Activations& x, size_t n_rows, Q8Memory& memory) {
+Q8Rows CpuBackend::Q8Memory::rows(size_t n_tokens, size_t n_blocks) {
+    values.reserve_discard(n_tokens * n_blocks * q8_block);
+    scales.reserve_discard(n_tokens * n_blocks);
+    sums.reserve_discard(n_tokens * n_blocks * 2);
+    return {values.data(), scales.data(), sums.data(), n_blocks};
+}
+
+Prepared CpuBackend::prepare(const Activations& x, size_t n_rows, std::span<const InputPart> parts,
+                             const ActivationMode& mode, PreparedMemory& memory) {
     const size_t n_blocks = div_up(x.width, q8_block);
-    memory.values.reserve_discard(n_rows * n_blocks * q8_block);
-    memory.scales.reserve_discard(n_rows * n_blocks);
-    memory.sums.reserve_discard(n_rows * n_blocks * 2);
-    const Q8Rows all{memory.values.data(), memory.scales.data(), memory.sums.data(), n_blocks};
+    Prepared all{memory.q8.rows(n_rows, n_blocks), {}};
+    if (mode.has_shifts) all.shifts = memory.shifts.rows(n_rows, n_blocks);
     const auto quantize = [&](size_t begin, size_t end, size_t) {
-        const Q8Rows part{all.values + begin * n_blocks * q8_block, all.scales + begin * n_blocks,
-                          all.sums + begin * n_blocks * 2, n_blocks};
-        compute_.kernels.quantize_q8(x.row(begin), x.stride, end - begin, x.width, part);
+        mode.prepare(compute_.kernels, {x.row(begin), x.stride, x.width}, end - begin, parts,
+                     {all.q8.at(begin, 0), all.shifts.at(begin, 0)});
     };
     if (n_rows == 1) {
         quantize(0, 1, 0);  // one row is done before other threads would wake
@@ -115,9 +135,7 @@ void CpuBackend::prefill_panels(const PanelRange& range, size_t thread) {
     for (size_t t = 0; t < range.n_rows; t += chunk) {
         LinearArgs args = range.args();
         args.n_tokens = std::min(chunk, range.n_rows - t);
-        args.q8.values += t * args.q8.n_blocks * q8_block;
-        args.q8.scales += t * args.q8.n_blocks;
-        args.q8.sums += t * args.q8.n_blocks * 2;
+        args.q8 = range.q8.at(t, 0);
         args.y += t * args.y_stride;
         args.group_sums = group_sums_of(args, scratch_[thread].data() + panel_floats);
         for (size_t panel = range.begin; panel < range.end; ++panel) {

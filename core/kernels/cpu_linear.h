@@ -12,12 +12,11 @@ namespace gq {
 struct CpuBackend::PanelRange {
     const LinearTask& task;
     const Activations& x;
-    const Q8Rows& q8;
+    Q8Rows q8;  // no values: integer codes compute in floats too
     size_t n_rows;
     size_t begin, end;
-    Precision precision;
 
-    bool in_floats() const { return task.weights->codes->is_float || precision == Precision::exact; }
+    bool in_floats() const { return task.weights->codes->is_float || !q8.values; }
     LinearArgs args() const {
         return {.weights = task.weights,
                 .panel_begin = begin,

@@ -31,11 +31,6 @@ PackedMatrix panels_of(const PackedMatrix& matrix, size_t begin, size_t end) {
     return part;
 }
 
-Q8Rows from_block(const Q8Rows& rows, size_t block) {
-    if (!rows.values) return {};  // exact: there are none
-    return {rows.values + block * q8_block, rows.scales + block, rows.sums + block * 2, rows.n_blocks};
-}
-
 }  // namespace
 
 Activations CpuBackend::append_low_rank(std::vector<LinearTask>& tasks, size_t n_rows) {
@@ -56,22 +51,26 @@ Activations CpuBackend::append_low_rank(std::vector<LinearTask>& tasks, size_t n
 }
 
 void CpuBackend::add_low_rank(std::span<const LinearTask> tasks, const Activations& t, size_t n_rows,
-                              Precision precision) {
+                              const ActivationMode& mode) {
     std::vector<LinearTask> products;  // U of each task that has one
-    std::vector<size_t> columns;       // where its t begins
+    std::vector<InputPart> parts;      // its t
     size_t column = 0;
     for (const LinearTask& task : tasks) {
         if (has_low_rank(task)) {
-            products.push_back({&task.low_rank->u, nullptr, task.y});
-            columns.push_back(column);
+            const PackedMatrix& u = task.low_rank->u;
+            products.push_back({&u, nullptr, task.y});
+            parts.push_back({column, u.cols, mode.span_blocks(u)});
         }
         column += t_columns(task);
     }
-    const Q8Rows q8 = precision == Precision::exact ? Q8Rows{} : prepare_q8(t, n_rows, low_rank_q8_);
+    const Prepared prepared = mode.prepare ? prepare(t, n_rows, parts, mode, low_rank_prepared_) : Prepared{};
     compute_.pool.for_ranges(count_panels(products), 1, [&](size_t begin, size_t end, size_t thread) {
         for_panels(products, begin, end, [&](size_t i, size_t from, size_t to) {
-            const Activations part{t.data + columns[i], t.stride, products[i].weights->cols};
-            add_panels({products[i], part, from_block(q8, columns[i] / q8_block), n_rows, from, to, precision}, thread);
+            const size_t block = parts[i].column / q8_block;
+            const Activations part{t.data + parts[i].column, t.stride, parts[i].cols};
+            add_panels({products[i], part, prepared.q8.at(0, block), n_rows, from, to}, thread);
+            if (prepared.shifts.values)
+                add_panels({products[i], part, prepared.shifts.at(0, block), n_rows, from, to}, thread);
         });
     });
 }
@@ -85,7 +84,7 @@ void CpuBackend::add_panels(const PanelRange& range, size_t thread) {
         const PackedMatrix part = panels_of(*range.task.weights, begin, end);
         const Activations sums{sums_[thread].data(), most * panel_rows, part.rows};
         const LinearTask task{&part, nullptr, sums};
-        run_panels({task, range.x, range.q8, range.n_rows, 0, end - begin, range.precision}, thread);
+        run_panels({task, range.x, range.q8, range.n_rows, 0, end - begin}, thread);
         for (size_t t = 0; t < range.n_rows; ++t) {
             float* y = range.task.y.row(t) + begin * panel_rows;
             for (size_t r = 0; r < part.rows; ++r) y[r] += sums.row(t)[r];
@@ -95,11 +94,14 @@ void CpuBackend::add_panels(const PanelRange& range, size_t thread) {
 
 size_t CpuBackend::low_rank_bytes(const WorkSize& work) {
     if (work.low_rank == 0) return 0;
-    const size_t row = work.low_rank * sizeof(float) + q8_row_bytes(work.low_rank);
+    const size_t t = checked_mul(work.n_rows, work.low_rank * sizeof(float), "low rank") + cache_line;
+    return t + prepared_bytes(work, work.low_rank);
+}
+
+size_t CpuBackend::sums_bytes(const WorkSize& work) {
+    if (work.low_rank == 0 && !activation_mode(work.precision).has_shifts) return 0;
     const size_t sums = std::max(sums_floats, work.n_rows * panel_rows) * sizeof(float);
-    constexpr size_t buffers = 4;  // each rounded up to cache lines: t, its q8 values, scales, sums
-    return checked_mul(work.n_rows, row, "low rank") + buffers * cache_line +
-           checked_mul(work.n_threads, round_up(sums, cache_line), "low rank");
+    return checked_mul(work.n_threads, round_up(sums, cache_line), "sums");
 }
 
 }  // namespace gq

@@ -27,6 +27,12 @@ struct Q8Rows {
     float* scales = nullptr;   // (tokens, blocks)
     int16_t* sums = nullptr;   // (tokens, blocks, 2): sums of 16 values each
     size_t n_blocks = 0;       // from one token to the next; a matrix reads as many as it has tiles
+
+    // From that block of that token on. Where there are no values, none.
+    Q8Rows at(size_t token, size_t block) const {
+        const size_t i = token * n_blocks + block;
+        return values ? Q8Rows{values + i * q8_block, scales + i, sums + i * 2, n_blocks} : Q8Rows{};
+    }
 };
 
 // quantize_q8 — x: (tokens, cols) with row stride x_stride. Contract: m = the largest |x| of the block, compared as
@@ -35,6 +41,18 @@ struct Q8Rows {
 //   m < 1e-30: scale 0, values 0;
 //   else: scale = m / 127.0f, inverse = 127.0f / m, value = x * inverse rounded to nearest even.
 using QuantizeQ8Fn = void (*)(const float* x, size_t x_stride, size_t n_tokens, size_t cols, const Q8Rows& out);
+
+// quantize_spans — the same with one scale for a whole span of a token's inputs, the modes of ZeroQuant-V2. A span is
+// span_blocks blocks, the last one of a token what is left; out gets ceil(cols / 32) blocks of each token. There is one
+// performer, and its numbers are read by the same kernels. Contract, per token and span:
+//   c = 0; where shifts.values is not null and all inputs of the span are finite, c = 0.5f * low + 0.5f * high, each
+//     rounded, of its smallest and its largest input;
+//   x' = x - c for every input of the span, 0 for the padding behind cols; m = the largest |x'| of the span, compared
+//     as in quantize_q8; scales, all of the span's blocks alike, and values from m and x' as there from m and x;
+//   shifts, where there are any: values 1 for inputs, 0 for padding; scales c. So x ~ out + shifts, and W x ~ W out +
+//     W shifts, two linears under the contract of gemv.
+void quantize_spans(const float* x, size_t x_stride, size_t n_tokens, size_t cols, size_t span_blocks,
+                    const Q8Rows& out, const Q8Rows& shifts);
 
 // y[t][row] for the rows of panels [panel_begin, panel_end); y has row stride y_stride and no padding rows are written.
 struct LinearArgs {

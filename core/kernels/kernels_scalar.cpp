@@ -19,17 +19,21 @@ static_assert(lanes == panel_cols);
 
 // --- activations -----------------------------------------------------------------------------------------------------
 
-// The largest magnitude, compared as integers: that orders all floats, infinity and NaN above the finite ones.
-float largest_magnitude(const float* x) {
+bool is_finite(float magnitude) {
+    return magnitude <= std::numeric_limits<float>::max();
+}
+
+// The largest |x - shift|, compared as integers: that orders all floats, infinity and NaN above the finite ones.
+float largest_magnitude(const float* x, size_t n, float shift) {
     uint32_t largest = 0;
-    for (size_t i = 0; i < q8_block; ++i) largest = std::max(largest, std::bit_cast<uint32_t>(x[i]) & 0x7fffffffu);
+    for (size_t i = 0; i < n; ++i) largest = std::max(largest, std::bit_cast<uint32_t>(x[i] - shift) & 0x7fffffffu);
     return std::bit_cast<float>(largest);
 }
 
-void quantize_block(const float* x, int8_t* values, float& scale, int16_t* sums) {
+// m: the largest magnitude of x and of what shares its scale.
+void quantize_block(const float* x, float m, int8_t* values, float& scale, int16_t* sums) {
     constexpr float rounder = 0x1.8p+23f;  // v + rounder holds round(v), ties to even, in its low bits
-    const float m = largest_magnitude(x);
-    const bool finite = m <= std::numeric_limits<float>::max(), zero = m < q8_steps::smallest;
+    const bool finite = is_finite(m), zero = m < q8_steps::smallest;
     scale = !finite ? q8_steps::not_a_number : zero ? 0.0f : m / 127.0f;
     if (!finite || zero) {
         std::fill_n(values, q8_block, int8_t{0});
@@ -55,8 +59,38 @@ void quantize_q8_scalar(const float* x, size_t x_stride, size_t n_tokens, size_t
             const size_t first = b * q8_block;
             if (first < cols) std::copy_n(x + t * x_stride + first, std::min(q8_block, cols - first), block);
             const size_t i = t * out.n_blocks + b;
-            quantize_block(block, out.values + i * q8_block, out.scales[i], out.sums + i * 2);
+            const float m = largest_magnitude(block, q8_block, 0.0f);
+            quantize_block(block, m, out.values + i * q8_block, out.scales[i], out.sums + i * 2);
         }
+    }
+}
+
+// What an asymmetric span is shifted by.
+float mid_range(const float* x, size_t n) {
+    if (!is_finite(largest_magnitude(x, n, 0.0f))) return 0.0f;
+    const auto [low, high] = std::minmax_element(x, x + n);
+    return 0.5f * *low + 0.5f * *high;
+}
+
+// One block of shifts: ones for its n inputs.
+void count_inputs(size_t n, int8_t* values, int16_t* sums) {
+    std::fill_n(std::fill_n(values, n, int8_t{1}), q8_block - n, int8_t{0});
+    sums[0] = static_cast<int16_t>(std::min(n, q8_block / 2));
+    sums[1] = static_cast<int16_t>(n - std::min(n, q8_block / 2));
+}
+
+// One span of one token, whose blocks out and shifts begin with.
+void quantize_span(const float* x, size_t cols, const Q8Rows& out, const Q8Rows& shifts) {
+    const float shift = shifts.values ? mid_range(x, cols) : 0.0f;
+    const float m = largest_magnitude(x, cols, shift);
+    for (size_t b = 0; b * q8_block < cols; ++b) {
+        const size_t first = b * q8_block, n = std::min(q8_block, cols - first);
+        float block[q8_block] = {};
+        for (size_t i = 0; i < n; ++i) block[i] = x[first + i] - shift;
+        quantize_block(block, m, out.values + first, out.scales[b], out.sums + 2 * b);
+        if (!shifts.values) continue;
+        shifts.scales[b] = shift;
+        count_inputs(n, shifts.values + first, shifts.sums + 2 * b);
     }
 }
 
@@ -290,6 +324,15 @@ KernelTable make_scalar_table(std::index_sequence<index...>) {
 }
 
 }  // namespace
+
+void quantize_spans(const float* x, size_t x_stride, size_t n_tokens, size_t cols, size_t span_blocks,
+                    const Q8Rows& out, const Q8Rows& shifts) {
+    const size_t span = span_blocks * q8_block;
+    for (size_t t = 0; t < n_tokens; ++t)
+        for (size_t first = 0; first < cols; first += span)
+            quantize_span(x + t * x_stride + first, std::min(span, cols - first), out.at(t, first / q8_block),
+                          shifts.at(t, first / q8_block));
+}
 
 void sum_groups(const Q8Rows& q8, size_t n_tokens, const PackedMatrix& weights, float* out) {
     for (size_t t = 0; t < n_tokens; ++t) {

@@ -66,6 +66,7 @@ size_t Session::bytes_needed(const Model& model, const SessionOptions& options, 
         for (const Weight& weight : block.roles)
             if (!weight.vector) work.linear_in = std::max(work.linear_in, weight.matrix.cols);
     work.low_rank = widest_low_rank(model);
+    work.precision = options.precision;
     // What the heap keeps beside: a page's place in tables, a row's token, position and indices.
     constexpr size_t page_record = 192, row_record = 64;
     const size_t records = div_up(context, kv_page_positions) * page_record + rows * row_record;

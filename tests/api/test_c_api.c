@@ -223,6 +223,13 @@ static void test_decode(const gq_model* model) {
     options.max_rows = -1;
     EXPECT(gq_memory_needed(model, &options, &bytes) == GQ_INVALID_ARGUMENT);
     options.max_rows = 0;
+    options.activations = "no such";
+    EXPECT(gq_memory_needed(model, &options, &bytes) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_session_create(model, &options, &session) == GQ_INVALID_ARGUMENT);
+    EXPECT(strstr(gq_last_error(), "block, token, group, token-asym, group-asym, exact") != NULL);
+    options.activations = "group-asym";
+    EXPECT(gq_memory_needed(model, &options, &bytes) == GQ_OK);
+    options.activations = NULL;
     options.isa = "no such";
     EXPECT(gq_memory_needed(model, &options, &bytes) == GQ_UNSUPPORTED);
     EXPECT(gq_session_create(model, &options, &session) == GQ_UNSUPPORTED);

@@ -13,7 +13,7 @@ from gq_logits import Model, log_softmax
 def main():
     library, model_path, vocab, questions, context_size = sys.argv[1:6]
     printed = json.load(sys.stdin)
-    model = Model(library, model_path, int(vocab), int(context_size), 0)
+    model = Model(library, model_path, int(vocab), int(context_size), "block")
     raw, normalized = [], []
     for line in open(questions, encoding="utf-8"):
         if not line.strip():

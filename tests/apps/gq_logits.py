@@ -9,8 +9,8 @@ import sys
 
 class SessionOptions(ctypes.Structure):
     _fields_ = [("struct_size", ctypes.c_size_t), ("context", ctypes.c_int32), ("n_threads", ctypes.c_int32),
-                ("max_rows", ctypes.c_int32), ("kv_type", ctypes.c_int32), ("exact", ctypes.c_int32),
-                ("isa", ctypes.c_char_p)]
+                ("max_rows", ctypes.c_int32), ("kv_type", ctypes.c_int32),
+                ("activations", ctypes.c_char_p), ("isa", ctypes.c_char_p)]
 
 
 class Row(ctypes.Structure):
@@ -19,7 +19,7 @@ class Row(ctypes.Structure):
 
 
 class Model:
-    def __init__(self, library, path, vocab, context, exact):
+    def __init__(self, library, path, vocab, context, activations):
         self.gq = ctypes.CDLL(library)
         self.gq.gq_last_error.restype = ctypes.c_char_p
         self.vocab = vocab
@@ -27,7 +27,7 @@ class Model:
         self.check(self.gq.gq_model_open(path.encode(), None, ctypes.byref(self.model)))
         options = SessionOptions()
         self.gq.gq_session_defaults(ctypes.byref(options))
-        options.context, options.exact = context, exact
+        options.context, options.activations = context, activations.encode()
         self.check(self.gq.gq_session_create(self.model, ctypes.byref(options), ctypes.byref(self.session)))
 
     def check(self, status):

@@ -21,8 +21,8 @@ def main():
     library, reference_path, model_path, vocab, text_path = sys.argv[1:6]
     window, most_windows, first_scored = map(int, sys.argv[6:9])
     printed = json.load(sys.stdin)
-    reference = Model(library, reference_path, int(vocab), window, 1)
-    model = Model(library, model_path, int(vocab), window, 0)
+    reference = Model(library, reference_path, int(vocab), window, "exact")
+    model = Model(library, model_path, int(vocab), window, "block")
     tokens = model.tokenize(open(text_path, "rb").read())
     divergences, same_top, reference_losses, losses = [], [], [], []
     for start in range(0, min(len(tokens) // window, most_windows) * window, window):

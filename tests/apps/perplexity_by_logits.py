@@ -1,7 +1,7 @@
 """The perplexity of a text from gq.h's logits, one token at a time, by the definition in plain Python.
 
-In: libgq.so, a .gq, its vocabulary, a text, window, windows at most, first scored position, exact (0 or 1); and on
-stdin what ./perplexity printed. Out: that line and "agrees", or exit 1. Knows nothing of ./perplexity's batches.
+In: libgq.so, a .gq, its vocabulary, a text, window, windows at most, first scored position, how activations
+meet weights; and on stdin what ./perplexity printed. Out: that line and "agrees", or exit 1. Knows nothing of ./perplexity's batches.
 """
 import math
 import sys
@@ -11,9 +11,9 @@ from gq_logits import Model, log_softmax, mean_and_error
 
 def main():
     library, model_path, vocab, text_path = sys.argv[1:5]
-    window, most_windows, first_scored, exact = map(int, sys.argv[5:9])
+    window, most_windows, first_scored = map(int, sys.argv[5:8])
     printed = sys.stdin.read().split()
-    model = Model(library, model_path, int(vocab), window, exact)
+    model = Model(library, model_path, int(vocab), window, sys.argv[8])
     tokens = model.tokenize(open(text_path, "rb").read())
     losses = []
     for start in range(0, min(len(tokens) // window, most_windows) * window, window):

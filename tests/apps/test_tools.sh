@@ -81,15 +81,19 @@ ok "perplexity, half of a window of 512" "^ppl" ./perplexity "$work/tiny.gq" -f 
 told "positions of half windows" "\[510 positions scored\]"
 ok "perplexity, a whole window of 512" "^ppl" ./perplexity "$work/tiny.gq" -f "$work/long" --ctx 512 --chunks 2 --protocol full-window
 told "positions of whole windows" "\[1022 positions scored\]"
-# agrees NAME FIRST_SCORED EXACT OPTIONS…: the figure is what gq.h's logits of single tokens add up to
+# agrees NAME FIRST_SCORED ACTIVATIONS OPTIONS…: the figure is what gq.h's logits of single tokens add up to
 agrees() {
-    name=$1 first=$2 exact=$3
+    name=$1 first=$2 activations=$3
     shift 3
     ok "$name" "agrees" sh -c './perplexity "$1/tiny.gq" -f "$1/text" --ctx 64 --chunks 3 $4 | python3 tests/apps/perplexity_by_logits.py \
-        ./libgq.so "$1/tiny.gq" 288 "$1/text" 64 3 "$2" "$3"' sh "$work" "$first" "$exact" "$*"
+        ./libgq.so "$1/tiny.gq" 288 "$1/text" 64 3 "$2" "$3"' sh "$work" "$first" "$activations" "$*"
 }
-agrees "perplexity, half-window, against single logits" 33 0 --protocol half-window
-agrees "perplexity, full-window, against single logits" 1 1 --protocol full-window --exact
+agrees "perplexity, half-window, against single logits" 33 block --protocol half-window
+agrees "perplexity, full-window, against single logits" 1 exact --protocol full-window --exact
+for activations in token group token-asym group-asym; do
+    agrees "perplexity, activations $activations, against single logits" 33 $activations --activations $activations
+done
+ok "run, activations by token" "." ./run "$work/tiny.gq" "hello" --raw --temp 0 -n 5 --ignore-eos --activations token-asym
 # Beside a reference: the float model itself differs in nothing, four bits differ, and by what single logits add up to.
 kl="-f $work/text --ctx 64 --chunks 3 --kl $work/tiny16.gq"
 ok "KL from itself" "^KL mean 0[.]000000 [+]- 0[.]000000$" ./perplexity "$work/tiny16.gq" $kl --exact
@@ -310,6 +314,9 @@ bad "not a .gq" "not.gq" ./run "$work/not.gq" hi
 bad "model is missing" "/nowhere.gq" ./run /nowhere.gq hi
 bad "prompt is too long" "context" ./run "$work/tiny.gq" -f "$work/text" --raw -c 64
 bad "temperature" "temperature" ./run "$work/tiny.gq" hi --temp -1
+bad "activations" "'rows'" ./run "$work/tiny.gq" hi --activations rows
+told "known activations" "expected one of block, token, group, token-asym, group-asym, exact,"
+bad "exact and another one" "'--exact' means '--activations exact', found '--activations token'" ./run "$work/tiny.gq" hi --exact --activations token
 bad "isa" "avx2" ./run "$work/tiny.gq" hi --isa mmx
 bad "kv" "f16 or f32" ./run "$work/tiny.gq" hi --kv q4
 bad "text is too short" "at least 512 tokens" ./perplexity "$work/tiny.gq" -f "$work/prompt"

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "core/base/memory.h"
-#include "core/kernels/kernels.h"
+#include "core/kernels/backend.h"
 #include "core/packing/packing.h"
 #include "formats/element_type.h"
 
@@ -214,6 +214,27 @@ inline std::vector<float> wild_floats(size_t n, Random& random, size_t rarity = 
     for (float& value : values)
         value = random.below(rarity) == 0 ? special[random.below(special.size())] : random.wide();
     return values;
+}
+
+// Rows of floats with a stride that whole tiles fill; what is beyond the width is 0.
+struct Block {
+    std::vector<float> values;
+    Activations view;
+    Block(size_t rows, size_t width) : values(rows * round_up(width, tile_cols)) {
+        view = {values.data(), round_up(width, tile_cols), width};
+    }
+};
+
+inline Block random_block(size_t rows, size_t width, Random& random) {
+    Block block(rows, width);
+    for (size_t r = 0; r < rows; ++r)
+        for (size_t c = 0; c < width; ++c) block.view.row(r)[c] = random.uniform(-2, 2);
+    return block;
+}
+
+inline bool same_bits(const Block& a, const Block& b) {
+    return a.values.size() == b.values.size() &&
+           std::memcmp(a.values.data(), b.values.data(), a.values.size() * sizeof(float)) == 0;
 }
 
 // Owns what Q8Rows points to.

@@ -5,6 +5,7 @@
 #include <malloc.h>
 #include <cstring>
 
+#include "core/kernels/activation_modes.h"
 #include "core/kernels/cpu_features.h"
 #include "core/runtime/session.h"
 #include "tests/tiny_model.h"
@@ -58,8 +59,9 @@ size_t heap_bytes() {
 
 void check_memory(const Tiny& tiny) {
     for (const KvType kv_type : {KvType::f16, KvType::f32}) {
-        for (const Precision precision : {Precision::int8_activations, Precision::exact}) {
-            const SessionOptions options{.context = 2048, .max_rows = 256, .kv_type = kv_type, .precision = precision};
+        for (const ActivationMode& mode : activation_modes()) {
+            const SessionOptions options{
+                .context = 2048, .max_rows = 256, .kv_type = kv_type, .precision = mode.precision};
             ThreadPool pool(2);
             const size_t needed = Session::bytes_needed(tiny.loaded->model, options, pool.size());
             std::vector<BatchRow> rows = rows_of(1, 0, 2048);
@@ -91,9 +93,9 @@ TEST_SUITE("runtime") {
 
     TEST_CASE("corrections of low rank give the same bits in any batch, at any thread count, on any kernels") {
         const Tiny corrected("untied", 2, 20), plain("untied", 2);
-        for (const Precision precision : {Precision::int8_activations, Precision::exact}) {
+        for (const ActivationMode& mode : activation_modes()) {
             const SessionOptions options{
-                .context = 128, .max_rows = 512, .kv_type = KvType::f16, .precision = precision};
+                .context = 128, .max_rows = 512, .kv_type = KvType::f16, .precision = mode.precision};
             const std::vector<float> truth = logits_by(*corrected.loaded, "scalar", 1, 100, options);
             CHECK_FALSE(same_bits(truth, logits_by(*plain.loaded, "scalar", 1, 100, options)));
             for (const char* isa : known_isas()) {
@@ -110,9 +112,12 @@ TEST_SUITE("runtime") {
         for (const char* name : {"tied", "untied", "sliding"}) {
             for (const unsigned bits : {3U, 4U, 8U, 16U}) {
                 const Tiny tiny(name, bits);
-                for (const Precision precision : {Precision::int8_activations, Precision::exact}) {
+                for (const ActivationMode& mode : activation_modes()) {
+                    const bool has_own_kernels =
+                        mode.precision == Precision::int8_activations || mode.precision == Precision::exact;
+                    if (!has_own_kernels && bits != 4) continue;  // those between have no kernels of their own
                     const SessionOptions options{
-                        .context = 128, .max_rows = 512, .kv_type = KvType::f16, .precision = precision};
+                        .context = 128, .max_rows = 512, .kv_type = KvType::f16, .precision = mode.precision};
                     const std::vector<float> truth = logits_by(*tiny.loaded, "scalar", 1, 100, options);
                     CAPTURE(std::string(name));
                     CAPTURE(bits);
