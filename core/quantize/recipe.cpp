@@ -16,7 +16,7 @@ constexpr Recipe recipes[] = {
     {"sweeps", "codes descend twice, then grids are fitted to them", GridSearch::clip, 0.5, 2, true, false, 0},
     {"rotate", "residual stream and values are rotated", GridSearch::clip, 0.5, 0, false, true, 0},
     {"rotate-sweeps", "rotate and sweeps together", GridSearch::clip, 0.5, 2, true, true, 0},
-    {"distill", "every block is trained towards the float one", GridSearch::clip, 0.5, 0, false, true, 3},
+    {"distill", "every block is trained towards the float one", GridSearch::clip, 0.5, 2, true, true, 3},
 };
 // clang-format on
 
