@@ -24,7 +24,7 @@ constexpr Recipe recipes[] = {
 constexpr struct {
     unsigned bits;
     const char* recipe;
-} defaults[] = {{2, "rotate-sweeps"}, {3, "rotate-sweeps"}, {4, "qep"}, {8, "plain"}};
+} defaults[] = {{2, "rotate-sweeps"}, {3, "rotate"}, {4, "qep"}, {8, "plain"}};
 
 }  // namespace
 
