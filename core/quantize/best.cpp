@@ -2,12 +2,12 @@
 // In: a source, options. Out: the file that diverges least from the float model, nothing else under any name. Must not
 // know what recipes set.
 #include <chrono>
+#include <optional>
 
 #include "core/base/log.h"
 #include "core/base/status.h"
 #include "core/model/loaded_model.h"
 #include "core/quantize/calibrate.h"
-#include "core/quantize/calibration_text.h"
 #include "core/quantize/float_model.h"
 #include "core/quantize/kl_probe.h"
 #include "core/quantize/recipe.h"
@@ -65,12 +65,9 @@ double divergence_of(const std::filesystem::path& file, const Checkpoint& checkp
     const SourceModel source(checkpoint);
     const RotatedSource as_it_is(source, compute, false);
     const FloatModel floats(source, as_it_is, compute);
-    const std::string text = options.calibration.empty() ? std::string(builtin_calibration_text())
-                                                         : read_calibration_text(options.calibration);
-    const size_t n_windows = options.windows + options.held_out + options.judged;
-    const auto windows = held_out_last(
-        cut_windows(Tokenizer::from_checkpoint(checkpoint), text, n_windows, options.window, source.params().vocab),
-        options.held_out + options.judged);
+    const auto windows =
+        cut_held_out_last(Tokenizer::from_checkpoint(checkpoint), calibration_text(options.calibration),
+                          options.windows, options.held_out + options.judged, options.window, source.params().vocab);
     KlProbe probe(floats.model(), compute, std::span(windows).last(options.judged));
     return probe.of_model(LoadedModel::open(file, false)->model).kl;
 }
@@ -84,8 +81,10 @@ void quantize_best(const std::filesystem::path& source, const std::filesystem::p
     if (options.method != Method::gptq)
         fail(Status::invalid_argument, "recipe best: expected the method gptq, rounding to nearest has no recipes");
     const std::unique_ptr<Checkpoint> checkpoint = open_checkpoint(source);
-    refuse_replacing("output", output, *checkpoint, options);
-    refuse_replacing("report", options.report, *checkpoint, options);
+    refuse_losses(output, *checkpoint, options);
+    const OutputFile name(output);  // until the end: nobody else writes it, and what can't be is found out now
+    std::optional<OutputFile> report_name;
+    if (!options.report.empty()) report_name.emplace(options.report);
     const Files attempt(output, options.report, ".try"), best(output, options.report, ".best");
     const Recipe* winner = nullptr;
     double least = 0;

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "core/base/status.h"
+#include "core/quantize/calibration_text.h"
 #include "formats/mapped_file.h"
 #include "formats/utf8.h"
 
@@ -37,6 +38,10 @@ std::string read_calibration_text(const std::filesystem::path& path) {
         at += length;
     }
     return std::string(text);
+}
+
+std::string calibration_text(const std::filesystem::path& path) {
+    return path.empty() ? std::string(builtin_calibration_text()) : read_calibration_text(path);
 }
 
 std::vector<std::vector<int32_t>> cut_windows(const Tokenizer& tokenizer, std::string_view text, size_t windows,
@@ -92,6 +97,11 @@ std::vector<std::vector<int32_t>> held_out_last(std::vector<std::vector<int32_t>
     }
     first.insert(first.end(), std::make_move_iterator(last.begin()), std::make_move_iterator(last.end()));
     return first;
+}
+
+std::vector<std::vector<int32_t>> cut_held_out_last(const Tokenizer& tokenizer, std::string_view text, size_t windows,
+                                                    size_t held_out, size_t window, size_t vocab) {
+    return held_out_last(cut_windows(tokenizer, text, windows + held_out, window, vocab), held_out);
 }
 
 Stream::Stream(const Network& network, const KvGeometry& one_layer, const Compute& compute, size_t n_windows,

@@ -21,6 +21,9 @@ namespace gq {
 // UTF-8.
 std::string read_calibration_text(const std::filesystem::path& path);
 
+// The same of `path`, or the built-in text where that is empty.
+std::string calibration_text(const std::filesystem::path& path);
+
 // `windows` windows of `window` tokens, spread evenly: window i starts at token i * ((tokens - window) / windows).
 // Error(invalid_argument) naming the tokens needed and found when the text is too short, Error(bad_file) naming an id
 // that is outside of the model's vocabulary of `vocab` tokens (rows of the embedding).
@@ -45,6 +48,9 @@ struct UsedRows {
 
 // The windows with every (n / held_out)-th moved behind the others: what statistics of the first may be checked by.
 std::vector<std::vector<int32_t>> held_out_last(std::vector<std::vector<int32_t>> windows, size_t held_out);
+// cut_windows() of `windows` and, spread among them, `held_out` more, which come last.
+std::vector<std::vector<int32_t>> cut_held_out_last(const Tokenizer& tokenizer, std::string_view text, size_t windows,
+                                                    size_t held_out, size_t window, size_t vocab);
 
 struct WindowRange {
     size_t begin = 0, end = 0;

@@ -10,7 +10,6 @@
 
 #include "core/base/status.h"
 #include "core/quantize/calibrate.h"
-#include "core/quantize/calibration_text.h"
 #include "core/quantize/quantize.h"
 #include "core/quantize/sensitivity.h"
 #include "formats/json.h"
@@ -159,8 +158,7 @@ void measure_model(const std::filesystem::path& source, const QuantizeOptions& o
     const SourceModel model(*checkpoint);
     const RotatedSource rotated(model, compute, options.rotate);
     const Tokenizer tokenizer = Tokenizer::from_checkpoint(*checkpoint);
-    const std::string text = options.calibration.empty() ? std::string(builtin_calibration_text())
-                                                         : read_calibration_text(options.calibration);
+    const std::string text = calibration_text(options.calibration);
     const auto windows = cut_windows(tokenizer, text, options.windows, options.window, model.params().vocab);
     const auto tell = [&](const std::string& tensor, size_t n_done, size_t n_total, const std::string& note) {
         const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;

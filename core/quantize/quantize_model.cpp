@@ -108,6 +108,12 @@ void refuse_clash(const std::filesystem::path& output, const std::filesystem::pa
 
 }  // namespace
 
+void refuse_losses(const std::filesystem::path& output, const Checkpoint& checkpoint, const QuantizeOptions& options) {
+    refuse_replacing("output", output, checkpoint, options);
+    refuse_replacing("report", options.report, checkpoint, options);
+    if (!options.report.empty()) refuse_clash(output, options.report);
+}
+
 void check_options(const QuantizeOptions& o) {
     check_target(o);
     check_keeping(o);
@@ -136,9 +142,7 @@ void quantize_model(const std::filesystem::path& source, const std::filesystem::
                     const QuantizeOptions& options, const Compute& compute, const QuantizeCallback& progress) {
     check_options(options);
     const std::unique_ptr<Checkpoint> checkpoint = open_checkpoint(source);
-    refuse_replacing("output", output, *checkpoint, options);
-    refuse_replacing("report", options.report, *checkpoint, options);
-    if (!options.report.empty()) refuse_clash(output, options.report);
+    refuse_losses(output, *checkpoint, options);
     GqWriter writer(output);
     std::optional<OutputFile> report;
     if (!options.report.empty()) report.emplace(options.report);

@@ -5,7 +5,6 @@
 
 #include "core/base/log.h"
 #include "core/base/status.h"
-#include "core/quantize/calibration_text.h"
 #include "formats/hash.h"
 
 namespace gq {
@@ -153,15 +152,13 @@ void Walk::plan() {
 }
 
 void Walk::prepare_calibration() {
-    const bool built_in = options_.calibration.empty();
-    const std::string text =
-        built_in ? std::string(builtin_calibration_text()) : read_calibration_text(options_.calibration);
-    run_.calibration_name = built_in ? "built-in" : options_.calibration.filename().string();
+    const std::string text = calibration_text(options_.calibration);
+    run_.calibration_name = options_.calibration.empty() ? "built-in" : options_.calibration.filename().string();
     run_.calibration_hash = xxh64(std::as_bytes(std::span(text)));
     const HyperParams& p = source_.params();
-    const size_t n_windows = options_.windows + options_.held_out, kept_out = options_.held_out + options_.judged;
-    windows_ =
-        held_out_last(cut_windows(tokenizer_, text, n_windows + options_.judged, options_.window, p.vocab), kept_out);
+    const size_t n_windows = options_.windows + options_.held_out;
+    windows_ = cut_held_out_last(tokenizer_, text, options_.windows, options_.held_out + options_.judged,
+                                 options_.window, p.vocab);
     windows_.resize(n_windows);
     const KvGeometry one_layer{1, p.n_kv_heads, p.head_dim, KvType::f32};
     const auto make_stream = [&] {

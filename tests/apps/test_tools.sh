@@ -250,6 +250,8 @@ bad "fewer than no sweeps" "sweeps: expected at least 0, found -1" ./quantize $t
 bad "unknown recipe" "recipe: expected plain, qep" ./quantize $tiny -o "$work/x.gq" --recipe nonesuch
 bad "a recipe for rounding" "'--recipe' expects --method gptq" ./quantize $tiny -o "$work/x.gq" --method rtn --recipe plain
 bad "what best chooses" "recipe best: expected no sweeps, which it chooses" ./quantize $tiny -o "$work/x.gq" --best --sweeps 1
+bad "the best where its report goes" "expected another file than the output" ./quantize $tiny -o "$work/x.gq" --best --report "$work/x.gq"
+bad "the best where a folder is" "a folder found" ./quantize $tiny -o "$work" --best
 bad "a recipe and the best" "'--recipe' and '--best' exclude each other" ./quantize $tiny -o "$work/x.gq" --best --recipe plain
 bad "two corrections of a drift" "expected one of them" ./quantize $tiny -o "$work/x.gq" --qep 0.5 --gptaq 0.5
 bad "adaptive damping by nothing" "expected held-out windows" ./quantize $tiny -o "$work/x.gq" --damping adaptive
