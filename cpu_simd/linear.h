@@ -127,6 +127,7 @@ template <class Kernel, class Tile, int max_panels, int... numbers_of_tokens>
 static void multiply_integers(const LinearArgs& args, const std::byte* codes) {
     multiply_tokens<Kernel, Tile, max_panels, numbers_of_tokens...>(args, groups_of<Kernel>(*args.weights), codes);
 }
+
 // Groups of 16 inputs are there for the smallest files: they decode up to two tokens at once, half the code of four.
 template <template <bool halves> class Linear, class Tile>
 static void gemv(const LinearArgs& args) {

@@ -61,12 +61,13 @@ void check_best(const gq_quantize_options& o) {
     check("distill_epochs", o.distill_epochs == GQ_BY_RECIPE);
 }
 
+size_t at_least(const char* name, int32_t value, int32_t least) {
+    if (value < least) fail(Status::invalid_argument, "%s: expected at least %d, found %d", name, least, value);
+    return static_cast<size_t>(value);
+}
+
 // The recipe, then what the caller says more exactly. A part of the recipe gives way to what it does not go with.
 void set_recipe(const gq_quantize_options& o, QuantizeOptions& to) {
-    const auto at_least_none = [](const char* name, int32_t value) {
-        if (value < 0) fail(Status::invalid_argument, "%s: expected at least 0, found %d", name, value);
-        return static_cast<size_t>(value);
-    };
     if (wants_best(o)) return check_best(o);
     if (o.recipe && to.method != Method::gptq)
         fail(Status::invalid_argument, "recipe: expected NULL for rounding to nearest, found '%s'", o.recipe);
@@ -74,17 +75,13 @@ void set_recipe(const gq_quantize_options& o, QuantizeOptions& to) {
         to = with_recipe(o.recipe ? recipe_of(o.recipe) : default_recipe(to.bits), std::move(to));
     if (o.grid_search) to.solver.search = grid_search_of(o.grid_search);
     if (o.qep != GQ_BY_RECIPE) to.solver.qep = o.qep;
-    if (o.sweeps != GQ_BY_RECIPE) to.solver.sweeps = at_least_none("sweeps", o.sweeps);
+    if (o.sweeps != GQ_BY_RECIPE) to.solver.sweeps = at_least("sweeps", o.sweeps, 0);
     if (o.refit != GQ_BY_RECIPE) to.solver.refit = o.refit != 0;
     if (o.rotate != GQ_BY_RECIPE) to.rotate = o.rotate != 0;
-    if (o.distill_epochs != GQ_BY_RECIPE) to.distill_epochs = at_least_none("distill_epochs", o.distill_epochs);
+    if (o.distill_epochs != GQ_BY_RECIPE) to.distill_epochs = at_least("distill_epochs", o.distill_epochs, 0);
 }
 
 QuantizeOptions from_c(const gq_quantize_options& o) {
-    const auto at_least = [](const char* name, int32_t value, int32_t least) {
-        if (value < least) fail(Status::invalid_argument, "%s: expected at least %d, found %d", name, least, value);
-        return static_cast<size_t>(value);
-    };
     if (o.method != GQ_METHOD_GPTQ && o.method != GQ_METHOD_RTN)
         fail(Status::invalid_argument, "method: expected GQ_METHOD_GPTQ or GQ_METHOD_RTN, found %d", o.method);
     if (o.lorc_method != GQ_LORC_EORA && o.lorc_method != GQ_LORC_LORC)

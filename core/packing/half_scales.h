@@ -36,11 +36,6 @@ inline size_t no_zero_bytes(unsigned) {
     return 0;
 }
 
-// The code that stands for 0 where none is stored.
-inline uint8_t middle_code(unsigned bits) {
-    return static_cast<uint8_t>(1u << (bits - 1));
-}
-
 // 2^bits - 1.
 inline float highest_code(unsigned bits) {
     return static_cast<float>((1u << bits) - 1);

@@ -43,6 +43,11 @@ struct Codes {
     void (*unpack_floats)(const std::byte* elements, size_t n, float* values);
 };
 
+// The code that stands for 0 where no zero point is stored and there are no offsets.
+constexpr uint8_t middle_code(unsigned bits) {
+    return static_cast<uint8_t>(1u << (bits - 1));
+}
+
 // What one group of one panel means: value = scale[row] * (code - zero_point[row]) + offset[row].
 struct GroupParams {
     float scale[panel_rows];

@@ -45,8 +45,7 @@ QuantizedMatrix read_blocks(const Compute& compute, const SourceTensor& tensor, 
     const GridOptions grid = *grid_of_blocks(tensor.type);
     QuantizedMatrix q(row_end - row_begin, tensor.shape.at(1), grid);
     const size_t n_blocks = q.cols / type.block_elements, row_bytes = n_blocks * type.block_bytes;
-    if (!grid.grid->has_offsets)
-        std::fill_n(q.zero_points.data(), q.zero_points.size(), static_cast<uint8_t>(1u << (grid.bits - 1)));
+    if (!grid.grid->has_offsets) std::fill_n(q.zero_points.data(), q.zero_points.size(), middle_code(grid.bits));
     compute.pool.for_ranges(q.rows, 1, [&](size_t begin, size_t end, size_t) {
         for (size_t r = begin; r < end; ++r) {
             const std::byte* blocks = tensor.bytes.data() + source_row(row_begin + r) * row_bytes;
