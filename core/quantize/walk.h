@@ -43,7 +43,8 @@ class Walk {
         std::vector<PackedLowRank> low_rank;
         std::vector<AlignedBuffer<float>> vectors;
         BlockWeights float_weights;                // the reference stream's, without effect where there is none
-        std::vector<AlignedBuffer<float>> floats;  // what float_weights' views point into
+        std::vector<AlignedBuffer<float>> floats;  // by role, as long as the reference stream or training needs them
+        size_t reference_step = 0;                 // of the block's steps, where the reference stream stands
         // For training, before which nothing of the block is written.
         std::vector<QuantizedMatrix> rounded;
         std::vector<TensorReport> reports;
@@ -99,7 +100,9 @@ class Walk {
     void write_stage(Block& block, size_t layer, size_t stage);
     StageInput stage_input(const StepList& steps, size_t layer, size_t stage);
     double damping_of(const StageInput& input, const Matrix* drift, RoleId role, size_t layer);
-    void run_streams(const StepList& steps, size_t begin, size_t end, const Block& block);
+    bool drifts_at(const StepList& steps, size_t stage) const;
+    void load_floats(Block& block, size_t layer, RoleId role) const;
+    void advance_reference(Block& block, size_t layer, size_t stage);
     void write_linear(Block& block, size_t layer, RoleId role, const StageInput* input);
     QuantizedMatrix quantize_linear(const AlignedBuffer<float>& w, size_t layer, RoleId role, const StageInput* input,
                                     SolveReport& report) const;

@@ -25,7 +25,7 @@ void Walk::write_block(size_t layer) {
     Block block = load_block(layer);
     if (!trained()) write_vectors(block, layer);
     if (distilled()) block.inputs = stream_->rows(source_.network().residual);
-    run_streams(steps, 0, steps.stage_begin.front(), block);
+    if (stream_) stream_->run(steps, 0, steps.stage_begin.front(), block.weights);
     for (size_t stage = 0; stage < steps.stage_begin.size(); ++stage) write_stage(block, layer, stage);
     if (distilled()) distill(block, layer);
     if (refined()) {
@@ -56,19 +56,41 @@ void Walk::write_vectors(const Block& block, size_t layer) {
     }
 }
 
-void Walk::run_streams(const StepList& steps, size_t begin, size_t end, const Block& block) {
-    if (stream_) stream_->run(steps, begin, end, block.weights);
-    if (reference_) reference_->run(steps, begin, end, block.float_weights);
-}
-
 // What the float model's inputs were is not for the last stage of a block: its input is made by the block itself, and
 // matching it there overfits (QEP, arXiv 2504.09629, leaves down_proj out).
+bool Walk::drifts_at(const StepList& steps, size_t stage) const {
+    return drifts() && stage + 1 < steps.stage_begin.size();
+}
+
+void Walk::load_floats(Block& block, size_t layer, RoleId role) const {
+    if (block.floats[role].size() > 0) return;
+    const WeightRow& row = source_.arch().block_weights[role];
+    block.floats[role] = rotated_.read(row, layer);
+    block.float_weights.roles[role].matrix =
+        row_major_f32(block.floats[role].data(), row.rows(source_.params()), row.cols(source_.params()));
+}
+
+// Takes the reference stream to the front of the stage where it is looked at there; where not, on to the end of the
+// block, so that neither its widest slot nor the block's floats are held while the last stage is solved.
+void Walk::advance_reference(Block& block, size_t layer, size_t stage) {
+    const StepList& steps = source_.network().blocks[layer];
+    const size_t begin = block.reference_step,
+                 end = drifts_at(steps, stage) ? steps.stage_begin[stage] : steps.steps.size();
+    if (begin == end) return;
+    for (size_t step = begin; step < end; ++step)
+        if (steps.steps[step].op == Op::linear) load_floats(block, layer, steps.steps[step].weight);
+    reference_->run(steps, begin, end, block.float_weights);
+    block.reference_step = end;
+    if (end == steps.steps.size() && !distilled())
+        block.floats = std::vector<AlignedBuffer<float>>(block.floats.size());
+}
+
 Walk::StageInput Walk::stage_input(const StepList& steps, size_t layer, size_t stage) {
     const std::vector<size_t> linears = steps.stage_linears(stage);
     const auto rounded = [&](size_t step) { return !keeps(steps.steps[step].weight, layer); };
     const Step& first = steps.steps[*std::find_if(linears.begin(), linears.end(), rounded)];
     const SlotId slot = first.in[0];
-    const bool drifts_here = drifts() && stage + 1 < steps.stage_begin.size();
+    const bool drifts_here = drifts_at(steps, stage);
     const WindowRange seen{0, options_.windows}, unseen{options_.windows, options_.windows + options_.held_out};
     StageInput input;
     input.hessian = stream_->hessian(slot, seen);
@@ -104,17 +126,19 @@ void Walk::write_stage(Block& block, size_t layer, size_t stage) {
     const StepList& steps = source_.network().blocks[layer];
     const std::vector<size_t> linears = steps.stage_linears(stage);
     std::optional<StageInput> input;
+    if (reference_) advance_reference(block, layer, stage);
     if (stream_ && !keeps_all(steps, linears, layer)) input = stage_input(steps, layer, stage);
     for (const size_t step : linears) write_linear(block, layer, steps.steps[step].weight, input ? &*input : nullptr);
     input.reset();
-    run_streams(steps, steps.stage_begin[stage], steps.stage_end(stage), block);
+    if (stream_) stream_->run(steps, steps.stage_begin[stage], steps.stage_end(stage), block.weights);
 }
 
 void Walk::write_linear(Block& block, size_t layer, RoleId role, const StageInput* input) {
     const WeightRow& row = source_.arch().block_weights[role];
     note_source(row, layer);
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
-    AlignedBuffer<float> w = rotated_.read(row, layer);
+    load_floats(block, layer, role);
+    const AlignedBuffer<float>& w = block.floats[role];
     TensorReport report = report_of(row, layer, "");
     const bool kept = keeps(role, layer);
     report.solved = input && !kept;
@@ -141,9 +165,8 @@ void Walk::write_linear(Block& block, size_t layer, RoleId role, const StageInpu
     } else {
         write_tensor(w, layer, role, block, std::move(report));
     }
-    if (!reference_) return;
-    block.floats[role] = std::move(w);
-    block.float_weights.roles[role].matrix = row_major_f32(block.floats[role].data(), rows, cols);
+    const bool awaited = reference_ && block.reference_step < source_.network().blocks[layer].steps.size();
+    if (!awaited && !distilled()) block.floats[role] = {};
 }
 
 void Walk::pack(Block& block, size_t layer, RoleId role) {
