@@ -5,6 +5,7 @@
 
 #include "core/api/boundary.h"
 #include "core/api/handles.h"
+#include "core/quantize/kept_blocks.h"
 #include "core/quantize/recipe.h"
 #include "core/quantize/solver_options.h"
 
@@ -31,14 +32,15 @@ bool asks_for_rounding(const gq_quantize_options& o) {
     return names || solver || model || calibration || o.group != d.group;
 }
 
-// Widths that are not given: of a target they are chosen, else a GGUF's blocks are kept and the rest has the defaults.
-void set_widths(const gq_quantize_options& o, QuantizeOptions& to) {
+// Widths that are not given: of a target they are chosen, else the source's blocks are kept where it has some, and the
+// rest has the defaults.
+void set_widths(const char* source, const gq_quantize_options& o, QuantizeOptions& to) {
     const QuantizeOptions d;
     const bool has_bits = o.bits != 0 || o.target_bytes != 0 || o.target_bpw != 0;
     const bool has_embed_bits = o.embed_bits != 0 || o.target_bytes != 0;
     if (!has_bits) to.bits = d.bits;
     if (!has_embed_bits) to.embed_bits = d.embed_bits;
-    to.keep_blocks = !has_bits && !asks_for_rounding(o);
+    to.keep_blocks = !has_bits && !asks_for_rounding(o) && holds_blocks(*open_checkpoint(source));
     to.keep_outer = to.keep_blocks && !has_embed_bits;
 }
 
@@ -81,7 +83,7 @@ void set_recipe(const gq_quantize_options& o, QuantizeOptions& to) {
     if (o.distill_epochs != GQ_BY_RECIPE) to.distill_epochs = at_least("distill_epochs", o.distill_epochs, 0);
 }
 
-QuantizeOptions from_c(const gq_quantize_options& o) {
+QuantizeOptions from_c(const char* source, const gq_quantize_options& o) {
     if (o.method != GQ_METHOD_GPTQ && o.method != GQ_METHOD_RTN)
         fail(Status::invalid_argument, "method: expected GQ_METHOD_GPTQ or GQ_METHOD_RTN, found %d", o.method);
     if (o.lorc_method != GQ_LORC_EORA && o.lorc_method != GQ_LORC_LORC)
@@ -101,7 +103,7 @@ QuantizeOptions from_c(const gq_quantize_options& o) {
     to.embed_bits = static_cast<unsigned>(at_least("embed_bits", o.embed_bits, 0));
     to.target_bytes = o.target_bytes;
     to.target_bpw = o.target_bpw;
-    set_widths(o, to);
+    set_widths(source, o, to);
     const auto path = [](const char* name, const char* value) {
         if (*value == '\0') fail(Status::invalid_argument, "%s: expected a path or NULL, found an empty path", name);
         return value;
@@ -189,7 +191,7 @@ gq_status gq_quantize(const char* source, const char* output, const gq_quantize_
         gq::require(source, "source");
         gq::require(output, "output");
         const gq_quantize_options c = gq::options_or_defaults(options, gq::quantize_defaults(), "gq_quantize_options");
-        const gq::QuantizeOptions o = gq::from_c(c);
+        const gq::QuantizeOptions o = gq::from_c(source, c);
         gq::ThreadPool pool(gq::threads_of(c.n_threads));
         const auto quantize = gq::wants_best(c) ? gq::quantize_best : gq::quantize_model;
         quantize(source, output, o, {pool, gq::kernels_of(c.isa)}, gq::progress_of(callback, user));
@@ -204,7 +206,7 @@ gq_status gq_measure_sensitivity(const char* source, const gq_quantize_options* 
         gq_quantize_options c = gq::options_or_defaults(options, gq::quantize_defaults(), "gq_quantize_options");
         if (!c.recipe && c.method == GQ_METHOD_GPTQ)
             c.recipe = gq::all_recipes().front().name;  // plain: the matrices as they are
-        const gq::QuantizeOptions o = gq::from_c(c);
+        const gq::QuantizeOptions o = gq::from_c(source, c);
         gq::ThreadPool pool(gq::threads_of(c.n_threads));
         gq::measure_model(source, o, {pool, gq::kernels_of(c.isa)}, gq::progress_of(callback, user));
         return GQ_OK;

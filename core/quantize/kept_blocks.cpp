@@ -39,6 +39,12 @@ std::optional<GridOptions> grid_of_blocks(ElementType type) {
     return std::nullopt;
 }
 
+bool holds_blocks(const Checkpoint& checkpoint) {
+    const std::span<const SourceTensor> tensors = checkpoint.tensors();
+    return std::any_of(tensors.begin(), tensors.end(),
+                       [](const SourceTensor& tensor) { return grid_of_blocks(tensor.type).has_value(); });
+}
+
 QuantizedMatrix read_blocks(const Compute& compute, const SourceTensor& tensor, size_t row_begin, size_t row_end,
                             FunctionRef<size_t(size_t row)> source_row) {
     const ElementTraits& type = traits(tensor.type);

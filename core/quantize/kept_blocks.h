@@ -16,6 +16,9 @@ namespace gq {
 // Empty for floats, and for what no grid holds.
 std::optional<GridOptions> grid_of_blocks(ElementType type);
 
+// Whether any tensor has a grid_of_blocks.
+bool holds_blocks(const Checkpoint& checkpoint);
+
 // Rows source_row(row_begin) … source_row(row_end - 1) of a tensor (rows, cols) whose type has a grid_of_blocks: its
 // values bit by bit but for the sign of a zero. They must be finite: who reads them as floats too finds out.
 QuantizedMatrix read_blocks(const Compute& compute, const SourceTensor& tensor, size_t row_begin, size_t row_end,

@@ -20,12 +20,11 @@ constexpr Recipe recipes[] = {
 };
 // clang-format on
 
-// By width, up to and including `bits`, wider ones plain; mixtures count as 3 bits. At 4 bits qep measures better than
-// plain, but the float model that runs beside takes a model of 1 B past 2 GB of memory.
+// By width, up to and including `bits`, wider ones plain; mixtures count as 3 bits.
 constexpr struct {
     unsigned bits;
     const char* recipe;
-} defaults[] = {{2, "rotate-sweeps"}, {3, "rotate"}};
+} defaults[] = {{2, "rotate-sweeps"}, {4, "rotate"}};
 
 }  // namespace
 

@@ -182,6 +182,8 @@ told "the embedding alone is requantized" "^note: requantized: 1 matrix of Q8_0$
 ok "quantize, a GGUF with floats" "" ./quantize "$work/mixed.gguf" -o "$work/again.gq"
 told "only floats are quantized" "^note: no blocks to keep, quantized: 1 matrix of F16$"
 ok "same bytes of it at 1 thread" "" sh -c './quantize "$1/mixed.gguf" -o "$1/mixed.gq" -t 1 2>/dev/null && cmp "$1/mixed.gq" "$1/again.gq"' sh "$work"
+ok "floats have the default width and its recipe" "" sh -c './quantize $2 -o "$1/again.gq" 2>/dev/null &&
+    ./quantize $2 -o "$1/same.gq" --bits 4 --recipe rotate 2>/dev/null && cmp "$1/again.gq" "$1/same.gq"' sh "$work" $tiny
 bad "a scale that is infinite" "blk.1.ffn_down.weight: finite weights expected" ./quantize "$work/broken.gguf" -o "$work/x.gq"
 
 for threads in 1 2; do ./quantize $tiny -o "$work/t$threads.gq" $few -t $threads 2>/dev/null; done
