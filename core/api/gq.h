@@ -271,11 +271,11 @@ typedef struct gq_quantize_options {
     const char* report_path; /* a page where it ends in .html, otherwise JSON; NULL: none */
     int32_t distill_epochs;  /* of training every block towards the float one on the calibration text; 0: none; or
                               * GQ_BY_RECIPE */
-    int32_t refine_epochs;   /* of training scales and norms of the whole model after that; 0: none */
+    int32_t refine_epochs;   /* of training scales and norms of the whole model after that; 0: none; or GQ_BY_RECIPE */
     const char* codes;       /* instead of the integers of `bits`: "table4", 16 values of IQ4_NL; NULL: those */
     /* Settings that measured well together, of method GQ_METHOD_GPTQ: "plain", "qep", "sweeps", "rotate",
-     * "rotate-sweeps", "distill"; NULL: the one for this width; "best": all are tried, and what diverges least from the
-     * float model on text that no try has seen is kept (the log tells what each came to). */
+     * "rotate-sweeps", "refine", "distill"; NULL: the one for this width; "best": all are tried, and what diverges
+     * least from the float model on text that no try has seen is kept (the log tells what each came to). */
     const char* recipe;
 } gq_quantize_options;
 GQ_API void gq_quantize_defaults(gq_quantize_options* options);

@@ -61,6 +61,7 @@ void check_best(const gq_quantize_options& o) {
     check("refit", o.refit == GQ_BY_RECIPE);
     check("rotate", o.rotate == GQ_BY_RECIPE);
     check("distill_epochs", o.distill_epochs == GQ_BY_RECIPE);
+    check("refine_epochs", o.refine_epochs == GQ_BY_RECIPE);
 }
 
 size_t at_least(const char* name, int32_t value, int32_t least) {
@@ -81,6 +82,7 @@ void set_recipe(const gq_quantize_options& o, QuantizeOptions& to) {
     if (o.refit != GQ_BY_RECIPE) to.solver.refit = o.refit != 0;
     if (o.rotate != GQ_BY_RECIPE) to.rotate = o.rotate != 0;
     if (o.distill_epochs != GQ_BY_RECIPE) to.distill_epochs = at_least("distill_epochs", o.distill_epochs, 0);
+    if (o.refine_epochs != GQ_BY_RECIPE) to.refine_epochs = at_least("refine_epochs", o.refine_epochs, 0);
 }
 
 QuantizeOptions from_c(const char* source, const gq_quantize_options& o) {
@@ -117,7 +119,6 @@ QuantizeOptions from_c(const char* source, const gq_quantize_options& o) {
     to.held_out = at_least("held_out_windows", o.held_out_windows, 0);
     to.adaptive_damping = o.adaptive_damping != 0;
     if (o.report_path) to.report = path("report_path", o.report_path);
-    to.refine_epochs = at_least("refine_epochs", o.refine_epochs, 0);
     set_recipe(o, to);
     check_options(to);
     return to;
@@ -180,7 +181,7 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .isa = nullptr,
                 .report_path = nullptr,
                 .distill_epochs = GQ_BY_RECIPE,
-                .refine_epochs = static_cast<int32_t>(d.refine_epochs),
+                .refine_epochs = GQ_BY_RECIPE,
                 .codes = nullptr,
                 .recipe = nullptr};
 }
