@@ -17,16 +17,15 @@ ISAS_x86_64  := avx2 avx512
 ISAS_aarch64 := neon
 FOREIGN      := $(addprefix %_,$(addsuffix .cpp,$(filter-out $(ISAS_$(MACHINE)),$(ISAS_x86_64) $(ISAS_aarch64))))
 # Arithmetic at -O3, whose unrolling keeps the kernels' tiles in registers; what every token or byte of text goes through at
-# -O2; what runs once at -O1, which compiles fastest. Tests are not optimized but
-# for those that compute references: compiling the others takes longer than running them.
+# -O2; what runs once at -O1, which compiles fast. Tests take longer to compile than to run and are not optimized, but for
+# those that compute references.
 OPT      ?= $(if $(filter $(HOT),$<),-O3,$(if $(filter $(WARM),$<),-O2,-O1))
 HOT      := core/packing/% core/kernels/% core/linalg/% cpu_simd/% apps/scoring.% \
             $(addprefix core/quantize/,gptq% grid_search% hessian% backward% window_attention% distill% adam% trained_grids%) \
             $(addprefix formats/,element_type.% gguf_blocks.% hash.%) $(wildcard tests/*/bench_*.cpp)
 WARM     := core/base/% core/runtime/% $(foreach f,added_tokens bpe char_set decoder normalizer pre_tokenizer regex tokenizer \
             stream_decoder unicode vocabulary,core/text/$(f).%)
-PLAIN    := $(filter-out tests/kernels/% tests/linalg/% $(addprefix tests/quantize/test_,gptq% grid% backward%), \
-            $(wildcard tests/*.cpp tests/*/test_*.cpp))
+REFERENCE := tests/kernels/% tests/linalg/% $(addprefix tests/quantize/test_,gptq% grid% backward%)
 DEBUG    ?=
 SANITIZE ?=
 SANITIZE_HOT ?=
@@ -80,8 +79,9 @@ endif
 PRECOMPILED := yes
 SIMD_OBJ := $(filter $(BUILD)/cpu_simd/%,$(LIB_OBJ))
 COLD_OBJ := $(filter-out $(SIMD_OBJ),$(LIB_OBJ) $(CLI_OBJ) $(TOOLS:%=$(BUILD)/apps/%.o))
-DOCTEST_OBJ := $(filter-out $(BUILD)/tests/main.o,$(PLAIN:%.cpp=$(BUILD)/%.o))
-$(DOCTEST_OBJ) $(BUILD)/tests/main.o: override OPT := -O0
+PLAIN_OBJ := $(filter-out $(addprefix $(BUILD)/,$(REFERENCE)),$(TEST_OBJ))
+DOCTEST_OBJ := $(filter-out $(BUILD)/tests/main.o,$(PLAIN_OBJ))
+$(PLAIN_OBJ) $(BUILD)/tests/precompiled.h.gch: override OPT := -O0
 ifneq ($(PRECOMPILED),)
 $(COLD_OBJ): PCH := -include $(BUILD)/core/base/std.h
 $(COLD_OBJ): $(BUILD)/core/base/std.h.gch
@@ -89,7 +89,6 @@ $(SIMD_OBJ): PCH := -include $(BUILD)/cpu_simd/intrinsics.h
 $(SIMD_OBJ): $(BUILD)/cpu_simd/intrinsics.h.gch
 $(DOCTEST_OBJ): PCH := -include $(BUILD)/tests/precompiled.h
 $(DOCTEST_OBJ): $(BUILD)/tests/precompiled.h.gch
-$(BUILD)/tests/precompiled.h.gch: override OPT := -O0
 $(BUILD)/%.h.gch: %.h
 	@mkdir -p $(@D)
 	@cp $< $(BUILD)/$<
