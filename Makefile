@@ -21,7 +21,7 @@ FOREIGN      := $(addprefix %_,$(addsuffix .cpp,$(filter-out $(ISAS_$(MACHINE)),
 # those that compute references.
 OPT      ?= $(if $(filter $(HOT),$<),-O3,$(if $(filter $(WARM),$<),-O2,-O1))
 HOT      := core/packing/% core/kernels/% core/linalg/% cpu_simd/% apps/scoring.% \
-            $(addprefix core/quantize/,gptq% grid_search% hessian% backward% window_attention% distill% adam% trained_grids%) \
+            $(addprefix core/quantize/,gptq% grid_search% hessian% backward% window_attention% distill% head_divergence% adam% trained_grids%) \
             $(addprefix formats/,element_type.% gguf_blocks.% hash.%) $(wildcard tests/*/bench_*.cpp)
 WARM     := core/base/% core/runtime/% $(foreach f,added_tokens bpe char_set decoder normalizer pre_tokenizer regex tokenizer \
             stream_decoder unicode vocabulary,core/text/$(f).%)

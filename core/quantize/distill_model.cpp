@@ -4,59 +4,12 @@
 #include "core/quantize/distill_model.h"
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
 
-#include "core/kernels/math.h"
 #include "core/quantize/trained_grids.h"
 
 namespace gq {
 namespace {
-
-constexpr size_t lanes = 16;
-
-// x[i] = exp(x[i] - max x), whose sum is returned with the maximum.
-struct SoftmaxSum {
-    float max = 0;
-    double sum = 0;
-};
-SoftmaxSum exponentials(float* x, size_t n) {
-    const float top = *std::max_element(x, x + n);
-    for (size_t i = 0; i < n; ++i) x[i] = exp_f32(x[i] - top);
-    double sums[lanes] = {}, sum = 0;
-    size_t i = 0;
-    for (; i + lanes <= n; i += lanes) {
-        for (size_t l = 0; l < lanes; ++l) sums[l] += static_cast<double>(x[i + l]);
-    }
-    for (; i < n; ++i) sums[0] += static_cast<double>(x[i]);
-    for (const double s : sums) sum += s;
-    return {top, sum};
-}
-
-// Σ x (a - b), by lanes that are added in order.
-double weighted_difference(const float* x, const float* a, const float* b, size_t n) {
-    double sums[lanes] = {}, sum = 0;
-    size_t i = 0;
-    for (; i + lanes <= n; i += lanes) {
-        for (size_t l = 0; l < lanes; ++l)
-            sums[l] += static_cast<double>(x[i + l]) * (static_cast<double>(a[i + l]) - static_cast<double>(b[i + l]));
-    }
-    for (; i < n; ++i) sums[0] += static_cast<double>(x[i]) * (static_cast<double>(a[i]) - static_cast<double>(b[i]));
-    for (const double s : sums) sum += s;
-    return sum;
-}
-
-// KL(p ‖ q) of two rows of logits. q becomes factor · dKL/d(logits of q) = factor · (q - p); p is lost.
-double divergence_row(float* p, float* q, size_t n, float factor, float* scratch) {
-    std::copy_n(p, n, scratch);
-    const SoftmaxSum of_p = exponentials(p, n);
-    const double linear = weighted_difference(p, scratch, q, n) / of_p.sum;  // Σ p (logit_p - logit_q)
-    const SoftmaxSum of_q = exponentials(q, n);
-    const float p_scale = static_cast<float>(1 / of_p.sum), q_scale = static_cast<float>(1 / of_q.sum);
-    for (size_t i = 0; i < n; ++i) q[i] = (q[i] * q_scale - p[i] * p_scale) * factor;
-    return linear - static_cast<double>(of_p.max) + static_cast<double>(of_q.max) - std::log(of_p.sum) +
-           std::log(of_q.sum);
-}
 
 class Refiner {
   public:
@@ -86,23 +39,21 @@ class Refiner {
 
     const Compute compute_;
     const Network& network_;
-    const RefineHead head_;
+    const float* const final_norm_;
     const DistillRows rows_;
     const RefineOptions options_;
     std::vector<std::unique_ptr<Tape>> tapes_;  // one for blocks with the same steps
     std::vector<const StepList*> tape_steps_;
     Tape epilogue_;
+    HeadDivergence divergence_;
     std::vector<Block> blocks_;
     std::vector<RoleValues> values_;  // of the block under way
     std::vector<RoleGradients> gradients_;
     std::vector<AlignedBuffer<float>> value_memory_, gradient_memory_;  // by role
     std::vector<Matrix> residuals_;                                     // in front of each block, and behind the last
     Matrix gradient_;                                                   // of the residual, on the way back
-    Matrix logits_, float_logits_;
-    std::vector<AlignedBuffer<float>> scratch_;  // by thread
-    GemmWorkspace workspace_;
-    std::vector<size_t> training_, held_out_;  // windows
-    std::vector<double> row_losses_;
+    Matrix exact_hidden_;                                               // what the float model's head reads
+    std::vector<size_t> training_, held_out_;                           // windows
     size_t n_steps_ = 0;
     std::vector<std::vector<GroupGrid>> kept_grids_;
     std::vector<std::vector<float>> kept_norms_;
@@ -121,19 +72,17 @@ Refiner::Refiner(const Compute& compute, const Network& network, std::span<const
                  const RefineHead& head, const DistillRows& rows, const RefineOptions& options)
     : compute_(compute),
       network_(network),
-      head_(head),
+      final_norm_(head.norm),
       rows_(rows),
       options_(options),
       epilogue_(network, network.epilogue, network.selected, network.head_input, rows.window, 1, compute),
+      divergence_(compute, head.quantized, head.exact, rows.window, rows.inputs.cols),
       values_(roles_of(blocks)),
       gradients_(values_.size()),
       value_memory_(values_.size()),
       gradient_memory_(values_.size()),
       gradient_(rows.window, rows.inputs.cols),
-      logits_(rows.window, head.quantized.rows),
-      float_logits_(rows.window, head.quantized.rows),
-      scratch_(compute.pool.size()),
-      row_losses_(rows.window) {
+      exact_hidden_(rows.window, rows.inputs.cols) {
     for (size_t i = 0; i < blocks.size(); ++i) {
         Block& block = blocks_.emplace_back();
         block.given = &blocks[i];
@@ -142,7 +91,6 @@ Refiner::Refiner(const Compute& compute, const Network& network, std::span<const
         for (const DistillNorm& norm : blocks[i].norms) block.norms.emplace_back(std::span(norm.weights, norm.n));
     }
     for (size_t i = 0; i <= blocks.size(); ++i) residuals_.emplace_back(rows.window, rows.inputs.cols);
-    for (AlignedBuffer<float>& memory : scratch_) memory = AlignedBuffer<float>(head.quantized.rows);
     split_windows(rows_, options_.held_out, training_, held_out_);
 }
 
@@ -197,21 +145,14 @@ void Refiner::forward(size_t window) {
 // The loss of a window that went forward, summed over its rows; with_gradient: gradient_ behind the last block.
 double Refiner::predict(size_t window, bool with_gradient) {
     std::vector<RoleValues> norm(1);
-    norm[0].vector = head_.norm;
+    norm[0].vector = final_norm_;
     copy_rows(rows_.targets.block(window * rows_.window, 0, rows_.window, rows_.targets.cols), epilogue_.input(1));
-    gemm(compute_, workspace_, Update::set, epilogue_.forward(norm, 1), head_.exact.transposed(), float_logits_.view());
+    copy_rows(epilogue_.forward(norm, 1), exact_hidden_.view());
     copy_rows(residuals_.back().view(), epilogue_.input(1));
-    gemm(compute_, workspace_, Update::set, epilogue_.forward(norm, 1), head_.quantized.transposed(), logits_.view());
-    const float factor = 1 / static_cast<float>(rows_.window);
-    compute_.pool.for_ranges(rows_.window, 1, [&](size_t begin, size_t end, size_t thread) {
-        for (size_t r = begin; r < end; ++r)
-            row_losses_[r] =
-                divergence_row(float_logits_.row(r), logits_.row(r), logits_.cols(), factor, scratch_[thread].data());
-    });
-    double sum = 0;
-    for (const double loss : row_losses_) sum += loss;
-    if (!with_gradient) return sum;
-    gemm(compute_, workspace_, Update::set, logits_.view(), head_.quantized, epilogue_.output_gradient());
+    const ConstMatrixView hidden = epilogue_.forward(norm, 1);
+    if (!with_gradient) return divergence_.of(exact_hidden_.view(), hidden);
+    const float share = 1 / static_cast<float>(rows_.window);
+    const double sum = divergence_.with_gradient(exact_hidden_.view(), hidden, share, epilogue_.output_gradient());
     copy_rows(epilogue_.backward(norm, std::vector<RoleGradients>(1)), gradient_.view());
     return sum;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/quantize/distill.h"
+#include "core/quantize/head_divergence.h"
 
 namespace gq {
 
@@ -23,8 +24,8 @@ struct RefineBlock {
 };
 
 struct RefineHead {
-    ConstMatrixView quantized, exact;  // (vocabulary, hidden)
-    const float* norm = nullptr;       // the epilogue's role 0
+    HeadRows quantized, exact;
+    const float* norm = nullptr;  // the epilogue's role 0
 };
 
 // Losses: mean KL(float ‖ quantized) of a prediction, in nats, on held-out windows.
@@ -35,7 +36,7 @@ struct RefineReport {
 
 // rows.inputs: the embedded tokens; rows.targets: the float model's residual in front of its final norm. Changes grids
 // and norms in place where that is better on the held-out windows. Memory: the activations of one block, the residuals
-// of one window, its predictions twice. Results don't depend on the number of threads. Errors as distill_block.
+// of one window, what HeadDivergence holds. Results don't depend on the number of threads. Errors as distill_block.
 RefineReport refine_model(const Compute& compute, const Network& network, std::span<const RefineBlock> blocks,
                           const RefineHead& head, const DistillRows& rows, const RefineOptions& options);
 

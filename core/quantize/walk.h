@@ -50,6 +50,10 @@ class Walk {
         std::vector<TensorReport> reports;
         Matrix inputs;  // the quantized stream's residual in front of the block
     };
+    // What a RefineHead's views point into.
+    struct HeadFloats {
+        AlignedBuffer<float> norm, exact_turn, quantized_turn;
+    };
     // What the solves of a stage share.
     struct StageInput {
         Matrix hessian;
@@ -94,7 +98,7 @@ class Walk {
     void write_vectors(const Block& block, size_t layer);
     void distill(Block& block, size_t layer);
     void refine();
-    RefineHead refine_head(Matrix& quantized, AlignedBuffer<float>& exact, AlignedBuffer<float>& norm) const;
+    RefineHead refine_head(HeadFloats& floats) const;
     RefineBlock trainables(Block& block, size_t layer) const;
     void write_trained(Block& block, size_t layer);
     void write_stage(Block& block, size_t layer, size_t stage);

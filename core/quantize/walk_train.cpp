@@ -1,7 +1,6 @@
 // Training of what was rounded: each block towards the float block, then the whole model's grids and norms towards the
 // float model's predictions. See walk.h.
 #include "core/base/log.h"
-#include "core/linalg/gemm.h"
 #include "core/quantize/walk.h"
 
 namespace gq {
@@ -39,39 +38,38 @@ void Walk::distill(Block& block, size_t layer) {
     block.inputs = {};
 }
 
-// The heads as plain matrices (vocabulary, hidden): what stands before them in a turned model is multiplied in.
-RefineHead Walk::refine_head(Matrix& quantized, AlignedBuffer<float>& exact, AlignedBuffer<float>& norm) const {
+// Both heads in strips, with what stands between a turned model's final norm and its tied head.
+RefineHead Walk::refine_head(HeadFloats& floats) const {
     const Arch& arch = source_.arch();
     const size_t vocab = source_.params().vocab, hidden = source_.params().hidden;
-    quantized = Matrix(vocab, hidden);
-    unpack_rows(head_.matrix, 0, vocab, quantized.data(), hidden);
-    exact = AlignedBuffer<float>(checked_mul(vocab, hidden, "head"));
-    rotated_.read_rows(source_.params().tied_head ? arch.embedding : arch.head, 0, 0, vocab, exact.data());
-    norm = rotated_.read(arch.final_norm, 0);
-    if (rotated_.params().head_turn) {
-        GemmWorkspace workspace;
-        Matrix turn(hidden, hidden), product(vocab, hidden);
-        const auto turned = [&](const float* head, const float* by, float* out) {
-            gemm(compute_, workspace, Update::set, {head, vocab, hidden, hidden}, {by, hidden, hidden, hidden},
-                 {out, vocab, hidden, hidden});
-        };
-        unpack_rows(head_turn_.matrix, 0, hidden, turn.data(), hidden);
-        turned(quantized.data(), turn.data(), product.data());
-        quantized = std::move(product);
-        AlignedBuffer<float> exact_product(exact.size());
-        turned(exact.data(), rotated_.head_turn().data(), exact_product.data());
-        exact = std::move(exact_product);
-    }
-    return {quantized.view(), {exact.data(), vocab, hidden, hidden}, norm.data()};
+    const WeightRow& exact_row = source_.params().tied_head ? arch.embedding : arch.head;
+    RefineHead head;
+    head.quantized.vocab = head.exact.vocab = vocab;
+    head.quantized.read = [this, hidden](size_t begin, size_t end, float* out) {
+        compute_.pool.for_ranges(end - begin, 1, [&](size_t first, size_t last, size_t) {
+            unpack_rows(head_.matrix, begin + first, begin + last, out + first * hidden, hidden);
+        });
+    };
+    head.exact.read = [this, &exact_row](size_t begin, size_t end, float* out) {
+        rotated_.read_rows(exact_row, 0, begin, end, out);
+    };
+    floats.norm = rotated_.read(arch.final_norm, 0);
+    head.norm = floats.norm.data();
+    if (!rotated_.params().head_turn) return head;
+    floats.exact_turn = rotated_.head_turn();
+    floats.quantized_turn = AlignedBuffer<float>(floats.exact_turn.size());
+    unpack_rows(head_turn_.matrix, 0, hidden, floats.quantized_turn.data(), hidden);
+    head.exact.turn = {floats.exact_turn.data(), hidden, hidden, hidden};
+    head.quantized.turn = {floats.quantized_turn.data(), hidden, hidden, hidden};
+    return head;
 }
 
 void Walk::refine() {
     stream_.reset();  // the blocks' own outputs are not needed any more
     std::vector<RefineBlock> blocks;
     for (size_t layer = 0; layer < kept_.size(); ++layer) blocks.push_back(trainables(kept_[layer], layer));
-    Matrix quantized;
-    AlignedBuffer<float> exact, norm;
-    const RefineHead head = refine_head(quantized, exact, norm);
+    HeadFloats floats;
+    const RefineHead head = refine_head(floats);
     const Matrix targets = reference_->rows(source_.network().residual);
     RefineOptions options;
     options.epochs = options_.refine_epochs;

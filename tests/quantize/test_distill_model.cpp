@@ -45,8 +45,11 @@ struct Student {
     }
     RefineReport train(Machine& machine, const RefineOptions& options) {
         const size_t rows = n_windows * window, width = block.hidden();
-        const ConstMatrixView head_view(head.data(), vocab, width, width);
-        return refine_model(machine.compute, block.network, {&parts, 1}, {head_view, head_view, norm.data()},
+        const HeadRows rows_of_head{
+            vocab,
+            [&](size_t begin, size_t end, float* out) { std::copy(&head[begin * width], &head[end * width], out); },
+            {}};
+        return refine_model(machine.compute, block.network, {&parts, 1}, {rows_of_head, rows_of_head, norm.data()},
                             {{inputs.data(), rows, width, width}, {targets.data(), rows, width, width}, window},
                             options);
     }
