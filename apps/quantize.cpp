@@ -26,7 +26,7 @@ constexpr cli::Option options[] = {
     {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric, offset, k, k_signed (default zero_point)"},
     {"--sym", "", "", "", "short for --grid symmetric"},
     {"--recipe", "", "NAME", "",
-     "plain, qep, sweeps, rotate, rotate-sweeps, refine, distill: settings for those below (default: the width's own)"},
+     "plain, qep, sweeps, rotate, rotate-sweeps, refine: settings for those below (default: the width's own)"},
     {"--best", "", "", "", "try all recipes and keep what is nearest to the float model on text that none has seen"},
     {"--order", "", "NAME", "", "columns are solved in the order column, act (activations) or gar (default act)"},
     {"--no-act-order", "", "", "", "short for --order column"},
@@ -43,8 +43,9 @@ constexpr cli::Option options[] = {
     {"--lorc", "", "RANK", "", "8-bit correction of low rank beside the weights: 32, 64, … (default 0, none)"},
     {"--lorc-method", "", "eora|lorc", "",
      "errors measured at the outputs or in the weights (default eora; rtn: lorc)"},
-    {"--calib", "", "FILE", "", "UTF-8 text to calibrate with (default: the built-in text)"},
-    {"--calib-windows", "", "N", "", "windows of calibration text (default 32)"},
+    {"--calib", "", "FILE", "",
+     "UTF-8 text to calibrate with (default: the built-in text); self: text that the model writes"},
+    {"--calib-windows", "", "N", "", "windows of calibration text (default: the recipe's, 32; to refine 64)"},
     {"--calib-window", "", "T", "", "tokens of a window (default 512)"},
     {"--distill", "", "EPOCHS", "", "train every block towards the float one, so often over the text"},
     {"--refine", "", "EPOCHS", "", "then train scales and norms of the whole model, so often over the text"},
@@ -150,6 +151,13 @@ const char* path_of(const cli::Arguments& args, const char* option) {
     return args.text(option).c_str();
 }
 
+// A file of that name is ./self.
+void set_calibration(const cli::Arguments& args, gq_quantize_options& o) {
+    const char* const path = path_of(args, "--calib");
+    o.calibration_self = std::strcmp(path, "self") == 0;
+    if (!o.calibration_self) o.calibration_path = path;
+}
+
 void set_solver_options(const cli::Arguments& args, gq_quantize_options& o) {
     for (const char* option : {"--recipe", "--best", "--order", "--grid-search", "--damping", "--qep", "--gptaq",
                                "--foem", "--sweeps", "--refit", "--held-out"})
@@ -199,7 +207,7 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
     if (args.has("--lorc-method")) o.lorc_method = lorc_method_of(args.text("--lorc-method"), o.method);
     o.embed_bits = args.integer_or("--embed-bits", o.embed_bits);
     set_target(args, o);
-    if (args.has("--calib")) o.calibration_path = path_of(args, "--calib");
+    if (args.has("--calib")) set_calibration(args, o);
     for (const char* option : {"--calib", "--calib-windows", "--calib-window"})
         if (args.has(option) && o.method == GQ_METHOD_RTN)
             cli::stop("option '%s' expects --method gptq: rounding to nearest is not calibrated", option);

@@ -260,23 +260,25 @@ typedef struct gq_quantize_options {
     int32_t lorc_method; /* a gq_lorc_method: errors measured at the outputs (GPTQ only), or in the weights */
     int32_t embed_bits;  /* embedding and head: 2, 3, 4, 5, 6, 8, 16; 0: with target_bytes chosen, else as bits: 8 */
     /* Mixed widths, what rounding each matrix does to the model being measured first; 0: none, both: an error. */
-    uint64_t target_bytes;                           /* of the file, at most */
-    double target_bpw;                               /* bits a weight of the linears, at most */
-    const char* calibration_path;                    /* UTF-8 text; NULL: the built-in text */
-    int32_t calibration_windows, calibration_window; /* 32 windows of 512 tokens */
-    int32_t held_out_windows; /* besides those; each tensor is rounded to nearest where that loses less on them */
-    int32_t adaptive_damping; /* non-zero: the damping that loses least on them, stage by stage */
+    uint64_t target_bytes;        /* of the file, at most */
+    double target_bpw;            /* bits a weight of the linears, at most */
+    const char* calibration_path; /* UTF-8 text; NULL: the built-in text */
+    int32_t calibration_windows;  /* GQ_BY_RECIPE: 32, to refine 64 */
+    int32_t calibration_window;   /* tokens of a window: 512 */
+    int32_t held_out_windows;     /* besides those; each tensor is rounded to nearest where that loses less on them */
+    int32_t adaptive_damping;     /* non-zero: the damping that loses least on them, stage by stage */
     int32_t n_threads;
     const char* isa;         /* as in gq_session_options */
     const char* report_path; /* a page where it ends in .html, otherwise JSON; NULL: none */
-    int32_t distill_epochs;  /* of training every block towards the float one on the calibration text; 0: none; or
-                              * GQ_BY_RECIPE */
+    int32_t distill_epochs;  /* of training every block towards the float one on the calibration text; 0: none */
     int32_t refine_epochs;   /* of training scales and norms of the whole model after that; 0: none; or GQ_BY_RECIPE */
     const char* codes;       /* instead of the integers of `bits`: "table4", 16 values of IQ4_NL; NULL: those */
     /* Settings that measured well together, of method GQ_METHOD_GPTQ: "plain", "qep", "sweeps", "rotate",
-     * "rotate-sweeps", "refine", "distill"; NULL: the one for this width; "best": all are tried, and what diverges
+     * "rotate-sweeps", "refine"; NULL: the one for this width; "best": all are tried, and what diverges
      * least from the float model on text that no try has seen is kept (the log tells what each came to). */
     const char* recipe;
+    int32_t calibration_self; /* non-zero: the model writes its calibration text, calibration_path is NULL; that takes
+                               * as much memory as the model has with 16 bits a weight */
 } gq_quantize_options;
 GQ_API void gq_quantize_defaults(gq_quantize_options* options);
 

@@ -1,6 +1,7 @@
 // Quantizing through gq.h.
 // In: paths and options of the caller, checked here. Out: a .gq file, progress through the callback, gq_status.
 // Must not know how weights are rounded: core/quantize does.
+#include <algorithm>
 #include <cstring>
 
 #include "core/api/boundary.h"
@@ -21,7 +22,8 @@ gq_quantize_options quantize_defaults() {
 // Whether anything but its widths tells how to round: then blocks of a GGUF are rounded again.
 bool asks_for_rounding(const gq_quantize_options& o) {
     const gq_quantize_options d = quantize_defaults();
-    const bool names = o.grid || o.codes || o.order || o.grid_search || o.recipe || o.calibration_path;
+    const bool names =
+        o.grid || o.codes || o.order || o.grid_search || o.recipe || o.calibration_path || o.calibration_self;
     const bool solver = o.method != d.method || o.damping != d.damping || o.qep != d.qep || o.gptaq != d.gptaq ||
                         o.foem != d.foem || o.sweeps != d.sweeps || o.refit != d.refit || o.adaptive_damping ||
                         o.held_out_windows != d.held_out_windows;
@@ -60,7 +62,6 @@ void check_best(const gq_quantize_options& o) {
     check("sweeps", o.sweeps == GQ_BY_RECIPE);
     check("refit", o.refit == GQ_BY_RECIPE);
     check("rotate", o.rotate == GQ_BY_RECIPE);
-    check("distill_epochs", o.distill_epochs == GQ_BY_RECIPE);
     check("refine_epochs", o.refine_epochs == GQ_BY_RECIPE);
 }
 
@@ -71,17 +72,25 @@ size_t at_least(const char* name, int32_t value, int32_t least) {
 
 // The recipe, then what the caller says more exactly. A part of the recipe gives way to what it does not go with.
 void set_recipe(const gq_quantize_options& o, QuantizeOptions& to) {
-    if (wants_best(o)) return check_best(o);
+    const bool windows_by_recipe = o.calibration_windows == GQ_BY_RECIPE;
+    if (wants_best(o)) {
+        check_best(o);
+        for (const Recipe& recipe : all_recipes())
+            if (windows_by_recipe) to.windows = std::max(to.windows, recipe.windows);
+        return;
+    }
     if (o.recipe && to.method != Method::gptq)
         fail(Status::invalid_argument, "recipe: expected NULL for rounding to nearest, found '%s'", o.recipe);
-    if (to.method == Method::gptq)
-        to = with_recipe(o.recipe ? recipe_of(o.recipe) : default_recipe(to.bits), std::move(to));
+    if (to.method == Method::gptq) {
+        const Recipe& recipe = o.recipe ? recipe_of(o.recipe) : default_recipe(to.bits);
+        if (windows_by_recipe) to.windows = recipe.windows;
+        to = with_recipe(recipe, std::move(to));
+    }
     if (o.grid_search) to.solver.search = grid_search_of(o.grid_search);
     if (o.qep != GQ_BY_RECIPE) to.solver.qep = o.qep;
     if (o.sweeps != GQ_BY_RECIPE) to.solver.sweeps = at_least("sweeps", o.sweeps, 0);
     if (o.refit != GQ_BY_RECIPE) to.solver.refit = o.refit != 0;
     if (o.rotate != GQ_BY_RECIPE) to.rotate = o.rotate != 0;
-    if (o.distill_epochs != GQ_BY_RECIPE) to.distill_epochs = at_least("distill_epochs", o.distill_epochs, 0);
     if (o.refine_epochs != GQ_BY_RECIPE) to.refine_epochs = at_least("refine_epochs", o.refine_epochs, 0);
 }
 
@@ -111,11 +120,19 @@ QuantizeOptions from_c(const char* source, const gq_quantize_options& o) {
         return value;
     };
     if (o.calibration_path) to.calibration = path("calibration_path", o.calibration_path);
+    to.own_text = o.calibration_self != 0;
+    if (o.calibration_path && to.own_text)
+        fail(Status::invalid_argument, "calibration_path: expected NULL with calibration_self, found '%s'",
+             o.calibration_path);
+    if (to.own_text && to.method == Method::rtn)
+        fail(Status::invalid_argument, "calibration_self: expected 0 for rounding to nearest, found %d",
+             o.calibration_self);
     if (o.calibration_path && to.method == Method::rtn)
         fail(Status::invalid_argument, "calibration_path: expected NULL for rounding to nearest, found '%s'",
              o.calibration_path);
-    to.windows = at_least("calibration_windows", o.calibration_windows, 1);
+    if (o.calibration_windows != GQ_BY_RECIPE) to.windows = at_least("calibration_windows", o.calibration_windows, 1);
     to.window = at_least("calibration_window", o.calibration_window, 2);
+    to.distill_epochs = at_least("distill_epochs", o.distill_epochs, 0);
     to.held_out = at_least("held_out_windows", o.held_out_windows, 0);
     to.adaptive_damping = o.adaptive_damping != 0;
     if (o.report_path) to.report = path("report_path", o.report_path);
@@ -173,17 +190,18 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .target_bytes = 0,
                 .target_bpw = 0,
                 .calibration_path = nullptr,
-                .calibration_windows = static_cast<int32_t>(d.windows),
+                .calibration_windows = GQ_BY_RECIPE,
                 .calibration_window = static_cast<int32_t>(d.window),
                 .held_out_windows = static_cast<int32_t>(d.held_out),
                 .adaptive_damping = d.adaptive_damping,
                 .n_threads = 0,
                 .isa = nullptr,
                 .report_path = nullptr,
-                .distill_epochs = GQ_BY_RECIPE,
+                .distill_epochs = static_cast<int32_t>(d.distill_epochs),
                 .refine_epochs = GQ_BY_RECIPE,
                 .codes = nullptr,
-                .recipe = nullptr};
+                .recipe = nullptr,
+                .calibration_self = 0};
 }
 
 gq_status gq_quantize(const char* source, const char* output, const gq_quantize_options* options,

@@ -8,6 +8,7 @@
 #include "core/base/status.h"
 #include "core/model/loaded_model.h"
 #include "core/quantize/calibrate.h"
+#include "core/quantize/calibration_source.h"
 #include "core/quantize/float_model.h"
 #include "core/quantize/kl_probe.h"
 #include "core/quantize/recipe.h"
@@ -65,11 +66,26 @@ double divergence_of(const std::filesystem::path& file, const Checkpoint& checkp
     const SourceModel source(checkpoint);
     const RotatedSource as_it_is(source, compute, false);
     const FloatModel floats(source, as_it_is, compute);
-    const auto windows =
-        cut_held_out_last(Tokenizer::from_checkpoint(checkpoint), calibration_text(options.calibration),
-                          options.windows, options.held_out + options.judged, options.window, source.params().vocab);
+    const Tokenizer tokenizer = Tokenizer::from_checkpoint(checkpoint);
+    const CalibrationText text = calibration_text(options, checkpoint, source, tokenizer, compute, {});
+    const auto windows = cut_held_out_last(tokenizer, text.text, options.windows, options.held_out + options.judged,
+                                           options.window, source.params().vocab);
     KlProbe probe(floats.model(), compute, std::span(windows).last(options.judged));
     return probe.of_model(LoadedModel::open(file, false)->model).kl;
+}
+
+// With windows to judge by, and what the model writes known to all tries.
+QuantizeOptions with_judges(QuantizeOptions options, const Checkpoint& checkpoint, const Compute& compute,
+                            const QuantizeCallback& progress) {
+    options.judged = judging_windows;
+    if (!options.own_text) return options;
+    options.written_text =
+        calibration_text(options, checkpoint, SourceModel(checkpoint), Tokenizer::from_checkpoint(checkpoint), compute,
+                         [&] {
+                             if (progress && progress({})) fail(Status::cancelled, "cancelled before the first recipe");
+                         })
+            .text;
+    return options;
 }
 
 }  // namespace
@@ -88,10 +104,10 @@ void quantize_best(const std::filesystem::path& source, const std::filesystem::p
     const Files attempt(output, options.report, ".try"), best(output, options.report, ".best");
     const Recipe* winner = nullptr;
     double least = 0;
+    const QuantizeOptions judged = with_judges(options, *checkpoint, compute, progress);
     for (const Recipe& recipe : all_recipes()) {
-        QuantizeOptions tried = with_recipe(recipe, options);
+        QuantizeOptions tried = with_recipe(recipe, judged);
         tried.report = attempt.report.path();
-        tried.judged = judging_windows;
         log_message(LogLevel::info, "recipe %s: %s", recipe.name, recipe.what);
         const auto start = Clock::now();
         quantize_model(source, attempt.model.path(), tried, compute, progress);

@@ -8,7 +8,6 @@
 #include <numeric>
 
 #include "core/base/status.h"
-#include "core/quantize/calibration_text.h"
 #include "formats/mapped_file.h"
 #include "formats/utf8.h"
 
@@ -38,10 +37,6 @@ std::string read_calibration_text(const std::filesystem::path& path) {
         at += length;
     }
     return std::string(text);
-}
-
-std::string calibration_text(const std::filesystem::path& path) {
-    return path.empty() ? std::string(builtin_calibration_text()) : read_calibration_text(path);
 }
 
 std::vector<std::vector<int32_t>> cut_windows(const Tokenizer& tokenizer, std::string_view text, size_t windows,

@@ -21,9 +21,6 @@ namespace gq {
 // UTF-8.
 std::string read_calibration_text(const std::filesystem::path& path);
 
-// The same of `path`, or the built-in text where that is empty.
-std::string calibration_text(const std::filesystem::path& path);
-
 // `windows` windows of `window` tokens, spread evenly: window i starts at token i * ((tokens - window) / windows).
 // Error(invalid_argument) naming the tokens needed and found when the text is too short, Error(bad_file) naming an id
 // that is outside of the model's vocabulary of `vocab` tokens (rows of the embedding).

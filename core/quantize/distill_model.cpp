@@ -59,6 +59,11 @@ class Refiner {
     std::vector<std::vector<float>> kept_norms_;
 };
 
+// How many steps a group's range has; a table of 8-bit numbers has as many as it has entries.
+double last_code(const GridOptions& grid) {
+    return static_cast<double>((1u << (grid.codes ? grid.codes->bits : grid.bits)) - 1);
+}
+
 size_t roles_of(std::span<const RefineBlock> blocks) {
     size_t n = 0;
     for (const RefineBlock& block : blocks) {
@@ -184,9 +189,11 @@ void Refiner::take_gradients(Block& block) {
 
 void Refiner::move(Block& block) {
     const double fall = cosine_share(n_steps_, options_.epochs * div_up(training_.size(), options_.batch));
-    const AdamStep grid(options_.grid_rate * fall, options_.quiet, n_steps_);
     const AdamStep norm(options_.norm_rate * fall, options_.quiet, n_steps_);
-    for (TrainedGrids& grids : block.grids) grids.move(compute_, grid);
+    for (size_t i = 0; i < block.grids.size(); ++i) {
+        const double n_steps = last_code(block.given->linears[i].grid);
+        block.grids[i].move(compute_, AdamStep(options_.grid_rate / n_steps * fall, options_.quiet, n_steps_));
+    }
     for (TrainedVector& norms : block.norms) norms.move(norm);
 }
 

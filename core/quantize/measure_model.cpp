@@ -10,6 +10,7 @@
 
 #include "core/base/status.h"
 #include "core/quantize/calibrate.h"
+#include "core/quantize/calibration_source.h"
 #include "core/quantize/quantize.h"
 #include "core/quantize/sensitivity.h"
 #include "formats/json.h"
@@ -158,14 +159,15 @@ void measure_model(const std::filesystem::path& source, const QuantizeOptions& o
     const SourceModel model(*checkpoint);
     const RotatedSource rotated(model, compute, options.rotate);
     const Tokenizer tokenizer = Tokenizer::from_checkpoint(*checkpoint);
-    const std::string text = calibration_text(options.calibration);
-    const auto windows = cut_windows(tokenizer, text, options.windows, options.window, model.params().vocab);
     const auto tell = [&](const std::string& tensor, size_t n_done, size_t n_total, const std::string& note) {
         const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
         if (progress &&
             progress({.tensor = tensor, .n_done = n_done, .n_total = n_total, .seconds = spent.count(), .note = note}))
             fail(Status::cancelled, "measuring was cancelled after %zu of %zu tensors", n_done, n_total);
     };
+    const CalibrationText text =
+        calibration_text(options, *checkpoint, model, tokenizer, compute, [&] { tell("", 0, 0, ""); });
+    const auto windows = cut_windows(tokenizer, text.text, options.windows, options.window, model.params().vocab);
     const FloatModel floats(model, rotated, compute);
     size_t n = 0;
     const SensitivityTable table = measure_sensitivity(floats, rotated, windows, compute, request_of(options),

@@ -46,6 +46,8 @@ struct QuantizeOptions {
     size_t refine_epochs = 0;                // of the whole model's grids and norms behind it, distill_model.h; 0: none
     unsigned embed_bits = 8;                 // embedding and head; widths as of bits
     std::filesystem::path calibration = {};  // UTF-8 text; empty: the built-in text
+    bool own_text = false;                   // what the model writes instead of those, own_text.h
+    std::string written_text = {};           // the same where it is known already
     size_t windows = 32, window = 512;       // spread evenly over the text, stride (tokens - window) / windows
     // Windows besides those, spread among them, that no solve sees. Each tensor is then rounded to nearest where that
     // loses less on them.

@@ -11,13 +11,12 @@ namespace {
 
 // clang-format off
 constexpr Recipe recipes[] = {
-    {"plain", "GPTQ, each group's range searched", GridSearch::clip, 0, 0, false, false, 0, 0},
-    {"qep", "half of what earlier layers changed is corrected", GridSearch::clip, 0.5, 0, false, false, 0, 0},
-    {"sweeps", "codes descend twice, then grids are fitted to them", GridSearch::clip, 0.5, 2, true, false, 0, 0},
-    {"rotate", "residual stream and values are rotated", GridSearch::clip, 0.5, 0, false, true, 0, 0},
-    {"rotate-sweeps", "rotate and sweeps together", GridSearch::clip, 0.5, 2, true, true, 0, 0},
-    {"refine", "rotate, then grids and norms are trained end to end", GridSearch::clip, 0.5, 0, false, true, 0, 2},
-    {"distill", "every block is trained towards the float one", GridSearch::clip, 0.5, 2, true, true, 3, 0},
+    {"plain", "GPTQ, each group's range searched", GridSearch::clip, 0, 0, false, false, 0, 32},
+    {"qep", "half of what earlier layers changed is corrected", GridSearch::clip, 0.5, 0, false, false, 0, 32},
+    {"sweeps", "codes descend twice, then grids are fitted to them", GridSearch::clip, 0.5, 2, true, false, 0, 32},
+    {"rotate", "residual stream and values are rotated", GridSearch::clip, 0.5, 0, false, true, 0, 32},
+    {"rotate-sweeps", "rotate and sweeps together", GridSearch::clip, 0.5, 2, true, true, 0, 32},
+    {"refine", "both, then grids and norms are trained end to end", GridSearch::clip, 0.5, 2, true, true, 2, 64},
 };
 // clang-format on
 
@@ -25,7 +24,7 @@ constexpr Recipe recipes[] = {
 constexpr struct {
     unsigned bits;
     const char* recipe;
-} defaults[] = {{2, "rotate-sweeps"}, {4, "rotate"}};
+} defaults[] = {{3, "refine"}, {4, "rotate"}};
 
 }  // namespace
 
@@ -57,9 +56,7 @@ QuantizeOptions with_recipe(const Recipe& recipe, QuantizeOptions options) {
     options.solver.sweeps = fixed ? recipe.sweeps : 0;
     options.solver.refit = fixed && recipe.refit;
     options.rotate = recipe.rotate && !options.keep_blocks;
-    const Codes* codes = find_codes(options.codes);
     const bool trainable = options.lorc_rank == 0 && options.windows > 1 && !options.keep_blocks;
-    options.distill_epochs = trainable && !(codes && codes->nearest) ? recipe.distill_epochs : 0;
     options.refine_epochs = trainable ? recipe.refine_epochs : 0;
     return options;
 }

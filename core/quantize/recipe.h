@@ -19,7 +19,8 @@ struct Recipe {
     size_t sweeps;
     bool refit;
     bool rotate;
-    size_t distill_epochs, refine_epochs;
+    size_t refine_epochs;
+    size_t windows;  // of calibration text, where nobody says how many
 };
 
 // From the cheapest to the dearest.
@@ -30,8 +31,8 @@ const Recipe& recipe_of(std::string_view name);
 const Recipe& default_recipe(unsigned bits);
 
 // The options with the recipe's settings instead of their own; width, grid, calibration and what else a recipe does not
-// name stay. Settings that can't go along with those that stay are left out: distillation of tables, training of one
-// window and with a correction of low rank, sweeps and re-fits with the order column, QEP with GPTAQ.
+// name stay. Settings that can't go along with those that stay are left out: training on one window and with a
+// correction of low rank, sweeps and re-fits with the order column, QEP with GPTAQ.
 QuantizeOptions with_recipe(const Recipe& recipe, QuantizeOptions options);
 
 // Tries all recipes on the same calibration windows, and keeps the file whose predictions on some further ones, which

@@ -5,6 +5,7 @@
 
 #include "core/base/log.h"
 #include "core/base/status.h"
+#include "core/quantize/calibration_source.h"
 #include "formats/hash.h"
 
 namespace gq {
@@ -152,8 +153,9 @@ void Walk::plan() {
 }
 
 void Walk::prepare_calibration() {
-    const std::string text = calibration_text(options_.calibration);
-    run_.calibration_name = options_.calibration.empty() ? "built-in" : options_.calibration.filename().string();
+    const auto [text, name] = calibration_text(options_, checkpoint_, source_, tokenizer_, compute_,
+                                               [&] { tell({.n_total = n_total_, .seconds = elapsed()}); });
+    run_.calibration_name = name;
     run_.calibration_hash = xxh64(std::as_bytes(std::span(text)));
     const HyperParams& p = source_.params();
     const size_t n_windows = options_.windows + options_.held_out;

@@ -53,6 +53,13 @@ ok "the recipe, but for what is said" "0.0 2 True True" python3 -c "
 import json, sys
 o = json.load(open(sys.argv[1]))['options']
 print(float(o['qep']), o['sweeps'], o['refit'], o['rotate'])" "$work/recipe.json"
+ok "quantize with a text of the model's own" "" ./quantize $tiny -o "$work/own.gq" $few --recipe plain --calib self
+told "the model writes" "the model writes 256 tokens"
+ok "quantize at 3 bits, which refines" "" ./quantize $tiny -o "$work/refined.gq" --bits 3 --calib-window 16 --report "$work/refined.json"
+ok "its windows are the recipe's" "64 2" python3 -c "
+import json, sys
+o = json.load(open(sys.argv[1]))['options']
+print(o['windows'], o['refine_epochs'])" "$work/refined.json"
 ok "quantize by the best recipe" "" ./quantize $tiny -o "$work/best.gq" $few --bits 2 --best --report "$work/best.html"
 told "the best recipe is named" "best: recipe"
 [ -z "$(find "$work" -name "*.try*" -o -name "*.best*")" ] && [ -s "$work/best.html" ] && passed=$((passed + 1)) || fail "only the best recipe's files"
@@ -249,6 +256,7 @@ bad "unknown order" "order: expected column, act, gar, found 'rows'" ./quantize 
 bad "unknown grid search" "grid search: expected span, clip, joint" ./quantize $tiny -o "$work/x.gq" --grid-search all
 bad "sweeps in the columns' order" "sweeps: expected order act or gar, found column" ./quantize $tiny -o "$work/x.gq" --sweeps 1 --no-act-order
 bad "fewer than no sweeps" "sweeps: expected at least 0, found -1" ./quantize $tiny -o "$work/x.gq" --sweeps -1
+bad "a text of the model's own for rounding" "'--calib' expects --method gptq" ./quantize $tiny -o "$work/x.gq" --method rtn --calib self
 bad "unknown recipe" "recipe: expected plain, qep" ./quantize $tiny -o "$work/x.gq" --recipe nonesuch
 bad "a recipe for rounding" "'--recipe' expects --method gptq" ./quantize $tiny -o "$work/x.gq" --method rtn --recipe plain
 bad "what best chooses" "recipe best: expected no sweeps, which it chooses" ./quantize $tiny -o "$work/x.gq" --best --sweeps 1

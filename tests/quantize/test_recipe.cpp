@@ -69,7 +69,7 @@ TEST_SUITE("quantize") {
         for (const unsigned bits : {chosen_bits, 2U, 3U, 4U, 5U, 6U, 8U, 16U}) CHECK_NOTHROW(default_recipe(bits));
         CHECK(std::string(default_recipe(16).name) == "plain");  // which computes nothing that 16 bits don't need
         CHECK(error_of([] { recipe_of("nonesuch"); }) ==
-              "error: recipe: expected plain, qep, sweeps, rotate, rotate-sweeps, refine, distill, found 'nonesuch'");
+              "error: recipe: expected plain, qep, sweeps, rotate, rotate-sweeps, refine, found 'nonesuch'");
     }
 
     TEST_CASE("parts of a recipe give way to options that they don't go with") {
@@ -90,8 +90,6 @@ TEST_SUITE("quantize") {
         alone.windows = 1;
         table.codes = "table4";
         for (const QuantizeOptions& o : {corrected, alone, table}) {
-            CHECK(with_recipe(recipe_of("distill"), o).distill_epochs == 0);
-            CHECK_NOTHROW(check_options(with_recipe(recipe_of("distill"), o)));
             CHECK(with_recipe(recipe_of("refine"), o).refine_epochs == (o.codes.empty() ? 0 : 2));
             CHECK_NOTHROW(check_options(with_recipe(recipe_of("refine"), o)));
         }

@@ -1,0 +1,29 @@
+// Calibration text that a model writes itself, for models whose users have no text like their own.
+// In: a float model, its tokenizer, openings from the built-in text. Out: text, the same for the same model everywhere.
+// Must not know what it calibrates. Source: data-free calibration of LLM-QAT (Liu et al., arXiv 2305.17888), with
+// openings of many kinds instead of a single first token.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+
+#include "core/kernels/compute.h"
+#include "core/model/generation_settings.h"
+#include "core/model/model.h"
+#include "core/text/tokenizer.h"
+
+namespace gq {
+
+struct OwnTextOptions {
+    size_t n_tokens = 0;                       // written at least, openings included
+    size_t document_tokens = 512;              // of a document at most; it ends earlier where the model stops
+    SamplerOptions sampler = {};               // document i draws with seed i
+    std::function<void()> between_steps = {};  // may throw, to cancel
+};
+
+// Documents, an empty line behind each. Memory: the KV cache of 16 documents, logits of 16 rows.
+std::string write_own_text(const Model& model, const Tokenizer& tokenizer, std::span<const int32_t> stop_ids,
+                           const Compute& compute, const OwnTextOptions& options);
+
+}  // namespace gq
