@@ -45,7 +45,7 @@ CLI_OBJ  := $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out $(TOOLS:%=apps/%.cpp),$(w
 TEST_SRC := $(wildcard tests/*.cpp) $(foreach t,$(TESTS),$(wildcard tests/$(t)/test_*.cpp))
 TEST_OBJ := $(TEST_SRC:%.cpp=$(BUILD)/%.o)
 
-.PHONY: all tools lib tests test demo bench asan tsan fuzz format format-check lint install clean help
+.PHONY: all tools lib tests test demo bench instructions asan tsan fuzz format format-check lint install clean help
 .DEFAULT_GOAL := all
 all: tools lib
 lib: libgq.a libgq.so
@@ -191,6 +191,13 @@ bench: tools $(BENCHES)
 $(BENCHES): %: %.o $(BUILD)/libgq.a
 	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
+# Instructions of the kernels, counted and held against a table; by debugger: linked with -static -no-pie.
+COUNT_BY ?= callgrind traps
+instructions: $(BUILD)/instructions
+	for way in $(COUNT_BY); do python3 tests/kernels/check_instructions.py $< $$way $(WRITE) || exit 1; done
+$(BUILD)/instructions: $(BUILD)/tests/kernels/instructions.o $(BUILD)/libgq.a
+	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+
 OWN_CODE := $(shell find apps core cpu_simd formats tests \( -name '*.cpp' -o -name '*.h' -o -name '*.c' \) 2>/dev/null | sort)
 format:
 	clang-format -i $(OWN_CODE)
@@ -211,7 +218,8 @@ help:
 	@echo "make            the tools ($(TOOLS)) and libgq.a, libgq.so"
 	@echo "make demo       fetch SmolLM2-135M-Instruct, quantize it to 4 bits, answer a prompt"
 	@echo "make test       every test; installs what it lacks"
-	@echo "make bench      benchmarks of the parts and of the demo's model;  make asan | tsan | fuzz | format | format-check | lint | install | clean"
+	@echo "make bench      benchmarks of the parts and of the demo's model;  make instructions  those of every kernel, against a table"
+	@echo "make asan | tsan | fuzz | format | format-check | lint | install | clean"
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(TOOLS) libgq.a libgq.so libgq.so.0 demo

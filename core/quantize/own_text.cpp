@@ -14,7 +14,7 @@
 namespace gq {
 namespace {
 
-constexpr size_t side_by_side = 16;                       // documents
+constexpr size_t side_by_side = 32;                       // documents
 constexpr size_t opening_tokens = 8, least_opening = 40;  // tokens of an opening at most, bytes of its paragraph
 
 // The paragraphs of the built-in text that are long enough to say what they are.

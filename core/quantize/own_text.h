@@ -22,7 +22,7 @@ struct OwnTextOptions {
     std::function<void()> between_steps = {};  // may throw, to cancel
 };
 
-// Documents, an empty line behind each. Memory: the KV cache of 16 documents, logits of 16 rows.
+// Documents, an empty line behind each. Memory: the KV cache of 32 documents, logits of 32 rows.
 std::string write_own_text(const Model& model, const Tokenizer& tokenizer, std::span<const int32_t> stop_ids,
                            const Compute& compute, const OwnTextOptions& options);
 

@@ -45,7 +45,7 @@ TEST_SUITE("calibrate") {
         const std::string text = author.write(1);
         CHECK(text == author.write(3));
         CHECK(author.tokenizer.encode(text).size() >= 400);
-        CHECK(n_documents(text) >= 16);  // of 48 tokens, 16 side by side
+        CHECK(n_documents(text) >= 16);  // of 48 tokens
         author.options.n_tokens = 4000;
         CHECK(n_documents(author.write(2)) >= 4000 / 48);
         author.options.sampler.temperature = 0;

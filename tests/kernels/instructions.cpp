@@ -1,0 +1,191 @@
+// Runs every kernel of an instruction set once, in a way that has its instructions counted.
+// In: "callgrind": the scalar truth and AVX2; "traps": AVX-512; "debugger": NEON. Out: a line of instruction_counter.h
+// for each; exit 3 where this CPU can't run them. Must not know how many instructions are right: check_instructions.py
+// does.
+#include <cstdio>
+#include <cstring>
+#include <span>
+#include <string>
+
+#include "core/kernels/cpu_features.h"
+#include "core/kernels/kernels.h"
+#include "tests/kernels/instruction_counter.h"
+#include "tests/kernels/kernel_cases.h"
+
+using namespace gq;
+using namespace gq::test;
+
+namespace {
+
+constexpr size_t rows = 16, cols = 256, gemm_tokens = 32;
+
+struct Linear {
+    PackedCase weights;
+    Q8Case q8;
+    std::vector<float> sums, x, y;
+    LinearArgs args;
+
+    Linear(PackedCase packed, size_t n_tokens, Random& random)
+        : weights(std::move(packed)),
+          q8(q8_case(n_tokens, cols, random)),
+          x(random_floats(n_tokens * cols, random)),
+          y(n_tokens * rows) {
+        if (!weights.matrix.codes->is_float) sums = group_sums(weights.matrix, q8);
+        args = {.weights = &weights.matrix,
+                .panel_begin = 0,
+                .panel_end = weights.matrix.n_panels(),
+                .n_tokens = n_tokens,
+                .q8 = q8.rows(),
+                .x = x.data(),
+                .x_stride = cols,
+                .group_sums = sums.data(),
+                .y = y.data(),
+                .y_stride = rows};
+    }
+};
+
+PackedCase packed_case(const Codes& codes, const Grid& grid, size_t group, Random& random) {
+    return codes.is_float ? float_case(codes, rows, cols, random)
+                          : integer_case(codes, grid, rows, cols, group, random);
+}
+
+struct GridCase {
+    const char* grid;
+    size_t group;
+};
+constexpr GridCase grid_cases[] = {{"zero_point", 128}, {"offset", 32}, {"k", 32}};
+
+template <class Counter>
+struct Walk {
+    template <class Run>
+    static void count(const std::string& name, size_t units, Run run) {
+        run();  // what happens once: relocations, the first look at a table
+        Counter::count(name, units, run);
+    }
+
+    // Instructions per weight, of one token.
+    static void count_gemv(const std::string& name, const Codes& codes, GemvFn gemv) {
+        Random random(1);
+        const std::span<const GridCase> cases(grid_cases, codes.is_float ? 1 : std::size(grid_cases));
+        for (const GridCase& c : cases) {
+            const Linear linear(packed_case(codes, *find_grid(c.grid), c.group, random), 1, random);
+            const std::string suffix = codes.is_float ? "" : std::string(" ") + c.grid + " g" + std::to_string(c.group);
+            count(name + suffix, rows * cols, [&] { gemv(linear.args); });
+        }
+    }
+
+    // Per weight, once for all tokens.
+    static void count_unpack(const std::string& name, const Codes& codes, UnpackFn unpack) {
+        Random random(2);
+        const PackedCase c = packed_case(codes, *find_grid("zero_point"), 128, random);
+        std::vector<uint8_t> out(c.matrix.n_tiles() * tile_values);
+        count(name, panel_rows * cols, [&] { unpack(c.matrix.panel_codes(0), c.matrix.n_tiles(), out.data()); });
+    }
+
+    // Per weight and token. value_bits of the codes choose a kernel's inner loop.
+    static void count_gemm_u8s8(const std::string& name, GemmU8S8Fn gemm) {
+        for (const char* const codes : {"int4", "int8"}) {
+            Random random(3);
+            Linear linear(packed_case(*find_codes(codes), *find_grid("zero_point"), 128, random), gemm_tokens, random);
+            std::vector<uint8_t> panel(linear.weights.matrix.n_tiles() * tile_values);
+            scalar_table().unpack[codes_index(*find_codes(codes))](linear.weights.matrix.panel_codes(0),
+                                                                   linear.weights.matrix.n_tiles(), panel.data());
+            linear.args.panel_end = 1;
+            count(name + " of " + codes, panel_rows * cols * gemm_tokens, [&] { gemm(linear.args, panel.data()); });
+        }
+    }
+
+    static void count_gemm_f32(const std::string& name, GemmF32Fn gemm) {
+        Random random(4);
+        const std::vector<float> a = random_floats(gemm_tokens * cols, random),
+                                 panels = random_floats(rows * cols, random);
+        std::vector<float> c(gemm_tokens * rows);
+        const GemmF32Args args{.a = a.data(),
+                               .a_stride = cols,
+                               .panels = panels.data(),
+                               .panel_stride = cols * panel_cols,
+                               .c = c.data(),
+                               .c_stride = rows,
+                               .m = gemm_tokens,
+                               .n_cols = rows,
+                               .k = cols};
+        count(name, rows * cols * gemm_tokens, [&] { gemm(args); });
+    }
+
+    // Per number.
+    static void count_rows(const std::string& isa, const KernelSet& kernels) {
+        Random random(5);
+        const std::vector<float> x = random_floats(cols, random), y = random_floats(cols, random);
+        const std::vector<uint16_t> halves(cols, 0x3c00);
+        std::vector<float> out(cols), scores(64);
+        Q8Case q8(1, cols);
+        if (kernels.quantize_q8)
+            count("quantize_q8_" + isa, cols, [&] { kernels.quantize_q8(x.data(), cols, 1, cols, q8.rows()); });
+        if (kernels.widen_f16)
+            count("widen_f16_" + isa, cols, [&] { kernels.widen_f16(halves.data(), cols, out.data()); });
+        if (kernels.silu_mul)
+            count("silu_mul_" + isa, cols, [&] { kernels.silu_mul(x.data(), y.data(), cols, out.data()); });
+        if (kernels.rms_norm)
+            count("rms_norm_" + isa, cols, [&] { kernels.rms_norm(x.data(), y.data(), 1e-5f, cols, out.data()); });
+        if (kernels.softmax_block)
+            count("softmax_block_" + isa, 64, [&] { kernels.softmax_block(scores.data(), 0, 64, 0.1f); });
+    }
+
+    static void count_set(const std::string& isa, const Codes* codes, const KernelSet& kernels) {
+        const std::string suffix = (codes ? std::string("_") + codes->name : std::string()) + "_" + isa;
+        if (kernels.gemv) count_gemv("gemv" + suffix, *codes, kernels.gemv);
+        if (kernels.unpack) count_unpack("unpack" + suffix, *codes, kernels.unpack);
+        if (kernels.gemm_u8s8) count_gemm_u8s8("gemm_u8s8_" + isa, kernels.gemm_u8s8);
+        if (kernels.gemm_f32) count_gemm_f32("gemm_f32_" + isa, kernels.gemm_f32);
+        count_rows(isa, kernels);
+    }
+
+    static void count_scalar() {
+        const KernelTable& t = scalar_table();
+        for (const Codes* codes : all_codes()) {
+            KernelSet set;
+            set.gemv = t.gemv[codes_index(*codes)];
+            if (!codes->is_float) set.unpack = t.unpack[codes_index(*codes)];
+            count_set("scalar", codes, set);
+        }
+        KernelSet rest;
+        rest.quantize_q8 = t.quantize_q8;
+        rest.gemm_u8s8 = t.gemm_u8s8;
+        rest.gemm_f32 = t.gemm_f32;
+        rest.widen_f16 = t.widen_f16;
+        rest.softmax_block = t.softmax_block;
+        rest.silu_mul = t.silu_mul;
+        rest.rms_norm = t.rms_norm;
+        count_set("scalar", nullptr, rest);
+    }
+
+    static void count_isa(std::string_view isa) {
+        for (const KernelVariant* const variant : all_variants())
+            if (isa == variant->isa)
+                count_set(variant->isa, variant->codes ? find_codes(variant->codes) : nullptr, variant->kernels);
+    }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const std::string_view way = argc == 2 ? argv[1] : "";
+#if defined(__x86_64__)
+    if (way == "callgrind") {
+        Walk<CountByCallgrind>::count_scalar();
+        Walk<CountByCallgrind>::count_isa("avx2");
+        return 0;
+    }
+    if (way == "traps") {
+        if (!cpu_can_run("avx512")) return 3;
+        Walk<CountByTraps>::count_isa("avx512");
+        return 0;
+    }
+#endif
+    if (way == "debugger") {
+        Walk<CountByDebugger>::count_isa("neon");
+        return 0;
+    }
+    std::fprintf(stderr, "usage: instructions callgrind|traps|debugger\n");
+    return 2;
+}
