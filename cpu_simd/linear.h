@@ -66,6 +66,7 @@ struct GroupReaders {
     decltype(Groups<Group>::read) bytes;      // and for wider ones
     decltype(Groups<Group>::read) offset;     // as grid_offset.cpp draws them
     decltype(Groups<Group>::read) k;          // as grid_k.cpp draws them
+    decltype(Groups<Group>::read) k_signed;   // as grid_k_signed.cpp draws them
     decltype(Groups<Group>::read) any;
 };
 
@@ -79,7 +80,8 @@ static Groups<typename Kernel::Group> groups_of(const PackedMatrix& w) {
                  {"zero_point", panel_rows / 2, Kernel::readers.nibbles},
                  {"zero_point", panel_rows, Kernel::readers.bytes},
                  {"offset", 0, Kernel::readers.offset},
-                 {"k", 24, Kernel::readers.k}};
+                 {"k", 24, Kernel::readers.k},
+                 {"k_signed", panel_rows, Kernel::readers.k_signed}};
     const size_t zero_bytes = w.grid->zero_bytes(w.codes->value_bits);
     auto read = Kernel::readers.any;
     for (const auto& row : table) {

@@ -34,9 +34,13 @@ GQ_INLINE void start_from_bytes(__m128i rows, Group& out) {
     out.start[1] = pair_of_negatives(_mm256_cvtepu8_epi32(_mm_srli_si128(rows, 8)));
 }
 
+GQ_INLINE void start_from_middle(unsigned bits, Group& out) {
+    out.start[0] = out.start[1] = _mm256_set1_epi16(static_cast<short>(-(1 << (bits - 1))));
+}
+
 static inline void read_symmetric(const Groups<Group>& groups, size_t index, size_t, Group& out) {
     read_halves(scales_of(groups, index), out.scale);
-    out.start[0] = out.start[1] = _mm256_set1_epi16(static_cast<short>(-(1 << (groups.bits - 1))));
+    start_from_middle(groups.bits, out);
 }
 // Byte i holds row 2i in its low nibble and row 2i + 1 in its high one.
 static inline void read_nibbles(const Groups<Group>& groups, size_t index, size_t, Group& out) {
@@ -71,6 +75,13 @@ static inline void read_k(const Groups<Group>& groups, size_t index, size_t pane
     multiply_steps(steps + 8, steps + 20, out.offset);
     for (__m256& offset : out.offset) offset = _mm256_sub_ps(_mm256_setzero_ps(), offset);
     out.start[0] = out.start[1] = _mm256_setzero_si256();
+}
+static inline void read_k_signed(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+    const __m128i steps = _mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros_of(groups, index)));
+    read_halves(unit_scales_of(groups, index, panel), out.scale);
+    out.scale[0] = _mm256_mul_ps(out.scale[0], _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(steps)));
+    out.scale[1] = _mm256_mul_ps(out.scale[1], _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(steps, 8))));
+    start_from_middle(groups.bits, out);
 }
 static inline void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const GroupParams params = params_of(groups, index, panel);
@@ -183,6 +194,7 @@ struct Linear {
                                                  .bytes = read_bytes,
                                                  .offset = read_offset,
                                                  .k = read_k,
+                                                 .k_signed = read_k_signed,
                                                  .any = read_any};
     static constexpr int max_panels = 4, max_sums = 8;
 

@@ -147,6 +147,7 @@ struct Linear {
                                                  .bytes = read_bytes,
                                                  .offset = read_offset,
                                                  .k = read_k,
+                                                 .k_signed = nullptr,
                                                  .any = read_any};
     static constexpr int max_panels = 4, max_sums = 8;
 

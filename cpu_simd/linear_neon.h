@@ -24,9 +24,12 @@ GQ_INLINE void read_halves(const std::byte* halves, float32x4_t (&out)[quarters]
     for (int q = 0; q < quarters; ++q)
         out[q] = vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(reinterpret_cast<const uint8_t*>(halves) + 8 * q)));
 }
+GQ_INLINE void start_from_middle(unsigned bits, Group& out) {
+    for (int32x4_t& start : out.start) start = vdupq_n_s32(-(1 << (bits - 1)));
+}
 static inline void read_symmetric(const Groups<Group>& groups, size_t index, size_t, Group& out) {
     read_halves(scales_of(groups, index), out.scale);
-    for (int32x4_t& start : out.start) start = vdupq_n_s32(-(1 << (groups.bits - 1)));
+    start_from_middle(groups.bits, out);
 }
 // Byte i holds row 2i in its low nibble and row 2i + 1 in its high one.
 static inline void read_nibbles(const Groups<Group>& groups, size_t index, size_t, Group& out) {
@@ -43,6 +46,43 @@ static inline void read_offset(const Groups<Group>& groups, size_t index, size_t
     read_halves(scales_of(groups, index), out.scale);
     read_halves(scales_of(groups, index) + panel_rows * sizeof(uint16_t), out.offset);
     for (int32x4_t& start : out.start) start = vdupq_n_s32(0);
+}
+// out *= 16 numbers of 6 bits: 8 bytes of low nibbles, rows 2i and 2i + 1; 4 bytes of high pairs, byte b for rows b, b
+// + 4 …
+GQ_INLINE void multiply_steps(const std::byte* nibbles, const std::byte* pairs, float32x4_t (&out)[quarters]) {
+    const uint8x8_t low = vld1_u8(reinterpret_cast<const uint8_t*>(nibbles));
+    const uint8x8x2_t rows = vzip_u8(vand_u8(low, vdup_n_u8(15)), vshr_n_u8(low, 4));
+    uint32_t four;
+    __builtin_memcpy(&four, pairs, sizeof four);
+    constexpr int8_t down[16] = {0, 0, 0, 0, -2, -2, -2, -2, -4, -4, -4, -4, -6, -6, -6, -6};
+    const uint8x16_t high = vandq_u8(vshlq_u8(vreinterpretq_u8_u32(vdupq_n_u32(four)), vld1q_s8(down)), vdupq_n_u8(3));
+    const uint8x16_t steps = vorrq_u8(vcombine_u8(rows.val[0], rows.val[1]), vshlq_n_u8(high, 4));
+    const uint16x8_t wide[2] = {vmovl_u8(vget_low_u8(steps)), vmovl_u8(vget_high_u8(steps))};
+    for (int half = 0; half < 2; ++half) {
+        float32x4_t &first = out[2 * half], &second = out[2 * half + 1];
+        first = vmulq_f32(first, vcvtq_f32_u32(vmovl_u16(vget_low_u16(wide[half]))));
+        second = vmulq_f32(second, vcvtq_f32_u32(vmovl_u16(vget_high_u16(wide[half]))));
+    }
+}
+static inline void read_k(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+    const std::byte *halves = unit_scales_of(groups, index, panel), *steps = zeros_of(groups, index);
+    read_halves(halves, out.scale);
+    read_halves(halves + panel_rows * sizeof(uint16_t), out.offset);
+    multiply_steps(steps, steps + 16, out.scale);
+    multiply_steps(steps + 8, steps + 20, out.offset);
+    for (float32x4_t& offset : out.offset) offset = vsubq_f32(vdupq_n_f32(0), offset);
+    for (int32x4_t& start : out.start) start = vdupq_n_s32(0);
+}
+static inline void read_k_signed(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+    const int8x16_t steps = vld1q_s8(reinterpret_cast<const int8_t*>(zeros_of(groups, index)));
+    const int16x8_t wide[2] = {vmovl_s8(vget_low_s8(steps)), vmovl_s8(vget_high_s8(steps))};
+    read_halves(unit_scales_of(groups, index, panel), out.scale);
+    for (int half = 0; half < 2; ++half) {
+        float32x4_t &first = out.scale[2 * half], &second = out.scale[2 * half + 1];
+        first = vmulq_f32(first, vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide[half]))));
+        second = vmulq_f32(second, vcvtq_f32_s32(vmovl_s16(vget_high_s16(wide[half]))));
+    }
+    start_from_middle(groups.bits, out);
 }
 static inline void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const GroupParams params = params_of(groups, index, panel);
@@ -117,7 +157,8 @@ struct Linear {
                                                  .nibbles = read_nibbles,
                                                  .bytes = nullptr,
                                                  .offset = read_offset,
-                                                 .k = nullptr,
+                                                 .k = read_k,
+                                                 .k_signed = read_k_signed,
                                                  .any = read_any};
     static constexpr int max_panels = 2, max_sums = 4;
     // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
