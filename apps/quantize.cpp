@@ -79,7 +79,7 @@ int32_t print_progress(const gq_quantize_progress* p, void*) {
 int32_t print_sensitivity(const gq_quantize_progress* p, void*) {
     if (p->tensor) {
         std::printf("[%*d/%d] %-24s %s\n", p->n_total >= 100 ? 3 : 2, p->n_done, p->n_total, p->tensor, p->note);
-    } else {
+    } else if (*p->note != '\0') {
         std::printf("%s\n", p->note);
     }
     std::fflush(stdout);

@@ -263,7 +263,7 @@ typedef struct gq_quantize_options {
     uint64_t target_bytes;        /* of the file, at most */
     double target_bpw;            /* bits a weight of the linears, at most */
     const char* calibration_path; /* UTF-8 text; NULL: the built-in text */
-    int32_t calibration_windows;  /* GQ_BY_RECIPE: 32, to refine 64 */
+    int32_t calibration_windows;  /* GQ_BY_RECIPE: 32; of refine and best 64 */
     int32_t calibration_window;   /* tokens of a window: 512 */
     int32_t held_out_windows;     /* besides those; each tensor is rounded to nearest where that loses less on them */
     int32_t adaptive_damping;     /* non-zero: the damping that loses least on them, stage by stage */
@@ -284,7 +284,7 @@ GQ_API void gq_quantize_defaults(gq_quantize_options* options);
 
 typedef struct gq_quantize_progress {
     const char* tensor;      /* the one just written; NULL while the stage's inputs are computed */
-    int32_t n_done, n_total; /* tensors */
+    int32_t n_done, n_total; /* tensors; n_total 0: not known yet */
     double loss, rtn_loss;   /* of the tensor, per calibration token and output; negative where there is none */
     double damping;
     double seconds, seconds_left; /* elapsed; estimate, negative while unknown */

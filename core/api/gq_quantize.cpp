@@ -223,6 +223,8 @@ gq_status gq_measure_sensitivity(const char* source, const gq_quantize_options* 
     return gq::guarded([&] {
         gq::require(source, "source");
         gq_quantize_options c = gq::options_or_defaults(options, gq::quantize_defaults(), "gq_quantize_options");
+        if (gq::wants_best(c))
+            gq::fail(gq::Status::invalid_argument, "recipe: expected one by name to measure with, found 'best'");
         if (!c.recipe && c.method == GQ_METHOD_GPTQ)
             c.recipe = gq::all_recipes().front().name;  // plain: the matrices as they are
         const gq::QuantizeOptions o = gq::from_c(source, c);

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/base/log.h"
 #include "core/base/status.h"
 #include "formats/mapped_file.h"
 #include "formats/utf8.h"
@@ -48,6 +49,9 @@ std::vector<std::vector<int32_t>> cut_windows(const Tokenizer& tokenizer, std::s
              windows, window, tokens.size());
     check_ids(tokens, vocab);
     const size_t stride = (tokens.size() - window) / windows;
+    if (windows > 1 && stride < window)
+        log_message(LogLevel::warning, "calibration text: %zu windows of %zu tokens overlap in its %zu", windows,
+                    window, tokens.size());
     std::vector<std::vector<int32_t>> result;
     for (size_t i = 0; i < windows; ++i) {
         const auto begin = tokens.begin() + static_cast<ptrdiff_t>(i * stride);

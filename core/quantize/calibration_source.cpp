@@ -1,5 +1,5 @@
 // See calibration_source.h.
-// In: options. Out: text. Must not know how a model writes, only how much is needed.
+// In: options. Out: text. Must not know how a model samples, only how much is needed and what ends a document.
 #include "core/quantize/calibration_source.h"
 
 #include <algorithm>
@@ -19,8 +19,9 @@ std::string written_by(const SourceModel& source, const QuantizeOptions& options
     const FloatModel floats(source, as_it_is, compute);
     const GenerationSettings settings = GenerationSettings::from_checkpoint(checkpoint, tokenizer);
     OwnTextOptions own;
-    own.n_tokens = (options.windows + options.held_out + options.judged) * options.window;
-    own.document_tokens = std::min(own.document_tokens, source.params().context);
+    // One window more than is cut: then none overlaps the next, also where the text has fewer tokens when it is read.
+    own.n_tokens = (options.windows + options.held_out + options.judged + 1) * options.window;
+    own.document_tokens = std::min(std::max(own.document_tokens, options.window), source.params().context);
     own.between_steps = between_steps;
     log_message(LogLevel::info, "the model writes %zu tokens to calibrate with", own.n_tokens);
     return write_own_text(floats.model(), tokenizer, settings.stop_ids, compute, own);

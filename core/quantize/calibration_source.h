@@ -1,5 +1,5 @@
 // Which text calibrates: a file, the built-in one, or one that the model writes.
-// In: options, a float model. Out: a text and its name. Must not know windows, or what becomes of them.
+// In: options, a float model. Out: a text and its name. Must not know how windows are cut, or what becomes of them.
 #pragma once
 
 #include <functional>

@@ -67,6 +67,7 @@ HeadDivergence::HeadDivergence(const Compute& compute, HeadRows quantized, HeadR
     : compute_(compute),
       quantized_(std::move(quantized)),
       exact_(std::move(exact)),
+      hidden_(hidden),
       exact_turned_(room_for_turned(exact_, window, hidden)),
       turned_(room_for_turned(quantized_, window, hidden)),
       turned_gradient_(room_for_turned(quantized_, window, hidden)),
@@ -81,11 +82,10 @@ HeadDivergence::HeadDivergence(const Compute& compute, HeadRows quantized, HeadR
 // Calls each(first_row, rows of the head from there on).
 template <class EachStrip>
 void HeadDivergence::for_strips(const HeadRows& head, EachStrip each) {
-    const size_t hidden = strip_.size() / std::min(strip_rows, head.vocab);
     for (size_t begin = 0; begin < head.vocab; begin += strip_rows) {
         const size_t n = std::min(strip_rows, head.vocab - begin);
         head.read(begin, begin + n, strip_.data());
-        each(begin, ConstMatrixView(strip_.data(), n, hidden, hidden));
+        each(begin, ConstMatrixView(strip_.data(), n, hidden_, hidden_));
     }
 }
 
@@ -119,7 +119,8 @@ double HeadDivergence::with_gradient(const ConstMatrixView& exact_hidden, const 
                                      const MatrixView& gradient) {
     const ConstMatrixView exact = turned(exact_, exact_hidden, exact_turned_),
                           ours = turned(quantized_, hidden, turned_);
-    const MatrixView slopes = quantized_.turn.data ? turned_gradient_.view() : gradient;
+    const MatrixView slopes =
+        quantized_.turn.data ? turned_gradient_.view().block(0, 0, hidden.rows, hidden_) : gradient;
     for (size_t begin = 0; begin < hidden.rows; begin += head_rows) {
         const size_t n = std::min(head_rows, hidden.rows - begin);
         const MatrixView p = exact_logits_.view().block(0, 0, n, exact_.vocab),

@@ -38,7 +38,8 @@ class HeadDivergence {
     void for_strips(const HeadRows& head, EachStrip each);
 
     const Compute compute_;
-    const HeadRows quantized_, exact_;
+    const HeadRows quantized_, exact_;  // of one vocabulary
+    const size_t hidden_;
     Matrix exact_turned_, turned_, turned_gradient_;  // (window, hidden), where a head has a turn
     Matrix logits_, exact_logits_;                    // (head_rows, vocab)
     AlignedBuffer<float> strip_;                      // (strip_rows, hidden)

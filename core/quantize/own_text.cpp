@@ -7,6 +7,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/base/status.h"
 #include "core/quantize/calibration_text.h"
 #include "core/runtime/sampler.h"
 #include "core/runtime/session.h"
@@ -29,6 +30,23 @@ std::vector<std::string_view> paragraphs() {
     return result;
 }
 
+// What the paragraphs begin with, of those that this vocabulary can say.
+std::vector<std::vector<int32_t>> openings(const Tokenizer& tokenizer, size_t vocab) {
+    std::vector<std::vector<int32_t>> result;
+    for (const std::string_view paragraph : paragraphs()) {
+        std::vector<int32_t> ids = tokenizer.encode(paragraph);
+        ids.resize(std::min(ids.size(), opening_tokens));
+        const bool known =
+            std::all_of(ids.begin(), ids.end(), [&](int32_t id) { return id >= 0 && static_cast<size_t>(id) < vocab; });
+        if (!ids.empty() && known) result.push_back(std::move(ids));
+    }
+    if (result.empty())
+        fail(Status::bad_file,
+             "calibration text: the tokenizer has no tokens below the model's %zu for any opening of the built-in text",
+             vocab);
+    return result;
+}
+
 class Writer {
   public:
     Writer(const Model& model, const Tokenizer& tokenizer, std::span<const int32_t> stop_ids, const Compute& compute,
@@ -36,7 +54,7 @@ class Writer {
         : tokenizer_(tokenizer),
           stop_ids_(stop_ids),
           options_(options),
-          paragraphs_(paragraphs()),
+          openings_(openings(tokenizer, model.params.vocab)),
           documents_(side_by_side),
           session_(model, compute,
                    {.context = side_by_side * (options.document_tokens + opening_tokens + kv_page_positions),
@@ -58,13 +76,10 @@ class Writer {
         Sampler sampler{SamplerOptions{}};
     };
 
-    // Paragraph i · φ, of as many as there are: any number of them is spread evenly.
-    std::vector<int32_t> opening() const {
+    // Number i · φ, of as many as there are: any number of them is spread evenly.
+    const std::vector<int32_t>& opening() const {
         const double golden = 0.61803398874989485, at = static_cast<double>(n_begun_) * golden;
-        const size_t i = static_cast<size_t>((at - std::floor(at)) * static_cast<double>(paragraphs_.size()));
-        std::vector<int32_t> ids = tokenizer_.encode(paragraphs_[i]);
-        ids.resize(std::min(ids.size(), opening_tokens));
-        return ids;
+        return openings_[static_cast<size_t>((at - std::floor(at)) * static_cast<double>(openings_.size()))];
     }
 
     void begin(Document& document) {
@@ -110,7 +125,7 @@ class Writer {
     const Tokenizer& tokenizer_;
     const std::span<const int32_t> stop_ids_;
     const OwnTextOptions options_;
-    const std::vector<std::string_view> paragraphs_;
+    const std::vector<std::vector<int32_t>> openings_;
     std::vector<Document> documents_;
     Session session_;
     std::string text_;

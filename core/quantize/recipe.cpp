@@ -16,7 +16,7 @@ constexpr Recipe recipes[] = {
     {"sweeps", "codes descend twice, then grids are fitted to them", GridSearch::clip, 0.5, 2, true, false, 0, 32},
     {"rotate", "residual stream and values are rotated", GridSearch::clip, 0.5, 0, false, true, 0, 32},
     {"rotate-sweeps", "rotate and sweeps together", GridSearch::clip, 0.5, 2, true, true, 0, 32},
-    {"refine", "both, then grids and norms are trained end to end", GridSearch::clip, 0.5, 2, true, true, 2, 64},
+    {"refine", "rotate-sweeps, then grids and norms are trained end to end", GridSearch::clip, 0.5, 2, true, true, 2, 64},
 };
 // clang-format on
 

@@ -55,6 +55,7 @@ o = json.load(open(sys.argv[1]))['options']
 print(float(o['qep']), o['sweeps'], o['refit'], o['rotate'])" "$work/recipe.json"
 ok "quantize with a text of the model's own" "" ./quantize $tiny -o "$work/own.gq" $few --recipe plain --calib self
 told "the model writes" "the model writes 256 tokens"
+ok "sensitivity by a text of the model's own" "" sh -c './quantize $1 --sensitivity --calib self --calib-windows 2 --calib-window 32 2>/dev/null >"$2/lines" && ! grep -q "^$" "$2/lines"' sh $tiny "$work"
 ok "quantize at 3 bits, which refines" "" ./quantize $tiny -o "$work/refined.gq" --bits 3 --calib-window 16 --report "$work/refined.json"
 ok "its windows are the recipe's" "64 2" python3 -c "
 import json, sys
@@ -257,6 +258,7 @@ bad "unknown grid search" "grid search: expected span, clip, joint" ./quantize $
 bad "sweeps in the columns' order" "sweeps: expected order act or gar, found column" ./quantize $tiny -o "$work/x.gq" --sweeps 1 --no-act-order
 bad "fewer than no sweeps" "sweeps: expected at least 0, found -1" ./quantize $tiny -o "$work/x.gq" --sweeps -1
 bad "a text of the model's own for rounding" "'--calib' expects --method gptq" ./quantize $tiny -o "$work/x.gq" --method rtn --calib self
+bad "sensitivity by the best recipe" "recipe: expected one by name" ./quantize $tiny --sensitivity --best
 bad "unknown recipe" "recipe: expected plain, qep" ./quantize $tiny -o "$work/x.gq" --recipe nonesuch
 bad "a recipe for rounding" "'--recipe' expects --method gptq" ./quantize $tiny -o "$work/x.gq" --method rtn --recipe plain
 bad "what best chooses" "recipe best: expected no sweeps, which it chooses" ./quantize $tiny -o "$work/x.gq" --best --sweeps 1

@@ -17,10 +17,15 @@ constexpr size_t window = 300, hidden = 12, vocab = 4170;  // 256 rows at a time
 struct Head {
     std::vector<float> rows, turn;
 
-    explicit Head(unsigned seed, bool turned)
+    // noise: how far everything is from the head of that seed.
+    Head(unsigned seed, bool turned, float noise = 0)
         : rows(random_floats(vocab * hidden, seed)),
           turn(turned ? random_floats(hidden * hidden, seed + 1) : std::vector<float>()) {
         for (float& value : turn) value *= 0.3f;
+        for (std::vector<float>* const values : {&rows, &turn}) {
+            const std::vector<float> other = random_floats(values->size(), seed + 2);
+            for (size_t i = 0; i < other.size(); ++i) (*values)[i] += noise * other[i];
+        }
     }
     HeadRows view() const {
         HeadRows head;
@@ -85,7 +90,7 @@ TEST_SUITE("distill") {
         for (size_t i = 0; i < e.size(); ++i) e[i] = h[i] + 0.1f * e[i];
         for (const bool turned : {false, true}) {
             CAPTURE(turned);
-            const Head quantized(11, turned), exact(11, turned);
+            const Head quantized(11, turned), exact(11, turned, 0.1f);
             const Expected expected = expected_of(quantized, exact, h, e, static_cast<double>(share));
             const ConstMatrixView ours(h.data(), window, hidden, hidden), theirs(e.data(), window, hidden, hidden);
             std::vector<std::vector<float>> found;

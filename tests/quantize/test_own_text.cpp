@@ -45,11 +45,10 @@ TEST_SUITE("calibrate") {
         const std::string text = author.write(1);
         CHECK(text == author.write(3));
         CHECK(author.tokenizer.encode(text).size() >= 400);
-        CHECK(n_documents(text) >= 16);  // of 48 tokens
-        author.options.n_tokens = 4000;
-        CHECK(n_documents(author.write(2)) >= 4000 / 48);
         author.options.sampler.temperature = 0;
         CHECK(author.write(2) != text);
+        author.options.n_tokens = 4000;
+        CHECK(n_documents(author.write(2)) >= 4000 / 48);  // of 48 tokens, more than stand side by side
     }
 
     TEST_CASE("documents end where the model stops, and writing where it is cancelled") {
