@@ -32,9 +32,12 @@ static inline void read_symmetric(const Groups<Group>& groups, size_t index, siz
     start_from_middle(groups.bits, out);
 }
 // Byte i holds row 2i in its low nibble and row 2i + 1 in its high one.
+GQ_INLINE uint8x8x2_t rows_of_nibbles(const std::byte* nibbles) {
+    const uint8x8_t bytes = vld1_u8(reinterpret_cast<const uint8_t*>(nibbles));
+    return vzip_u8(vand_u8(bytes, vdup_n_u8(15)), vshr_n_u8(bytes, 4));
+}
 static inline void read_nibbles(const Groups<Group>& groups, size_t index, size_t, Group& out) {
-    const uint8x8_t bytes = vld1_u8(reinterpret_cast<const uint8_t*>(zeros_of(groups, index)));
-    const uint8x8x2_t rows = vzip_u8(vand_u8(bytes, vdup_n_u8(15)), vshr_n_u8(bytes, 4));
+    const uint8x8x2_t rows = rows_of_nibbles(zeros_of(groups, index));
     read_halves(scales_of(groups, index), out.scale);
     for (int half = 0; half < 2; ++half) {
         const int16x8_t wide = vreinterpretq_s16_u16(vmovl_u8(rows.val[half]));
@@ -47,22 +50,23 @@ static inline void read_offset(const Groups<Group>& groups, size_t index, size_t
     read_halves(scales_of(groups, index) + panel_rows * sizeof(uint16_t), out.offset);
     for (int32x4_t& start : out.start) start = vdupq_n_s32(0);
 }
-// out *= 16 numbers of 6 bits: 8 bytes of low nibbles, rows 2i and 2i + 1; 4 bytes of high pairs, byte b for rows b, b
-// + 4 …
-GQ_INLINE void multiply_steps(const std::byte* nibbles, const std::byte* pairs, float32x4_t (&out)[quarters]) {
-    const uint8x8_t low = vld1_u8(reinterpret_cast<const uint8_t*>(nibbles));
-    const uint8x8x2_t rows = vzip_u8(vand_u8(low, vdup_n_u8(15)), vshr_n_u8(low, 4));
-    uint32_t four;
-    __builtin_memcpy(&four, pairs, sizeof four);
-    constexpr int8_t down[16] = {0, 0, 0, 0, -2, -2, -2, -2, -4, -4, -4, -4, -6, -6, -6, -6};
-    const uint8x16_t high = vandq_u8(vshlq_u8(vreinterpretq_u8_u32(vdupq_n_u32(four)), vld1q_s8(down)), vdupq_n_u8(3));
-    const uint8x16_t steps = vorrq_u8(vcombine_u8(rows.val[0], rows.val[1]), vshlq_n_u8(high, 4));
-    const uint16x8_t wide[2] = {vmovl_u8(vget_low_u8(steps)), vmovl_u8(vget_high_u8(steps))};
+// out *= a number for each row.
+GQ_INLINE void multiply_rows(int8x16_t numbers, float32x4_t (&out)[quarters]) {
+    const int16x8_t wide[2] = {vmovl_s8(vget_low_s8(numbers)), vmovl_s8(vget_high_s8(numbers))};
     for (int half = 0; half < 2; ++half) {
         float32x4_t &first = out[2 * half], &second = out[2 * half + 1];
-        first = vmulq_f32(first, vcvtq_f32_u32(vmovl_u16(vget_low_u16(wide[half]))));
-        second = vmulq_f32(second, vcvtq_f32_u32(vmovl_u16(vget_high_u16(wide[half]))));
+        first = vmulq_f32(first, vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide[half]))));
+        second = vmulq_f32(second, vcvtq_f32_s32(vmovl_s16(vget_high_s16(wide[half]))));
     }
+}
+// out *= 16 numbers of 6 bits: 8 bytes of nibbles as read_nibbles, and a word of pairs, byte i for the rows i + 4p.
+GQ_INLINE void multiply_steps(const std::byte* nibbles, const std::byte* pairs, float32x4_t (&out)[quarters]) {
+    const uint8x8x2_t low = rows_of_nibbles(nibbles);
+    constexpr int8_t down[16] = {0, 0, 0, 0, -2, -2, -2, -2, -4, -4, -4, -4, -6, -6, -6, -6};
+    const uint8x16_t word = vreinterpretq_u8_s32(vdupq_n_s32(load_word(pairs)));
+    const uint8x16_t high = vandq_u8(vshlq_u8(word, vld1q_s8(down)), vdupq_n_u8(3));
+    const uint8x16_t steps = vorrq_u8(vcombine_u8(low.val[0], low.val[1]), vshlq_n_u8(high, 4));
+    multiply_rows(vreinterpretq_s8_u8(steps), out);
 }
 static inline void read_k(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const std::byte *halves = unit_scales_of(groups, index, panel), *steps = zeros_of(groups, index);
@@ -74,14 +78,8 @@ static inline void read_k(const Groups<Group>& groups, size_t index, size_t pane
     for (int32x4_t& start : out.start) start = vdupq_n_s32(0);
 }
 static inline void read_k_signed(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
-    const int8x16_t steps = vld1q_s8(reinterpret_cast<const int8_t*>(zeros_of(groups, index)));
-    const int16x8_t wide[2] = {vmovl_s8(vget_low_s8(steps)), vmovl_s8(vget_high_s8(steps))};
     read_halves(unit_scales_of(groups, index, panel), out.scale);
-    for (int half = 0; half < 2; ++half) {
-        float32x4_t &first = out.scale[2 * half], &second = out.scale[2 * half + 1];
-        first = vmulq_f32(first, vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide[half]))));
-        second = vmulq_f32(second, vcvtq_f32_s32(vmovl_s16(vget_high_s16(wide[half]))));
-    }
+    multiply_rows(vld1q_s8(reinterpret_cast<const int8_t*>(zeros_of(groups, index))), out.scale);
     start_from_middle(groups.bits, out);
 }
 static inline void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {

@@ -191,8 +191,8 @@ void Refiner::move(Block& block) {
     const double fall = cosine_share(n_steps_, options_.epochs * div_up(training_.size(), options_.batch));
     const AdamStep norm(options_.norm_rate * fall, options_.quiet, n_steps_);
     for (size_t i = 0; i < block.grids.size(); ++i) {
-        const double n_steps = last_code(block.given->linears[i].grid);
-        block.grids[i].move(compute_, AdamStep(options_.grid_rate / n_steps * fall, options_.quiet, n_steps_));
+        const double rate = options_.grid_rate / last_code(block.given->linears[i].grid);
+        block.grids[i].move(compute_, AdamStep(rate * fall, options_.quiet, n_steps_));
     }
     for (TrainedVector& norms : block.norms) norms.move(norm);
 }

@@ -45,10 +45,11 @@ struct Student {
     }
     RefineReport train(Machine& machine, const RefineOptions& options) {
         const size_t rows = n_windows * window, width = block.hidden();
-        const HeadRows rows_of_head{
-            vocab,
-            [&](size_t begin, size_t end, float* out) { std::copy(&head[begin * width], &head[end * width], out); },
-            {}};
+        const HeadRows rows_of_head{vocab,
+                                    [&](size_t begin, size_t end, float* out) {
+                                        std::copy(head.data() + begin * width, head.data() + end * width, out);
+                                    },
+                                    {}};
         return refine_model(machine.compute, block.network, {&parts, 1}, {rows_of_head, rows_of_head, norm.data()},
                             {{inputs.data(), rows, width, width}, {targets.data(), rows, width, width}, window},
                             options);
