@@ -138,6 +138,16 @@ void Stream::run(const StepList& block, size_t begin, size_t end, const BlockWei
     hidden_.keep_only(after);
 }
 
+void Stream::run_epilogue(const BlockWeights& tail) {
+    const RowSet rows{.positions = positions_, .segments = {}, .geometry = nullptr, .layer = 0};
+    for (size_t w = 0; w < n_windows_; ++w) {
+        hidden_.get(network_.residual, w, slots_[network_.selected]);
+        forward_.run(network_.epilogue, 0, network_.epilogue.steps.size(), tail, rows, slots_);
+        hidden_.put(network_.head_input, w, slots_[network_.head_input]);
+    }
+    hidden_.keep_only({&network_.head_input, 1});
+}
+
 Matrix Stream::rows(SlotId slot) {
     const Activations& x = slots_[slot];
     Matrix result(n_windows_ * window_, x.width);

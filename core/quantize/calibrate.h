@@ -64,6 +64,8 @@ class Stream {
     void embed(const Weight& embedding, std::span<const std::vector<int32_t>> windows);
     // Runs steps [begin, end) of a block over every window, keeping only what later steps (or the next block) read.
     void run(const StepList& block, size_t begin, size_t end, const BlockWeights& weights);
+    // The network's epilogue over every window's residual stream; only what the head reads is kept.
+    void run_epilogue(const BlockWeights& tail);
     // All windows' rows of a slot that is kept, one after another: (windows * window, width).
     Matrix rows(SlotId slot);
     void set_rows(SlotId slot, const Matrix& rows);
