@@ -8,7 +8,6 @@
 #include "tests/tiny_model.h"
 
 using namespace gq;
-using namespace gq::test;
 
 namespace {
 
