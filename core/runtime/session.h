@@ -27,6 +27,8 @@ struct SessionOptions {
     Precision precision = Precision::int8_activations;
 };
 
+KvGeometry kv_geometry(const Model& model, KvType type);
+
 class Session {
   public:
     // `model` and `compute`'s members must outlive the session.

@@ -1,4 +1,4 @@
-"""gq.h from Python, as far as the scorers' references need it: the logits of tokens, one at a time.
+"""gq.h from Python, as far as the scorers' references and the comparison with peers need it: the logits of tokens, one at a time.
 
 In: libgq.so and a .gq. Out: token ids, logits. Must not know ./perplexity or how anything is scored.
 """
@@ -19,7 +19,7 @@ class Row(ctypes.Structure):
 
 
 class Model:
-    def __init__(self, library, path, vocab, context, activations):
+    def __init__(self, library, path, vocab, context, activations, n_threads=0):
         self.gq = ctypes.CDLL(library)
         self.gq.gq_last_error.restype = ctypes.c_char_p
         self.vocab = vocab
@@ -27,7 +27,7 @@ class Model:
         self.check(self.gq.gq_model_open(path.encode(), None, ctypes.byref(self.model)))
         options = SessionOptions()
         self.gq.gq_session_defaults(ctypes.byref(options))
-        options.context, options.activations = context, activations.encode()
+        options.context, options.activations, options.n_threads = context, activations.encode(), n_threads
         self.check(self.gq.gq_session_create(self.model, ctypes.byref(options), ctypes.byref(self.session)))
 
     def check(self, status):

@@ -23,8 +23,8 @@ std::string_view text_of(const MappedFile& file) {
     return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
-// Memory that the mapping at this address holds, by the kernel's own account of this process.
-size_t resident_kib(const void* address) {
+// A field of the mapping at this address, by the kernel's own account of this process; 0 where there is none.
+size_t account_kib(const void* address, const std::string& field) {
     std::ifstream smaps("/proc/self/smaps");
     char wanted[32];
     std::snprintf(wanted, sizeof wanted, "%lx-", reinterpret_cast<unsigned long>(address));
@@ -32,9 +32,18 @@ size_t resident_kib(const void* address) {
     while (std::getline(smaps, line) && !line.starts_with(wanted)) {
     }
     while (std::getline(smaps, line)) {
-        if (line.starts_with("Rss:")) return std::stoul(line.substr(4));
+        if (line.starts_with(field)) return std::stoul(line.substr(field.size()));
     }
     return 0;
+}
+
+size_t resident_kib(const void* address) {
+    return account_kib(address, "Rss:");
+}
+
+// The kernel counts whole pages that are locked; where it gives no account, as many as were asked for.
+size_t locked_kib(const void* address) {
+    return resident_kib(address) == 0 ? SIZE_MAX : account_kib(address, "Locked:");
 }
 
 TEST_SUITE("formats") {
@@ -49,6 +58,37 @@ TEST_SUITE("formats") {
         CHECK(text_of(third) == "some bytes");
         CHECK(MappedFile().bytes().empty());
         CHECK(MappedFile(folder.write("empty", "")).bytes().empty());
+    }
+
+    TEST_CASE("a copy has the file's bytes, whatever becomes of the file, and forgets none") {
+        const test::TemporaryFolder folder;
+        const std::string content(3 << 20, 'x');
+        const MappedFile copy(folder.write("a", content), FileMemory::copied);
+        folder.write("a", "shorter");
+        copy.forget(copy.bytes());
+        CHECK(text_of(copy) == content);
+        MappedFile other(folder.write("b", "mapped"));
+        other = MappedFile(folder.write("c", "copied"), FileMemory::copied);
+        other.forget(other.bytes());
+        CHECK(text_of(other) == "copied");
+        CHECK(MappedFile(folder.write("empty", ""), FileMemory::copied).bytes().empty());
+        CHECK(error_of([&] {
+                  MappedFile file(folder.path() / "absent", FileMemory::copied);
+              }).ends_with("absent: No such file or directory"));
+    }
+
+    TEST_CASE("locked bytes are held, or the refusal names the limit") {
+        const test::TemporaryFolder folder;
+        for (const FileMemory memory : {FileMemory::mapped, FileMemory::copied}) {
+            const MappedFile file(folder.write("a", std::string(1 << 16, 'x')), memory);
+            const std::string refusal = file.lock();
+            if (refusal.empty())
+                CHECK(locked_kib(file.bytes().data()) >= 64);
+            else
+                CHECK(refusal.find("RLIMIT_MEMLOCK") != std::string::npos);
+            CHECK(text_of(file) == std::string(1 << 16, 'x'));
+        }
+        CHECK(MappedFile().lock().empty());
     }
 
     TEST_CASE("forgotten pages leave memory and read the same again") {
