@@ -188,7 +188,7 @@ TEST_SUITE("kernels") {
             if (variant->codes) REQUIRE(find_codes(variant->codes));
             CHECK((k.gemv || k.unpack) == (variant->codes != nullptr));
             CHECK((k.quantize_q8 || k.gemv || k.unpack || k.gemm_u8s8 || k.gemm_f32 || k.widen_f16 || k.softmax_block ||
-                   k.silu_mul || k.rms_norm));
+                   k.silu_mul || k.rms_norm || k.peak_int8 || k.peak_f32));
         }
     }
 }
