@@ -16,7 +16,7 @@ namespace gq {
 namespace {
 
 constexpr size_t streamed_bytes = size_t{256} << 20;   // codes of gemv's matrix
-constexpr size_t pass_bytes = size_t{32} << 20;        // of them in one run
+constexpr size_t pass_bytes = size_t{8} << 20;         // of them in one run
 constexpr size_t scalar_pass_bytes = size_t{1} << 20;  // the truth is bound by its arithmetic, not by memory
 constexpr size_t cols = 2048, n_tiles = cols / tile_cols, group = 128;
 constexpr size_t gemm_tokens = 128, gemm_f32_panels = 2, gemm_f32_k = 512;
@@ -231,7 +231,10 @@ class Walk {
         if (limit == Limit::none) return 0;
         if (limit != Limit::read)
             return peak_once({pool_, table}, limit == Limit::int8 ? table.peak_int8 : table.peak_f32);
-        const std::span words(reinterpret_cast<const uint64_t*>(material_.codes.data()), streamed_bytes / 8);
+        // Half of the memory away from where gemv is: what one of them has read is in no cache for the other.
+        const size_t at = material_.next_panel * material_.weights.panel_code_bytes() + streamed_bytes / 2;
+        const std::byte* const begin = material_.codes.data() + at / pass_bytes * pass_bytes % streamed_bytes;
+        const std::span words(reinterpret_cast<const uint64_t*>(begin), pass_bytes / sizeof(uint64_t));
         return read_once(pool_, words, next_way_++ % n_read_ways);
     }
 

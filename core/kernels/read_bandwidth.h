@@ -13,8 +13,8 @@ namespace gq {
 
 // The ways to read: 1, 2, 4 and 8 streams a thread, with and without prefetching.
 inline constexpr size_t n_read_ways = 8;
-// Bytes per second of one read of zeroed memory by all threads together; way < n_read_ways. The memory should be larger
-// than any cache.
+// Bytes per second of one read of zeroed memory by all threads together; way < n_read_ways. The memory should be
+// one that no cache holds.
 double read_once(ThreadPool& pool, std::span<const uint64_t> zeroed, size_t way);
 
 // The best of all ways over 512 MiB, in pages as the system gives them and in huge pages; each of them at least once
