@@ -41,9 +41,18 @@ size_t resident_kib(const void* address) {
     return account_kib(address, "Rss:");
 }
 
-// The kernel counts whole pages that are locked; where it gives no account, as many as were asked for.
 size_t locked_kib(const void* address) {
-    return resident_kib(address) == 0 ? SIZE_MAX : account_kib(address, "Locked:");
+    return account_kib(address, "Locked:");
+}
+
+// Whether mlock locks and the kernel gives an account of it: sanitizers replace it by nothing.
+bool mlock_is_real() {
+    constexpr size_t bytes = 1 << 16;
+    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(memory != MAP_FAILED);
+    const bool real = mlock(memory, bytes) == 0 && locked_kib(memory) >= bytes / 1024;
+    munmap(memory, bytes);
+    return real;
 }
 
 TEST_SUITE("formats") {
@@ -82,10 +91,12 @@ TEST_SUITE("formats") {
         for (const FileMemory memory : {FileMemory::mapped, FileMemory::copied}) {
             const MappedFile file(folder.write("a", std::string(1 << 16, 'x')), memory);
             const std::string refusal = file.lock();
-            if (refusal.empty())
+            if (!refusal.empty())
+                CHECK(refusal.find("RLIMIT_MEMLOCK") != std::string::npos);
+            else if (mlock_is_real())
                 CHECK(locked_kib(file.bytes().data()) >= 64);
             else
-                CHECK(refusal.find("RLIMIT_MEMLOCK") != std::string::npos);
+                MESSAGE("SKIPPED: mlock does nothing here, as under a sanitizer");
             CHECK(text_of(file) == std::string(1 << 16, 'x'));
         }
         CHECK(MappedFile().lock().empty());
