@@ -33,8 +33,7 @@ class MappedFile {
     std::string lock() const;
 
     // Tells the kernel that this range (of bytes()) is not needed soon: its pages leave the resident set, the content
-    // stays readable. A range that lies outside the mapping is left alone, and so is
-    // a copy.
+    // stays readable. A range that lies outside the mapping is left alone, and so is a copy.
     void forget(std::span<const std::byte> range) const;
 
   private:

@@ -78,7 +78,7 @@ double read_once(ThreadPool& pool, std::span<const uint64_t> zeroed, size_t way)
     std::vector<uint64_t> seen(pool.size());
     const double before = seconds_now();
     pool.for_ranges(zeroed.size() / line_words, 64, [&](size_t begin, size_t end, size_t thread) {
-        seen[thread] = ways[way](zeroed.data() + begin * line_words, end - begin);
+        seen[thread] |= ways[way](zeroed.data() + begin * line_words, end - begin);
     });
     const double seconds = seconds_now() - before;
     if (std::any_of(seen.begin(), seen.end(), [](uint64_t word) { return word != 0; }))
