@@ -274,8 +274,11 @@ Assignment::Assignment(const HyperParams& params, size_t n_roles, const GridOpti
     : embedding(outer), head(outer), blocks(params.n_layers, std::vector<GridOptions>(n_roles, linears)) {}
 
 SensitivityRequest target_request(const QuantizeOptions& options) {
-    SensitivityRequest request{
-        .effects = {}, .choices = linear_choices(options), .outer = {}, .solver = options.solver};
+    SensitivityRequest request{.effects = {},
+                               .choices = linear_choices(options),
+                               .outer = {},
+                               .solves_head = options.method == Method::gptq,
+                               .solver = options.solver};
     const size_t group = options.group == chosen_group ? 64 : options.group;
     request.effects.push_back({probe_bits, group, find_grid(options.grid)});
     if (options.embed_bits == chosen_bits) request.outer = outer_choices(options);

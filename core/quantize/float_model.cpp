@@ -61,12 +61,9 @@ PackedMatrix FloatModel::vocabulary(const WeightRow& row) {
     const size_t rows = row.rows(model_.params), cols = row.cols(model_.params);
     const bool kept = source_.tensor(row, 0).type == ElementType::bf16 && !rotated_.turned();
     PackedTensor tensor = room_for_floats(rows, cols, kept ? "bf16" : "f16");
-    AlignedBuffer<float> values(std::min(rows, strip_rows) * cols);
-    for (size_t begin = 0; begin < rows; begin += strip_rows) {
-        const size_t end = std::min(rows, begin + strip_rows);
-        rotated_.read_rows(row, 0, begin, end, values.data());
-        pack_float_strip(compute_, values.data(), end - begin, begin, tensor);
-    }
+    rotated_.for_strips(row, 0, [&](size_t first, size_t n, const float* values) {
+        pack_float_strip(compute_, values, n, first, tensor);
+    });
     return keep(std::move(tensor));
 }
 

@@ -8,8 +8,6 @@
 
 namespace gq {
 
-inline constexpr size_t strip_rows = 4096;  // of a vocabulary's matrix, read at a time; a multiple of 16
-
 class FloatModel {
   public:
     FloatModel(const SourceModel& source, const RotatedSource& rotated, const Compute& compute);

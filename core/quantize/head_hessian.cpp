@@ -2,10 +2,6 @@
 // In: weights, read one block at a time. Out: a Hessian. Must not know what is solved with it.
 #include "core/quantize/head_hessian.h"
 
-#include <algorithm>
-
-#include "core/quantize/float_model.h"
-
 namespace gq {
 namespace {
 
@@ -39,14 +35,9 @@ void turn_inputs(const Compute& compute, const AlignedBuffer<float>& turn, Matri
 
 void embed_floats(Stream& stream, const SourceModel& source, const RotatedSource& rotated,
                   std::span<const std::vector<int32_t>> windows) {
-    const size_t vocab = source.params().vocab, hidden = source.params().hidden;
-    UsedRows used(windows, hidden);
-    AlignedBuffer<float> strip(std::min(vocab, strip_rows) * hidden);
-    for (size_t begin = 0; begin < vocab; begin += strip_rows) {
-        const size_t end = std::min(vocab, begin + strip_rows);
-        rotated.read_rows(source.arch().embedding, 0, begin, end, strip.data());
-        used.take(begin, end - begin, strip.data());
-    }
+    UsedRows used(windows, source.params().hidden);
+    rotated.for_strips(source.arch().embedding, 0,
+                       [&](size_t first, size_t n, const float* values) { used.take(first, n, values); });
     stream.embed(used.weight(), used.windows);
 }
 

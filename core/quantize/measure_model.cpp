@@ -11,6 +11,7 @@
 #include "core/base/status.h"
 #include "core/quantize/calibrate.h"
 #include "core/quantize/calibration_source.h"
+#include "core/quantize/outer_rounding.h"
 #include "core/quantize/quantize.h"
 #include "core/quantize/sensitivity.h"
 #include "formats/json.h"
@@ -20,7 +21,6 @@ namespace gq {
 namespace {
 
 constexpr unsigned widths[] = {2, 3, 4, 8};
-constexpr size_t embedding_group = 128;             // at most, as in the walk
 constexpr double class_one = 0.1, class_two = 0.5;  // mean change of perplexity at most: ZeroQuant-V2's classes
 
 double ppl_change(const SensitivityTable& table, const Divergence& effect) {
@@ -28,14 +28,17 @@ double ppl_change(const SensitivityTable& table, const Divergence& effect) {
 }
 
 SensitivityRequest request_of(const QuantizeOptions& options) {
-    SensitivityRequest request{.effects = {}, .choices = {}, .outer = {}, .solver = options.solver};
+    SensitivityRequest request{.effects = {},
+                               .choices = {},
+                               .outer = {},
+                               .solves_head = options.method == Method::gptq,
+                               .solver = options.solver};
     const Grid* grid = find_grid(options.grid);
     for (const unsigned bits : widths) {
         if (!find_integer_codes(bits)) continue;
         request.effects.push_back({bits, options.group, grid});
         request.choices.push_back(request.effects.back());
-        const size_t outer = options.group == 0 ? embedding_group : std::min(options.group, embedding_group);
-        request.outer.push_back({bits, outer, grid});
+        request.outer.push_back({bits, outer_group(options.group), grid});
     }
     return request;
 }

@@ -236,6 +236,17 @@ void RotatedSource::read_rows(const WeightRow& row, size_t layer, size_t row_beg
     residual_turn_->turn_inputs(compute_, out, n);
 }
 
+void RotatedSource::for_strips(const WeightRow& row, size_t layer,
+                               FunctionRef<void(size_t, size_t, const float*)> work) const {
+    const size_t rows = row.rows(params_), cols = row.cols(params_);
+    AlignedBuffer<float> values(std::min(rows, strip_rows) * cols);
+    for (size_t begin = 0; begin < rows; begin += strip_rows) {
+        const size_t end = std::min(rows, begin + strip_rows);
+        read_rows(row, layer, begin, end, values.data());
+        work(begin, end - begin, values.data());
+    }
+}
+
 AlignedBuffer<float> RotatedSource::turn_back() const {
     const size_t n = params_.hidden;
     AlignedBuffer<float> w(checked_mul(n, n, "head_turn"));

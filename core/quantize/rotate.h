@@ -13,6 +13,8 @@
 
 namespace gq {
 
+inline constexpr size_t strip_rows = 4096;  // of a vocabulary's matrix, read at a time; a multiple of 16
+
 // An orthogonal matrix Q of any order n = 2^k m, m odd: (Hadamard of 2^k ⊗ a random orthogonal one of m) after random
 // signs. It mixes every input into every output, costs n (k + m) per vector, and is the same everywhere for a seed.
 class Turn {
@@ -58,6 +60,9 @@ class RotatedSource {
     AlignedBuffer<float> read(const WeightRow& row, size_t layer) const;
     // Rows of the embedding or the head.
     void read_rows(const WeightRow& row, size_t layer, size_t row_begin, size_t row_end, float* out) const;
+    // Calls work(first_row, n_rows, values) for strips of a weight as read_rows() gives it: a vocabulary's matrix is
+    // never held as floats whole.
+    void for_strips(const WeightRow& row, size_t layer, FunctionRef<void(size_t, size_t, const float*)> work) const;
     // diag(γ) Q, γ the final norm's weight: (hidden, hidden). The logits are the head, as the source has it, times this
     // times the turned stream, normed.
     AlignedBuffer<float> turn_back() const;

@@ -5,10 +5,11 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "core/base/status.h"
 #include "core/quantize/calibrate.h"
-#include "core/quantize/gptq.h"
+#include "core/quantize/outer_rounding.h"
 
 namespace gq {
 namespace {
@@ -98,9 +99,10 @@ class Measurement {
     }
 
     SensitivityTable run() {
+        for (size_t layer = 0; layer < model_.params.n_layers; ++layer) add_layer(layer);
+        stream_.run_epilogue(model_.tail);
         add_outer(model_.arch->embedding, true);
         if (!model_.params.tied_head) add_outer(model_.arch->head, false);
-        for (size_t layer = 0; layer < model_.params.n_layers; ++layer) add_layer(layer);
         table_.float_loss = probe_.float_loss();
         table_.tokens = probe_.n_scored();
         return std::move(table_);
@@ -121,25 +123,38 @@ class Measurement {
                 .losses = {}};
     }
 
+    // The stream stands in front of the head.
     void add_outer(const WeightRow& row, bool is_embedding) {
         Sensitivity& found = table_.outer.emplace_back(row_of(row, 0));
-        AlignedBuffer<float> values(std::min(found.rows, strip_rows) * found.cols);
+        const bool is_head = !is_embedding || model_.params.tied_head;
         for (const GridOptions& grid : request_.outer) {
-            PackedTensor packed = room_for_codes(found.rows, found.cols, grid);
             RoundingError error;
-            for (size_t begin = 0; begin < found.rows; begin += strip_rows) {
-                const size_t n = std::min(found.rows - begin, strip_rows);
-                rotated_.read_rows(row, 0, begin, begin + n, values.data());
-                pack_strip(compute_, round_to_nearest(compute_, values.data(), n, found.cols, grid), begin, packed);
-                error.add_strip(compute_, values.data(), n, begin, packed);
-            }
+            const PackedTensor packed = round_outer(row, grid, is_head, error);
             const Weight changed{.matrix = packed.matrix};
-            const bool head = !is_embedding || model_.params.tied_head;
             const Divergence effect =
-                probe_.of_outer(is_embedding ? changed : model_.embedding, head ? changed : model_.head);
+                probe_.of_outer(is_embedding ? changed : model_.embedding, is_head ? changed : model_.head);
             found.effects.push_back({grid, error.relative(), effect});
         }
         done(found);
+    }
+
+    PackedTensor round_outer(const WeightRow& row, const GridOptions& grid, bool is_head, RoundingError& error) {
+        const size_t rows = row.rows(model_.params), cols = row.cols(model_.params);
+        std::optional<HeadSolver> solver;
+        if (is_head && request_.solves_head && head_is_solved(grid)) {
+            GptqOptions options = request_.solver;
+            options.grid = grid;
+            solver.emplace(compute_, stream_.hessian(model_.network.head_input), model_.params.tied_head, options);
+        }
+        PackedTensor packed = room_for_codes(rows, cols, grid);
+        rotated_.for_strips(row, 0, [&](size_t first, size_t n, const float* values) {
+            SolveReport unread;
+            pack_strip(compute_,
+                       solver ? solver->solve(values, n, unread) : round_to_nearest(compute_, values, n, cols, grid),
+                       first, packed);
+            error.add_strip(compute_, values, n, first, packed);
+        });
+        return packed;
     }
 
     void add_layer(size_t layer) {

@@ -16,7 +16,7 @@
 
 namespace gq {
 
-// This weight alone rounded to nearest on clipped grids.
+// This weight alone rounded to nearest on clipped grids; a head as the quantizer would.
 struct WidthEffect {
     GridOptions grid;
     double rounding = 0;  // relative loss; of embedding and head |Q - W|² / |W|²
@@ -54,6 +54,7 @@ struct SensitivityRequest {
     std::vector<GridOptions> effects;  // of each linear; the first one calibrates kl_of()
     std::vector<GridOptions> choices;  // of each linear, solved
     std::vector<GridOptions> outer;    // of embedding and head, whose effect is measured at each
+    bool solves_head = true;           // where its grid is coarse (outer_rounding.h), else it is rounded to nearest
     GptqOptions solver;                // its grid is not looked at; no sweeps, re-fit or drift here
 };
 

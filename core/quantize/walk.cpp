@@ -210,24 +210,13 @@ void Walk::done(TensorReport tensor, double cost) {
           .note = t.note});
 }
 
-// Calls work(first_row, n_rows, values) for strips of a weight: a vocabulary's matrix is never held as floats whole.
-void Walk::for_strips(const WeightRow& row, size_t layer, FunctionRef<void(size_t, size_t, const float*)> work) const {
-    const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
-    AlignedBuffer<float> values(std::min(rows, strip_rows) * cols);
-    for (size_t begin = 0; begin < rows; begin += strip_rows) {
-        const size_t end = std::min(rows, begin + strip_rows);
-        rotated_.read_rows(row, layer, begin, end, values.data());
-        work(begin, end - begin, values.data());
-    }
-}
-
 // The 16-bit codes that keep a weight best: its own type when it has 16 bits, else f16, or bf16 where f16 would
 // overflow.
 const char* Walk::float_codes_for(const WeightRow& row, size_t layer) const {
     const ElementType type = source_.tensor(row, layer).type;
     bool fits = true;
     if (float_codes_for(type, true) != float_codes_for(type, false)) {
-        for_strips(row, layer, [&](size_t, size_t n, const float* values) {
+        rotated_.for_strips(row, layer, [&](size_t, size_t n, const float* values) {
             fits = fits && fits_f16(values, n * row.cols(source_.params()));
         });
     }

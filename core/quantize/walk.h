@@ -14,6 +14,7 @@
 #include "core/quantize/distill_model.h"
 #include "core/quantize/held_out.h"
 #include "core/quantize/kept_blocks.h"
+#include "core/quantize/outer_rounding.h"
 #include "core/quantize/packed_writer.h"
 #include "core/quantize/quantize.h"
 #include "core/quantize/report.h"
@@ -49,12 +50,6 @@ class Walk {
         std::vector<QuantizedMatrix> rounded;
         std::vector<TensorReport> reports;
         Matrix inputs;  // the quantized stream's residual in front of the block
-    };
-    // What the solve of the head knows.
-    struct HeadInput {
-        GptqOptions options;
-        Matrix hessian;
-        PreparedHessian prepared;
     };
     // What a RefineHead's views point into.
     struct HeadFloats {
@@ -93,11 +88,10 @@ class Walk {
     std::string provenance() const;
     void note_choice(TensorReport& report, const GridOptions& grid) const;
     void write_outer();
-    PackedTensor write_rounded(const WeightRow& row, const GridOptions& grid, const HeadInput* input);
+    PackedTensor write_rounded(const WeightRow& row, const GridOptions& grid, const HeadSolver* solver);
     bool solves_head() const;
-    HeadInput head_input();
+    std::optional<HeadSolver> head_solver();
     void write_head_turn();
-    void for_strips(const WeightRow& row, size_t layer, FunctionRef<void(size_t, size_t, const float*)> work) const;
     const char* float_codes_for(const WeightRow& row, size_t layer) const;
     const char* float_codes_for(ElementType type, bool fits) const;
     void write_block(size_t layer);

@@ -117,6 +117,20 @@ TEST_CASE("sensitivity: losses fall with the width as theory says, and effects w
     }
 }
 
+TEST_CASE("sensitivity: a narrow head costs what it costs solved, an embedding of its own what it costs rounded") {
+    const Measured m("untied");
+    SensitivityRequest request;
+    for (const unsigned bits : {3u, 8u}) request.outer.push_back({bits, 32, find_grid("zero_point")});
+    const auto measured = [&](bool solves_head) {
+        request.solves_head = solves_head;
+        return measure_sensitivity(m.floats, m.rotated, m.windows, m.compute, request, {}).outer;
+    };
+    const auto solved = measured(true), rounded = measured(false);
+    CHECK(solved[1].effects[0].effect.kl < 0.8 * rounded[1].effects[0].effect.kl);
+    CHECK(solved[1].effects[1].effect.kl == rounded[1].effects[1].effect.kl);
+    for (size_t i = 0; i < 2; ++i) CHECK(solved[0].effects[i].effect.kl == rounded[0].effects[i].effect.kl);
+}
+
 TEST_CASE("a target in bytes: the file is at most that, and at least 99 % of it; the same at any number of threads") {
     const TemporaryPath out("target.gq"), other("target_threads.gq");
     QuantizeOptions options = target_options();

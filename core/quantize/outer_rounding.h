@@ -1,0 +1,32 @@
+// How embedding and head are rounded. In: strips of their rows, for a head the Hessian of what it reads
+// (head_hessian.h). Out: codes and grids. Must not know where rows and Hessians come from.
+#pragma once
+
+#include "core/quantize/gptq.h"
+
+namespace gq {
+
+// Inputs that share a scale in embedding and head, where linears' groups are of `group` inputs (0: a row): 128 at most.
+size_t outer_group(size_t group);
+
+// Eight bits are so fine that feedback of errors does not show.
+bool head_is_solved(const GridOptions& grid);
+
+// GPTQ of a head, strip by strip.
+class HeadSolver {
+  public:
+    // h: (cols, cols), both triangles, of what the head's rows are multiplied with. tied: the rows are the embedding's
+    // too. options.grid is the head's; corrections of drift are not made.
+    HeadSolver(const Compute& compute, Matrix h, bool tied, GptqOptions options);
+
+    // values: (n, cols). The strip's account is added to sum.
+    QuantizedMatrix solve(const float* values, size_t n, SolveReport& sum) const;
+
+  private:
+    Compute compute_;
+    Matrix hessian_;
+    GptqOptions options_;
+    PreparedHessian prepared_;
+};
+
+}  // namespace gq
