@@ -51,8 +51,8 @@ GridOptions Walk::linear_grid() const {
 void Walk::choose_grids() {
     const FloatModel model(source_, rotated_, compute_);
     const SensitivityTable table = measure_sensitivity(
-        model, rotated_, std::span(windows_).first(options_.windows), compute_, target_request(options_),
-        [&](const Sensitivity& row, size_t n_done, size_t n_total) {
+        model, rotated_, std::span(windows_).first(std::min(options_.windows, most_float_windows)), compute_,
+        target_request(options_), [&](const Sensitivity& row, size_t n_done, size_t n_total) {
             tell({.tensor = row.name, .n_done = n_done, .n_total = n_total, .seconds = elapsed(), .note = "measured"});
         });
     assignment_ = choose({.arch = source_.arch(),

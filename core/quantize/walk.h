@@ -23,7 +23,8 @@
 
 namespace gq {
 
-inline constexpr unsigned float_bits = 16;  // no integers: floats are kept
+inline constexpr unsigned float_bits = 16;        // no integers: floats are kept
+inline constexpr size_t most_float_windows = 32;  // of a pass of the float model alone: enough for its Hessians
 
 // One run over one model.
 class Walk {

@@ -5,11 +5,6 @@
 #include "core/quantize/walk.h"
 
 namespace gq {
-namespace {
-
-constexpr size_t most_windows = 32;  // tell the Hessian of a hidden state's size enough
-
-}  // namespace
 
 GridOptions Walk::outer_grid() const {
     return {options_.embed_bits, outer_group(options_.group), find_grid(options_.grid)};
@@ -25,7 +20,7 @@ bool Walk::solves_head() const {
 std::optional<HeadSolver> Walk::head_solver() {
     if (!solves_head()) return std::nullopt;
     const bool tied = source_.params().tied_head;
-    const std::span windows = std::span(windows_).first(std::min(options_.windows, most_windows));
+    const std::span windows = std::span(windows_).first(std::min(options_.windows, most_float_windows));
     Matrix hessian = head_hessian(compute_, source_, rotated_, windows,
                                   [&] { tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()}); });
     const double cost = weights_of_blocks() * static_cast<double>(windows.size() * options_.window);
