@@ -44,11 +44,7 @@ struct Loss {
 
 // What a file says of a tensor's solve; zeros where it was none.
 Loss loss_of(const std::filesystem::path& path, const std::string& name) {
-    const GqFile file(path);
-    const GqSection* section = file.section("provenance");
-    REQUIRE(section);
-    const std::string text(reinterpret_cast<const char*>(section->bytes.data()), section->bytes.size());
-    const JsonValue provenance = parse_json(text, "provenance");
+    const JsonValue provenance = provenance_of(GqFile(path));
     for (const JsonValue& entry : provenance.at("tensors", "provenance").as_array("tensors")) {
         if (entry.at("name", "tensor").as_string("name") != name || !entry.find("loss")) continue;
         return {entry.at("loss", "tensor").as_number("loss"), entry.at("rtn_loss", "tensor").as_number("rtn_loss")};

@@ -14,12 +14,6 @@ using namespace gq;
 
 namespace {
 
-std::string section_text(const GqFile& file, const char* name) {
-    const GqSection* section = file.section(name);
-    REQUIRE(section);
-    return {reinterpret_cast<const char*>(section->bytes.data()), section->bytes.size()};
-}
-
 QuantizeOptions with_grid(unsigned bits, size_t group, const char* grid) {
     QuantizeOptions options = tiny_options(bits);
     options.group = group;
@@ -53,7 +47,7 @@ void check_layout(const GqFile& file, const QuantizeOptions& options) {
 // loops.
 void check_rtn_weights(const GqFile& file, const SourceModel& source, const GridOptions& grid) {
     ThreadPool pool(1);
-    const JsonValue provenance = parse_json(section_text(file, "provenance"), "provenance");
+    const JsonValue provenance = provenance_of(file);
     for (const JsonValue& entry : provenance.at("tensors", "provenance").as_array("tensors")) {
         const std::string name = entry.at("name", "tensor").as_string("name");
         CAPTURE(name);
@@ -185,7 +179,7 @@ TEST_SUITE("quantize") {
         const auto loaded = LoadedModel::open(out.path(), true);
         CHECK(loaded->file.find("blocks.0.attn_q")->codes == "table4");
         CHECK(loaded->file.find("embedding")->codes == "int8");
-        const JsonValue provenance = parse_json(section_text(loaded->file, "provenance"), "provenance");
+        const JsonValue provenance = provenance_of(loaded->file);
         CHECK(provenance.at("options", "provenance").at("codes", "options").as_string("codes") == "table4");
     }
 

@@ -76,10 +76,7 @@ TEST_SUITE("quantize") {
         CHECK(note.find("nonsense") != std::string::npos);
         CHECK(logged.find(note) != std::string::npos);
         const auto loaded = LoadedModel::open(out.path(), true);
-        const GqSection* provenance = loaded->file.section("provenance");
-        REQUIRE(provenance);
-        const std::string json(reinterpret_cast<const char*>(provenance->bytes.data()), provenance->bytes.size());
-        CHECK(parse_json(json, "provenance").at("note", "provenance").as_string("note") == note);
+        CHECK(provenance_of(loaded->file).at("note", "provenance").as_string("note") == note);
     }
 
     TEST_CASE("neither output nor report replaces a file of the source, or the calibration text") {

@@ -24,6 +24,15 @@ struct Altered {
     }
 };
 
+inline std::string section_text(const gq::GqFile& file, const char* name) {
+    const gq::GqSection* section = file.section(name);
+    REQUIRE(section);
+    return {reinterpret_cast<const char*>(section->bytes.data()), section->bytes.size()};
+}
+inline gq::JsonValue provenance_of(const gq::GqFile& file) {
+    return gq::parse_json(section_text(file, "provenance"), "provenance");
+}
+
 struct Refusal {
     std::string message;      // "" when nothing was refused
     size_t n_progress = 0;    // calls before it: 0 where nothing was computed
