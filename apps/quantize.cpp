@@ -40,7 +40,7 @@ constexpr cli::Option options[] = {
     {"--sweeps", "", "N", "", "coordinate-descent sweeps over the codes after the solve"},
     {"--refit", "", "", "", "fit the grids to the final codes"},
     {"--rotate", "", "", "", "turn the residual stream and the heads' values by orthogonal matrices first (R1, R2)"},
-    {"--lorc", "", "RANK", "", "8-bit correction of low rank beside the weights: 32, 64, … (default 0, none)"},
+    {"--lorc", "", "RANK", "", "8-bit correction of low rank beside the weights: 8, 16, 32, … (default 0, none)"},
     {"--lorc-method", "", "eora|lorc", "",
      "errors measured at the outputs or in the weights (default eora; rtn: lorc)"},
     {"--calib", "", "FILE", "",
@@ -159,6 +159,10 @@ void set_calibration(const cli::Arguments& args, gq_quantize_options& o) {
     if (!o.calibration_self) o.calibration_path = path;
 }
 
+void refuse_both(const cli::Arguments& args, const char* one, const char* other) {
+    if (args.has(one) && args.has(other)) cli::stop("options '%s' and '%s' exclude each other, found both", one, other);
+}
+
 void set_solver_options(const cli::Arguments& args, gq_quantize_options& o) {
     for (const char* option : {"--recipe", "--best", "--order", "--grid-search", "--damping", "--qep", "--gptaq",
                                "--foem", "--sweeps", "--refit", "--held-out"})
@@ -166,7 +170,9 @@ void set_solver_options(const cli::Arguments& args, gq_quantize_options& o) {
             cli::stop("option '%s' expects --method gptq: rounding to nearest solves nothing", option);
     if (args.has("--recipe")) o.recipe = args.text("--recipe").c_str();
     if (args.has("--best")) o.recipe = "best";
-    if (args.has("--recipe") && args.has("--best")) cli::stop("options '--recipe' and '--best' exclude each other");
+    refuse_both(args, "--recipe", "--best");
+    refuse_both(args, "--order", "--no-act-order");
+    refuse_both(args, "--grid-search", "--no-clip");
     if (args.has("--order")) o.order = args.text("--order").c_str();
     if (args.has("--no-act-order")) o.order = "column";
     if (args.has("--grid-search")) o.grid_search = args.text("--grid-search").c_str();
@@ -197,14 +203,17 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
     gq_quantize_defaults(&o);
     o.bits = args.integer_or("--bits", asks_for_rounding(args) ? default_bits : o.bits);
     if (args.has("--codes")) o.codes = args.text("--codes").c_str();
-    if (args.has("--codes") && args.has("--bits")) cli::stop("options '--codes' and '--bits' exclude each other");
+    if (args.has("--bits") && o.bits == 0) cli::stop("option '--bits' expects 2, 3, 4, 5, 6, 8 or 16, found '0'");
+    refuse_both(args, "--codes", "--bits");
     if (args.has("--group")) o.group = group_of(args);
     if (args.has("--method")) o.method = method_of(args.text("--method"));
+    refuse_both(args, "--grid", "--sym");
     if (args.has("--grid")) o.grid = args.text("--grid").c_str();
     if (args.has("--sym")) o.grid = "symmetric";
     set_solver_options(args, o);
     if (args.has("--rotate")) o.rotate = 1;
     o.lorc_rank = args.integer_or("--lorc", o.lorc_rank);
+    if (args.has("--lorc-method") && o.lorc_rank <= 0) cli::stop("option '--lorc-method' expects '--lorc' beside it");
     if (args.has("--lorc-method")) o.lorc_method = lorc_method_of(args.text("--lorc-method"), o.method);
     o.embed_bits = args.integer_or("--embed-bits", o.embed_bits);
     set_target(args, o);
@@ -226,6 +235,9 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
 int measure(const cli::Arguments& args) {
     gq_quantize_options o = quantize_options(args);
     if (args.has("--report")) cli::stop("option '--report' expects no --sensitivity, whose JSON -o gets");
+    for (const char* option : {"--bits", "--codes", "--lorc", "--embed-bits"})
+        if (args.has(option))
+            cli::stop("option '%s' expects no --sensitivity, which measures widths of its own", option);
     if (args.has("--output")) o.report_path = path_of(args, "--output");
     cli::show_log();
     cli::catch_interrupt();

@@ -83,7 +83,7 @@ def options_of(bits, group, method, calibration):
     if method == "rtn":
         return grid + ["--method", "rtn"]
     order = [] if method == "act" else ["--no-act-order"]
-    return grid + ["--no-clip", *order, *calibration]
+    return grid + ["--recipe", "plain", "--no-clip", *order, *calibration]
 
 
 def cell(ours, table, key):

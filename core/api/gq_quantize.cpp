@@ -82,7 +82,8 @@ void set_recipe(const gq_quantize_options& o, QuantizeOptions& to) {
     if (o.recipe && to.method != Method::gptq)
         fail(Status::invalid_argument, "recipe: expected NULL for rounding to nearest, found '%s'", o.recipe);
     if (to.method == Method::gptq) {
-        const Recipe& recipe = o.recipe ? recipe_of(o.recipe) : default_recipe(to.bits);
+        const Codes* const codes = o.codes ? find_codes(o.codes) : nullptr;
+        const Recipe& recipe = o.recipe ? recipe_of(o.recipe) : default_recipe(codes ? codes->value_bits : to.bits);
         if (windows_by_recipe) to.windows = recipe.windows;
         to = with_recipe(recipe, std::move(to));
     }

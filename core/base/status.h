@@ -30,6 +30,16 @@ class Error : public std::runtime_error {
     Status status_;
 };
 
+// Runs work; what an Error of it says is said of `name`.
+template <class Work>
+decltype(auto) naming(const std::string& name, const Work& work) {
+    try {
+        return work();
+    } catch (const Error& error) {
+        throw Error(error.status(), name + ": " + error.what());
+    }
+}
+
 // Throws Error with a formatted message.
 [[noreturn]] void fail(Status status, const char* format, ...) __attribute__((format(__printf__, 2, 3)));
 

@@ -1,6 +1,7 @@
 // The search over recipes for one model. See recipe.h.
 // In: a source, options. Out: the file that diverges least from the float model, nothing else under any name. Must not
 // know what recipes set.
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
@@ -61,8 +62,9 @@ struct Files {
     }
 };
 
-double divergence_of(const std::filesystem::path& file, const Checkpoint& checkpoint, const QuantizeOptions& options,
-                     const Compute& compute) {
+// None where the file's logits are not finite.
+std::optional<double> divergence_of(const std::filesystem::path& file, const Checkpoint& checkpoint,
+                                    const QuantizeOptions& options, const Compute& compute) {
     const SourceModel source(checkpoint);
     const RotatedSource as_it_is(source, compute, false);
     const FloatModel floats(source, as_it_is, compute);
@@ -71,13 +73,20 @@ double divergence_of(const std::filesystem::path& file, const Checkpoint& checkp
     const auto windows = cut_held_out_last(tokenizer, text.text, options.windows, options.held_out + options.judged,
                                            options.window, source.params().vocab);
     KlProbe probe(floats.model(), compute, std::span(windows).last(options.judged));
-    return probe.of_model(LoadedModel::open(file, false)->model).kl;
+    try {
+        return probe.of_model(LoadedModel::open(file, false)->model).kl;
+    } catch (const Error& error) {
+        if (error.status() != Status::numeric) throw;
+        log_message(LogLevel::warning, "recipe %s: %s", options.recipe.c_str(), error.what());
+        return std::nullopt;
+    }
 }
 
 // With windows to judge by, and what the model writes known to all tries.
 QuantizeOptions with_judges(QuantizeOptions options, const Checkpoint& checkpoint, const Compute& compute,
                             const QuantizeCallback& progress) {
     options.judged = judging_windows;
+    options.held_out = std::max(options.held_out, judging_windows);
     if (!options.own_text) return options;
     options.written_text =
         calibration_text(options, checkpoint, SourceModel(checkpoint), Tokenizer::from_checkpoint(checkpoint), compute,
@@ -111,15 +120,17 @@ void quantize_best(const std::filesystem::path& source, const std::filesystem::p
         log_message(LogLevel::info, "recipe %s: %s", recipe.name, recipe.what);
         const auto start = Clock::now();
         quantize_model(source, attempt.model.path(), tried, compute, progress);
-        const double kl = divergence_of(attempt.model.path(), *checkpoint, tried, compute);
+        const std::optional<double> kl = divergence_of(attempt.model.path(), *checkpoint, tried, compute);
+        if (!kl) continue;
         log_message(LogLevel::info, "recipe %s: KL %.5f on %zu windows that no solve saw, %.0f s, %.1f MB", recipe.name,
-                    kl, tried.judged, std::chrono::duration<double>(Clock::now() - start).count(),
+                    *kl, tried.judged, std::chrono::duration<double>(Clock::now() - start).count(),
                     static_cast<double>(std::filesystem::file_size(attempt.model.path())) / 1e6);
-        if (winner && kl >= least) continue;
+        if (winner && *kl >= least) continue;
         attempt.become(best.model.path(), best.report.path());
         winner = &recipe;
-        least = kl;
+        least = *kl;
     }
+    if (!winner) fail(Status::numeric, "recipe best: expected finite logits of one recipe at least, found none");
     log_message(LogLevel::info, "best: recipe %s", winner->name);
     best.become(output, options.report);
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/base/log.h"
+#include "core/base/status.h"
 #include "core/quantize/calibrate.h"
 #include "core/quantize/calibration_text.h"
 #include "core/quantize/float_model.h"
@@ -32,6 +33,11 @@ std::string written_by(const SourceModel& source, const QuantizeOptions& options
 CalibrationText calibration_text(const QuantizeOptions& options, const Checkpoint& checkpoint,
                                  const SourceModel& source, const Tokenizer& tokenizer, const Compute& compute,
                                  const std::function<void()>& between_steps) {
+    const size_t context = source.params().context;
+    if (options.window > context)
+        fail(Status::invalid_argument,
+             "calibration window: expected at most %zu tokens, the model's context, found %zu", context,
+             options.window);
     if (!options.own_text) {
         if (options.calibration.empty()) return {std::string(builtin_calibration_text()), "built-in"};
         return {read_calibration_text(options.calibration), options.calibration.filename().string()};

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/base/status.h"
+
 namespace gq {
 namespace {
 
@@ -14,6 +16,12 @@ constexpr size_t logits_rows = 32;  // of the head at a time
 
 RowSet rows_of(std::span<const int32_t> positions, std::span<const Segment> segments, const KvCache& cache) {
     return {.positions = positions, .segments = segments, .geometry = &cache.geometry(), .layer = 0};
+}
+
+// A NaN would count as no divergence at all.
+void check_finite(const char* whose, double sum) {
+    if (!std::isfinite(sum))
+        fail(Status::numeric, "KL: finite logits of %s expected, found %g in their sum", whose, sum);
 }
 
 KvGeometry one_layer(const HyperParams& p) {
@@ -50,6 +58,7 @@ KlProbe::KlProbe(const Model& model, const Compute& compute, std::span<const std
     embed(model.embedding);
     run_blocks(0, nullptr);
     for (const Score& s : scores(model.head, true)) float_loss_ += s.loss / static_cast<double>(wanted_.size());
+    check_finite("the float model", float_loss_);
     embed(model.embedding);
     const Activations& residual = slots_[model_.network.residual];
     for (size_t r = 0; r < tokens_.size(); ++r)
@@ -162,6 +171,7 @@ Divergence KlProbe::divergence(const std::vector<Score>& found) const {
         mean.kl += score.kl;
         mean.loss += score.loss;
     }
+    check_finite("the changed model", mean.kl + mean.loss);
     const double n = static_cast<double>(found.size());
     return {std::max(0.0, mean.kl / n), mean.loss / n};
 }

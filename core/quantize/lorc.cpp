@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "core/base/status.h"
 #include "core/linalg/svd.h"
@@ -23,15 +24,33 @@ void check_shapes(const Matrix& e, const Matrix* h) {
              h->rows(), h->cols());
 }
 
+// What errors are measured by: H + added · I.
+struct Norm {
+    const Matrix& h;
+    float added;
+
+    // y = (H + added · I) x
+    void multiply(const Compute& compute, GemmWorkspace& workspace, const ConstMatrixView& x, Matrix& y) const {
+        gemm(compute, workspace, Update::set, h.view(), x, y.view());
+        if (added == 0) return;
+        for (size_t i = 0; i < y.rows(); ++i)
+            for (size_t j = 0; j < y.cols(); ++j) y(i, j) += added * x(i, j);
+    }
+};
+
+std::optional<Norm> norm_of(const Matrix* h, float added) {
+    return h ? std::optional<Norm>(Norm{*h, added}) : std::nullopt;
+}
+
 // The leading left singular vectors of E, or of E H^½ by the eigenvectors of E H Eᵀ; sigma are singular values.
-TruncatedSvd decompose(const Compute& compute, GemmWorkspace& workspace, const Matrix& e, const Matrix* h,
+TruncatedSvd decompose(const Compute& compute, GemmWorkspace& workspace, const Matrix& e, const Norm* norm,
                        size_t rank) {
-    if (!h) return truncated_svd(compute, workspace, e.view(), {.rank = rank});
+    if (!norm) return truncated_svd(compute, workspace, e.view(), {.rank = rank});
     Matrix projected, weighted;
     const auto multiply = [&](const ConstMatrixView& x, const MatrixView& y) {
         if (projected.cols() != x.cols) projected = Matrix(e.cols(), x.cols), weighted = Matrix(e.cols(), x.cols);
         gemm(compute, workspace, Update::set, e.view().transposed(), x, projected.view());
-        gemm(compute, workspace, Update::set, h->view(), projected.view(), weighted.view());
+        norm->multiply(compute, workspace, projected.view(), weighted);
         gemm(compute, workspace, Update::set, e.view(), weighted.view(), y);
     };
     TruncatedSvd svd = truncated_svd(compute, LinearOperator{e.rows(), e.rows(), multiply, multiply}, {.rank = rank});
@@ -99,12 +118,12 @@ std::vector<double> small_product(const Matrix& a, const Matrix& b) {
 }
 
 // The U with the least |(E − U V) H^½|: E H Vᵀ (V H Vᵀ)⁻¹.
-Matrix refit(const Compute& compute, const Matrix& e, const Matrix* h, const Matrix& v) {
+Matrix refit(const Compute& compute, const Matrix& e, const Norm* norm, const Matrix& v) {
     const size_t rank = v.rows();
     GemmWorkspace workspace;
     Matrix weighted(v.cols(), rank), projected(e.rows(), rank), u(e.rows(), rank);  // H Vᵀ, E H Vᵀ
-    if (h) {
-        gemm(compute, workspace, Update::set, h->view(), v.view().transposed(), weighted.view());
+    if (norm) {
+        norm->multiply(compute, workspace, v.view().transposed(), weighted);
     } else {
         for (size_t i = 0; i < v.cols(); ++i)
             for (size_t k = 0; k < rank; ++k) weighted(i, k) = v(k, i);
@@ -147,13 +166,14 @@ double sum_of_squares(const float* values, size_t n) {
 
 }  // namespace
 
-LowRankFactors low_rank_factors(const Compute& compute, const Matrix& e, const Matrix* h, size_t rank) {
+LowRankFactors low_rank_factors(const Compute& compute, const Matrix& e, const Matrix* h, size_t rank, float added) {
     check_shapes(e, h);
     if (rank == 0 || rank > std::min(e.rows(), e.cols()))
         fail(Status::invalid_argument, "low rank: 1 to %zu expected for a matrix of %zu x %zu, found %zu",
              std::min(e.rows(), e.cols()), e.rows(), e.cols(), rank);
     GemmWorkspace workspace;
-    TruncatedSvd svd = decompose(compute, workspace, e, h, rank);
+    const std::optional<Norm> norm = norm_of(h, added);
+    TruncatedSvd svd = decompose(compute, workspace, e, norm ? &*norm : nullptr, rank);
     LowRankFactors factors{.u = std::move(svd.u), .v = Matrix(rank, e.cols())};
     gemm(compute, workspace, Update::set, factors.u.view().transposed(), e.view(), factors.v.view());
     balance(svd.sigma, factors);
@@ -162,13 +182,15 @@ LowRankFactors low_rank_factors(const Compute& compute, const Matrix& e, const M
     return factors;
 }
 
-RoundedFactors round_factors(const Compute& compute, const Matrix& e, const Matrix* h, const LowRankFactors& factors) {
+RoundedFactors round_factors(const Compute& compute, const Matrix& e, const Matrix* h, const LowRankFactors& factors,
+                             float added) {
     check_shapes(e, h);
     const GridOptions grid{factor_bits, 0, find_grid("symmetric")};
     const auto round = [&](const Matrix& m) { return round_to_nearest(compute, m.data(), m.rows(), m.cols(), grid); };
     RoundedFactors rounded;
     rounded.v = round(factors.v);
-    rounded.u = round(refit(compute, e, h, values_of(rounded.v)));
+    const std::optional<Norm> norm = norm_of(h, added);
+    rounded.u = round(refit(compute, e, norm ? &*norm : nullptr, values_of(rounded.v)));
     return rounded;
 }
 
@@ -187,9 +209,9 @@ RoundedFactors correct_rounding(const Compute& compute, const float* w, const Qu
     Matrix e = rounding_errors(compute, w, q);
     const double before = h ? sampled_loss(compute, e, *h) : 0;
     const Matrix* norm = report.by_outputs ? h : nullptr;
-    const LowRankFactors factors = low_rank_factors(compute, e, norm, report.rank);
+    const LowRankFactors factors = low_rank_factors(compute, e, norm, report.rank, options.added);
     if (!factors.converged) note("the correction did not settle in " + std::to_string(factors.iterations) + " rounds");
-    RoundedFactors rounded = round_factors(compute, e, norm, factors);
+    RoundedFactors rounded = round_factors(compute, e, norm, factors, options.added);
     subtract_product(compute, rounded, e);
     const double weight = sum_of_squares(w, q.rows * q.cols);
     report.error = weight > 0 ? sum_of_squares(e.data(), q.rows * q.cols) / weight : 0;

@@ -7,6 +7,9 @@
 // Σ Vᵀ = Uᵀ E Q Λ^½, so A = Uᵀ E (on the range of H; outside of it nothing is measured), and U holds the eigenvectors
 // of E Q Λ Qᵀ Eᵀ = E H Eᵀ. So the correction is U Uᵀ E: no decomposition of H, no inverse, no eigenvalue to drop, and a
 // singular H is as good as any. LoRC is the same with H = I.
+//
+// Where calibration has shown nothing, fp32 noise of H decides, and a refit against it may add any error there. So
+// errors are measured by H + added · I, added being what the solver's damping adds.
 #pragma once
 
 #include <string>
@@ -25,7 +28,7 @@ struct LowRankFactors {
 
 // e: (rows, cols). h: (cols, cols) symmetric, both triangles; null: LoRC. Error(invalid_argument) where shapes don't
 // fit or the rank is not 1 … min(rows, cols), Error(numeric) where e or h is not finite.
-LowRankFactors low_rank_factors(const Compute& compute, const Matrix& e, const Matrix* h, size_t rank);
+LowRankFactors low_rank_factors(const Compute& compute, const Matrix& e, const Matrix* h, size_t rank, float added = 0);
 
 // 8 bits, symmetric, one scale a row of each.
 struct RoundedFactors {
@@ -34,7 +37,8 @@ struct RoundedFactors {
 
 // Rounds V; then U is solved anew by least squares against the rounded V (in the norm of h, null: plainly), and
 // rounded.
-RoundedFactors round_factors(const Compute& compute, const Matrix& e, const Matrix* h, const LowRankFactors& factors);
+RoundedFactors round_factors(const Compute& compute, const Matrix& e, const Matrix* h, const LowRankFactors& factors,
+                             float added = 0);
 
 // E −= U V for the factors as they are stored.
 void subtract_product(const Compute& compute, const RoundedFactors& factors, Matrix& e);
@@ -42,6 +46,7 @@ void subtract_product(const Compute& compute, const RoundedFactors& factors, Mat
 struct LorcOptions {
     size_t rank = 0;         // reduced to min(rows, cols), with a note
     bool by_outputs = true;  // EoRA where there is a Hessian
+    float added = 0;         // to its diagonal
 };
 
 struct LorcReport {

@@ -16,9 +16,11 @@
 namespace gq {
 
 struct OwnTextOptions {
-    size_t n_tokens = 0;                       // written at least, openings included
-    size_t document_tokens = 512;              // of a document at most; it ends earlier where the model stops
-    SamplerOptions sampler = {};               // document i draws with seed i
+    size_t n_tokens = 0;           // written at least, openings included
+    size_t document_tokens = 512;  // of a document at most; it ends earlier where the model stops
+    // Document i draws with seed i. Nothing that the model may say is cut off: what it deems unlikely stands in real
+    // text, too.
+    SamplerOptions sampler = {.temperature = 1, .top_k = 0, .top_p = 1, .min_p = 0};
     std::function<void()> between_steps = {};  // may throw, to cancel
 };
 

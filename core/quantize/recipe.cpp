@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/base/log.h"
 #include "core/base/status.h"
 
 namespace gq {
@@ -25,6 +26,17 @@ constexpr struct {
     unsigned bits;
     const char* recipe;
 } defaults[] = {{3, "refine"}, {4, "rotate"}};
+
+void tell_left_out(const Recipe& recipe, const QuantizeOptions& options) {
+    const auto tell = [&](bool left_out, const char* what, const char* why) {
+        if (left_out) log_message(LogLevel::info, "recipe %s: no %s, %s", recipe.name, what, why);
+    };
+    tell(recipe.qep > options.solver.qep, "QEP", "which does not go along with GPTAQ");
+    tell(recipe.sweeps > options.solver.sweeps, "sweeps and re-fit", "whose grids the order column does not fix");
+    tell(recipe.rotate && !options.rotate, "rotation", "for the blocks of the GGUF are kept");
+    tell(recipe.refine_epochs > options.refine_epochs, "refinement",
+         "which takes two windows at least, no correction of low rank and blocks that are not kept");
+}
 
 }  // namespace
 
@@ -50,6 +62,7 @@ const Recipe& default_recipe(unsigned bits) {
 }
 
 QuantizeOptions with_recipe(const Recipe& recipe, QuantizeOptions options) {
+    options.recipe = recipe.name;
     options.solver.search = recipe.search;
     options.solver.qep = options.solver.gptaq > 0 ? 0 : recipe.qep;
     const bool fixed = options.solver.static_grids();
@@ -58,6 +71,7 @@ QuantizeOptions with_recipe(const Recipe& recipe, QuantizeOptions options) {
     options.rotate = recipe.rotate && !options.keep_blocks;
     const bool trainable = options.lorc_rank == 0 && options.windows > 1 && !options.keep_blocks;
     options.refine_epochs = trainable ? recipe.refine_epochs : 0;
+    tell_left_out(recipe, options);
     return options;
 }
 

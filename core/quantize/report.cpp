@@ -36,6 +36,7 @@ JsonValue options_json(const QuantizeOptions& o) {
         json.set(key, JsonValue::of_integer(static_cast<int64_t>(value)));
     };
     json.set("method", JsonValue::of_string(o.method == Method::gptq ? "gptq" : "rtn"));
+    if (!o.recipe.empty()) json.set("recipe", JsonValue::of_string(o.recipe));
     if (o.target_bytes > 0) size("target_bytes", o.target_bytes);
     if (o.target_bpw > 0) json.set("target_bpw", JsonValue::of_number(o.target_bpw));
     if (!o.codes.empty())

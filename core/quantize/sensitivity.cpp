@@ -129,7 +129,7 @@ class Measurement {
         const bool is_head = !is_embedding || model_.params.tied_head;
         for (const GridOptions& grid : request_.outer) {
             RoundingError error;
-            const PackedTensor packed = round_outer(row, grid, is_head, error);
+            const PackedTensor packed = naming(found.name, [&] { return round_outer(row, grid, is_head, error); });
             const Weight changed{.matrix = packed.matrix};
             const Divergence effect =
                 probe_.of_outer(is_embedding ? changed : model_.embedding, is_head ? changed : model_.head);
@@ -181,13 +181,15 @@ class Measurement {
         std::copy_n(values.data(), found.rows * found.cols, w.data());
         const Matrix sample = sample_of(w);
         const double power = sum(hessian_losses(compute_, sample, h));
-        for (const GridOptions& grid : request_.effects)
-            found.effects.push_back(effect_of(layer, role, w, sample, h, power, grid));
-        for (const GridOptions& grid : request_.choices) {
-            ChoiceLoss& loss = found.losses.emplace_back(loss_of(sample, h, prepared, grid));
-            loss.predicted = power > 0 ? loss.predicted / power : 0;
-            loss.measured = power > 0 ? loss.measured / power : 0;
-        }
+        naming(found.name, [&] {
+            for (const GridOptions& grid : request_.effects)
+                found.effects.push_back(effect_of(layer, role, w, sample, h, power, grid));
+            for (const GridOptions& grid : request_.choices) {
+                ChoiceLoss& loss = found.losses.emplace_back(loss_of(sample, h, prepared, grid));
+                loss.predicted = power > 0 ? loss.predicted / power : 0;
+                loss.measured = power > 0 ? loss.measured / power : 0;
+            }
+        });
         done(found);
         table_.linears.push_back(std::move(found));
     }

@@ -152,8 +152,9 @@ void Walk::write_linear(Block& block, size_t layer, RoleId role, const StageInpu
         pack_float_strip(compute_, w.data(), rows, 0, packed);
         block.weights.roles[role].matrix = packed.matrix;
     } else {
-        block.rounded[role] =
-            kept ? kept_rows(row, layer, 0, rows) : quantize_linear(w, layer, role, input, report.solve);
+        block.rounded[role] = kept ? kept_rows(row, layer, 0, rows) : naming(packed_name(row, layer), [&] {
+            return quantize_linear(w, layer, role, input, report.solve);
+        });
         pack(block, layer, role);
         if (options_.lorc_rank > 0) block.low_rank[role] = correct(w, block.rounded[role], input, report.lorc);
         if (!trained()) block.rounded[role] = {};
@@ -202,8 +203,11 @@ QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, size_t laye
 PackedLowRank Walk::correct(const AlignedBuffer<float>& w, const QuantizedMatrix& q, const StageInput* input,
                             LorcReport& report) const {
     const bool usable = input && input->prepared.usable, eora = options_.lorc_method == LorcMethod::eora;
-    const RoundedFactors factors = correct_rounding(compute_, w.data(), q, usable ? &input->hessian : nullptr,
-                                                    {.rank = options_.lorc_rank, .by_outputs = eora}, report);
+    const LorcOptions options{.rank = options_.lorc_rank,
+                              .by_outputs = eora,
+                              .added = usable ? static_cast<float>(input->prepared.added) : 0};
+    const RoundedFactors factors =
+        correct_rounding(compute_, w.data(), q, usable ? &input->hessian : nullptr, options, report);
     return pack_low_rank(compute_, factors);
 }
 

@@ -89,9 +89,12 @@ PackedTensor Walk::write_rounded(const WeightRow& row, const GridOptions& grid, 
         } else if (kept) {
             pack_strip(compute_, kept_rows(row, 0, first, first + n), first, packed);
         } else if (solver) {
-            pack_strip(compute_, solver->solve(values, n, report.solve), first, packed);
+            pack_strip(compute_, naming(packed_name(row, 0), [&] { return solver->solve(values, n, report.solve); }),
+                       first, packed);
         } else {
-            pack_strip(compute_, round_to_nearest(compute_, values, n, cols, grid), first, packed);
+            pack_strip(compute_,
+                       naming(packed_name(row, 0), [&] { return round_to_nearest(compute_, values, n, cols, grid); }),
+                       first, packed);
         }
         error.add_strip(compute_, values, n, first, packed);
     });

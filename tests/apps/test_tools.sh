@@ -318,6 +318,13 @@ bad "bench, kernels of a model" "no model expected beside '--kernels'" ./bench "
 bad "bench, kernels and a depth" "'--depth' is about a model" ./bench --kernels -d 1
 bad "nothing to measure" "expects at least 1, found 0 for both" ./bench "$work/tiny.gq" -p 0 -n 0
 bad "context below 0" "context: expected a whole number of 0 … 2147483647, found -1" ./run "$work/tiny.gq" hi -c -1
+bad "two grids" "'--grid' and '--sym' exclude each other" ./quantize $tiny -o "$work/x.gq" --grid k --sym
+bad "two orders" "'--order' and '--no-act-order' exclude" ./quantize $tiny -o "$work/x.gq" --order act --no-act-order
+bad "no bits" "'--bits' expects 2, 3, 4, 5, 6, 8 or 16, found '0'" ./quantize $tiny -o "$work/x.gq" --bits 0
+bad "a window beyond the context" "expected at most 256 tokens, the model's context, found 257" \
+    ./quantize $tiny -o "$work/x.gq" --calib-window 257 --calib-windows 2
+bad "sensitivity of a width" "'--bits' expects no --sensitivity" ./quantize $tiny --sensitivity --bits 4
+bad "a method of no correction" "'--lorc-method' expects '--lorc'" ./quantize $tiny -o "$work/x.gq" --lorc-method lorc
 bad "a size and bits" "exclude each other" ./quantize $tiny -o "$work/x.gq" --size 80M --bits 4
 bad "a size and bits a weight" "exclude each other" ./quantize $tiny -o "$work/x.gq" --size 80M --bpw 4
 bad "size is no number" "expects bytes above 0" ./quantize $tiny -o "$work/x.gq" --size small

@@ -130,7 +130,7 @@ TEST_SUITE("quantize") {
         CHECK(names_beside(out.path()).empty());
 
         QuantizeOptions same = with_recipe(recipe_of(least->first), best_options());
-        same.judged = 4;
+        same.judged = same.held_out = 4;
         quantize_model(source, again.path(), same, compute, {});
         CHECK(file_bytes(again.path()) == file_bytes(out.path()));
     }

@@ -6,6 +6,7 @@
 
 #include "core/quantize/choose.h"
 #include "formats/json.h"
+#include "tests/error_of.h"
 #include "tests/quantize/walk_test.h"
 
 using namespace gq;
@@ -84,6 +85,15 @@ TEST_CASE("KL probe: nothing changed is nothing; a change is the same seen from 
     // The reference of this one is the changed model: KL is not symmetric, the loss is.
     KlProbe other(changed, m.compute, m.windows);
     CHECK(other.float_loss() - probe.float_loss() == doctest::Approx(from_layer.loss).epsilon(1e-4));
+
+    const std::vector<float> nothing(model.params.hidden, std::numeric_limits<float>::quiet_NaN());
+    for (Weight& weight : swapped.roles)
+        if (weight.vector) weight.vector = nothing.data();
+    test::check_contains(test::error_of([&] { probe.of_block(swapped); }),
+                         "KL: finite logits of the changed model expected");
+    changed.blocks[1] = swapped;
+    test::check_contains(test::error_of([&] { const KlProbe broken(changed, m.compute, m.windows); }),
+                         "KL: finite logits of the float model expected");
 }
 
 TEST_CASE("sensitivity: losses fall with the width as theory says, and effects with them") {
