@@ -17,6 +17,8 @@ constexpr cli::Option options[] = {
     {"--threads", "-t", "LIST", "",
      "thread counts, with commas (default: the physical cores that are free to this process)"},
     {"--repeat", "-r", "N", "5", "repetitions; the median is shown"},
+    cli::cache_type_k_option,
+    cli::cache_type_v_option,
     cli::kv_option,
     cli::activations_option,
     cli::exact_option,

@@ -123,21 +123,21 @@ GQ_API gq_status gq_chat_render(const gq_model* model, const gq_chat_message* me
 
 typedef struct gq_session gq_session;
 
-typedef enum gq_kv_type { GQ_KV_F16 = 0, GQ_KV_F32 = 1 } gq_kv_type;
-
 typedef struct gq_session_options {
     size_t struct_size;
     /* Positions of all sequences together, in pages of 64 that each belong to one; 0: the model's context_length. */
     int32_t context;
     int32_t n_threads; /* 0: gq_default_threads() */
     int32_t max_rows;  /* rows computed in one pass; longer batches are cut; 0: 512 */
-    int32_t kv_type;   /* a gq_kv_type */
     /* How integer codes meet activations: "block": int8 with a scale for every 32 inputs; "token", "group": with one
      * for a token, or for each group of the weights; "token-asym", "group-asym": the same, asymmetric, at twice the
      * cost; "exact": f32, slower. NULL: "block". */
     const char* activations;
     const char*
         isa; /* "scalar", "avx2", "avx512", "neon"; NULL: GQ_ISA from the environment, else the best this CPU runs */
+    /* How keys and values are kept: "f32", "f16", "q8" (8.5 bits), "q4" (4.5 bits). NULL: "f16". */
+    const char* cache_type_k;
+    const char* cache_type_v;
 } gq_session_options;
 GQ_API void gq_session_defaults(gq_session_options* options);
 

@@ -17,7 +17,7 @@ RowSet rows_of(std::span<const int32_t> positions, std::span<const Segment> segm
 }
 
 KvGeometry one_layer(const HyperParams& p) {
-    return {1, p.n_kv_heads, p.head_dim, KvType::f32};
+    return {1, p.n_kv_heads, p.head_dim, &find_kv_type("f32"), &find_kv_type("f32")};
 }
 
 }  // namespace

@@ -162,7 +162,7 @@ void Walk::prepare_calibration() {
     windows_ = cut_held_out_last(tokenizer_, text, options_.windows, options_.held_out + options_.judged,
                                  options_.window, p.vocab);
     windows_.resize(n_windows);
-    const KvGeometry one_layer{1, p.n_kv_heads, p.head_dim, KvType::f32};
+    const KvGeometry one_layer{1, p.n_kv_heads, p.head_dim, &find_kv_type("f32"), &find_kv_type("f32")};
     const auto make_stream = [&] {
         return std::make_unique<Stream>(source_.network(), one_layer, compute_, n_windows, options_.window);
     };

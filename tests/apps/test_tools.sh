@@ -332,7 +332,9 @@ bad "activations" "'rows'" ./run "$work/tiny.gq" hi --activations rows
 told "known activations" "expected one of block, token, group, token-asym, group-asym, exact,"
 bad "exact and another one" "'--exact' means '--activations exact', found '--activations token'" ./run "$work/tiny.gq" hi --exact --activations token
 bad "isa" "avx2" ./run "$work/tiny.gq" hi --isa mmx
-bad "kv" "f16 or f32" ./run "$work/tiny.gq" hi --kv q4
+bad "type of keys" "cache_type_k: expected one of f16, f32, q4, q8, found 'q5'" ./run "$work/tiny.gq" hi -ctk q5
+bad "type of values" "cache_type_v: .* found 'f8'" ./run "$work/tiny.gq" hi --kv q8 --cache-type-v f8
+ok "keys and values of two types" "" ./run "$work/tiny.gq" hi --raw -n 3 -ctk q8 -ctv q4
 bad "text is too short" "at least 512 tokens" ./perplexity "$work/tiny.gq" -f "$work/prompt"
 bad "KL, reference is missing" "/nowhere.gq" ./perplexity "$work/tiny.gq" -f "$work/text" --kl /nowhere.gq
 ok "quantize, another vocabulary" "" ./quantize tests/golden/tiny_llama_untied -o "$work/other.gq" --bits 16 --embed-bits 16

@@ -66,7 +66,8 @@ std::vector<float> forward_of_the_model(const TinyBlock& block, const std::vecto
     const std::unique_ptr<Backend> backend = make_cpu_backend(machine.compute);
     Forward forward(block.network, *backend, Precision::exact);
     SlotMemory slots(*backend, block.network, window);
-    KvCache cache(*backend, {1, block.params.n_kv_heads, block.params.head_dim, KvType::f32},
+    KvCache cache(*backend,
+                  {1, block.params.n_kv_heads, block.params.head_dim, &find_kv_type("f32"), &find_kv_type("f32")},
                   div_up(window, kv_page_positions));
     cache.reserve(0, window);
     BlockWeights weights;
