@@ -187,6 +187,18 @@ gq_session_options session_options(const Arguments& args, int32_t context, int32
     return o;
 }
 
+gq_model* open_model(const Arguments& args, const std::string& path, bool verify) {
+    show_log();
+    gq_model_options o;
+    gq_model_defaults(&o);
+    o.verify = verify;
+    o.no_mmap = args.has("--no-mmap");
+    o.mlock = args.has("--mlock");
+    gq_model* model = nullptr;
+    check(gq_model_open(path.c_str(), &o, &model));
+    return model;
+}
+
 void show_log() {
     gq_set_log_callback(
         [](gq_log_level level, const char* message, void*) {

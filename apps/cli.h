@@ -33,6 +33,10 @@ inline constexpr Option activations_option = {
     "int8 with a scale for each block of 32 inputs, token, or group of the weights, token-asym, group-asym; or exact"};
 inline constexpr Option exact_option = {"--exact", "", "", "",
                                         "--activations exact: f32 instead of int8, slower, for comparison"};
+inline constexpr Option no_mmap_option = {"--no-mmap", "", "", "",
+                                          "read the file into memory of its own instead of mapping it"};
+inline constexpr Option mlock_option = {"--mlock", "", "", "",
+                                        "keep the file's bytes in memory; a warning where the system refuses"};
 
 class Arguments {
   public:
@@ -65,6 +69,9 @@ void check(gq_status status);
 
 // Options of a session from the rows above (--threads is the caller's business: ./bench takes a list).
 gq_session_options session_options(const Arguments& args, int32_t context, int32_t n_threads);
+
+// Opens the .gq as --no-mmap and --mlock ask for; what the library has to say about it goes to stderr.
+gq_model* open_model(const Arguments& args, const std::string& path, bool verify = false);
 
 // The value of --activations, which --exact is short for.
 const char* activations_of(const Arguments& args);

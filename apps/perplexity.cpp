@@ -31,17 +31,18 @@ constexpr cli::Option options[] = {
     cli::kv_option,
     cli::threads_option,
     cli::isa_option,
+    cli::no_mmap_option,
+    cli::mlock_option,
 };
 
 struct Model {
     std::string path;
-    gq_model* model = nullptr;
+    gq_model* model;
     gq_session* session = nullptr;
     gq_model_info info{};
     size_t vocab = 0;
 
-    explicit Model(const std::string& file) : path(file) {
-        cli::check(gq_model_open(file.c_str(), nullptr, &model));
+    Model(const cli::Arguments& args, const std::string& file) : path(file), model(cli::open_model(args, file)) {
         info.struct_size = sizeof info;
         cli::check(gq_model_get_info(model, &info));
         vocab = static_cast<size_t>(info.vocab_size);
@@ -138,7 +139,7 @@ void score_text(const cli::Arguments& args, Model& model, size_t ctx) {
     if (args.natural("--chunks") > 0) chunks = std::min<size_t>(chunks, args.natural("--chunks"));
     std::optional<Model> reference;
     if (args.has("--kl")) {
-        reference.emplace(args.text("--kl"));
+        reference.emplace(args, args.text("--kl"));
         check_same_tokens(*reference, model, text, file, tokens);
         reference->open_session(args, ctx, true);
     }
@@ -192,7 +193,7 @@ int main(int argc, char** argv) {
     if (!args.has("--file") && !args.has("--choices")) cli::stop("option '-f' expected: the text to score");
     if (args.integer("--ctx") < 4) cli::stop("option '--ctx' expects at least 4, found %d", args.integer("--ctx"));
     const size_t ctx = static_cast<size_t>(args.integer("--ctx"));
-    Model model(args.words()[0]);
+    Model model(args, args.words()[0]);
     if (args.has("--choices")) {
         score_choices(args, model, ctx);
     } else {

@@ -31,6 +31,8 @@ constexpr cli::Option options[] = {
     cli::activations_option,
     cli::exact_option,
     cli::isa_option,
+    cli::no_mmap_option,
+    cli::mlock_option,
     {"--verify", "", "", "", "compare the file's hashes first"},
     {"--ignore-eos", "", "", "", "go on past stop tokens"},
 };
@@ -115,11 +117,7 @@ int main(int argc, char** argv) {
     const cli::Arguments args(argc, argv, "run MODEL.gq [PROMPT] [options]", options, 2);
     if (args.words().empty() && !args.has("--model")) cli::stop("a model expected: a .gq file; --help tells more");
     const std::string path = args.has("--model") ? args.text("--model") : args.words()[0];
-    gq_model_options model_options;
-    gq_model_defaults(&model_options);
-    model_options.verify = args.has("--verify");
-    gq_model* model = nullptr;
-    cli::check(gq_model_open(path.c_str(), &model_options, &model));
+    gq_model* model = cli::open_model(args, path, args.has("--verify"));
     gq_model_info info{};
     info.struct_size = sizeof info;
     cli::check(gq_model_get_info(model, &info));

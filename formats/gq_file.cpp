@@ -40,7 +40,7 @@ bool is_gq_file(const std::filesystem::path& path) {
     return file.bytes().size() >= n && std::memcmp(file.bytes().data(), GqHeader::expected_magic.data(), n) == 0;
 }
 
-GqFile::GqFile(const std::filesystem::path& path) : file_(path), path_(path) {
+GqFile::GqFile(const std::filesystem::path& path, FileMemory memory) : file_(path, memory), path_(path) {
     GqDirectory directory = read_gq_directory(file_.bytes(), path_.string());
     minor_ = directory.minor_version;
     tensors_ = std::move(directory.tensors);

@@ -45,7 +45,7 @@ bool is_gq_file(const std::filesystem::path& path);
 class GqFile {
   public:
     // Checks header, directory, every bound, and that all scales are finite; not the data's hashes. Throws FormatError.
-    explicit GqFile(const std::filesystem::path& path);
+    explicit GqFile(const std::filesystem::path& path, FileMemory memory = FileMemory::mapped);
 
     std::span<const GqTensor> tensors() const { return tensors_; }
     const GqTensor* find(std::string_view name) const;
@@ -53,6 +53,8 @@ class GqFile {
     std::span<const GqSection> sections() const { return sections_; }
     size_t file_bytes() const { return file_.bytes().size(); }
     unsigned minor_version() const { return minor_; }
+
+    std::string lock() const { return file_.lock(); }  // as MappedFile's
 
     // Reads everything and compares hashes; throws FormatError naming the first part that differs.
     void verify() const;

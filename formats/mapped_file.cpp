@@ -1,10 +1,11 @@
-// A whole file as read-only memory, by POSIX mmap.
+// A whole file as read-only memory, by POSIX mmap or read.
 // In: a path. Out: its bytes. Must not know what they mean. A file that another process shortens while it is mapped
 // gives SIGBUS on access; that can't be caught here, so files are to be replaced by rename, never rewritten in place.
 #include "formats/mapped_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,7 +31,7 @@ struct Descriptor {
 
 }  // namespace
 
-MappedFile::MappedFile(const std::filesystem::path& path) {
+MappedFile::MappedFile(const std::filesystem::path& path, FileMemory memory) : memory_(memory) {
     // O_NONBLOCK: a named pipe must not hang before it can be refused.
     const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     if (file.fd < 0) fail_with_reason("open", path);
@@ -41,19 +42,53 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
                     S_ISDIR(facts.st_mode) ? "a folder" : "something else");
     }
     if (facts.st_size == 0) return;
-    const auto size = static_cast<size_t>(facts.st_size);
-    void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd, 0);
+    size_ = static_cast<size_t>(facts.st_size);
+    memory == FileMemory::mapped ? map(file.fd, path) : copy(file.fd, path);
+}
+
+void MappedFile::map(int fd, const std::filesystem::path& path) {
+    void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data == MAP_FAILED) fail_with_reason("map", path);
     data_ = static_cast<const std::byte*>(data);
-    size_ = size;
+}
+
+void MappedFile::copy(int fd, const std::filesystem::path& path) {
+    MappedFile owner;  // gives the memory back where reading fails
+    void* data = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED) fail_with_reason("find memory for", path);
+    owner.data_ = static_cast<const std::byte*>(data);
+    owner.size_ = size_;
+    ::madvise(data, size_, MADV_HUGEPAGE);  // a wish
+    for (size_t done = 0; done < size_;) {
+        const ssize_t n = ::read(fd, static_cast<std::byte*>(data) + done, size_ - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) fail_with_reason("read", path);
+        if (n == 0)
+            format_fail(FormatError::Kind::io, "can't read %s: %zu bytes expected, it ended after %zu", path.c_str(),
+                        size_, done);
+        done += static_cast<size_t>(n);
+    }
+    ::mprotect(data, size_, PROT_READ);
+    data_ = std::exchange(owner.data_, nullptr);
+}
+
+std::string MappedFile::lock() const {
+    if (data_ == nullptr || ::mlock(data_, size_) == 0) return {};
+    const int reason = errno;
+    rlimit limit{};
+    ::getrlimit(RLIMIT_MEMLOCK, &limit);
+    return "mlock of " + std::to_string(size_) + " bytes: " + std::strerror(reason) + "; the limit RLIMIT_MEMLOCK is " +
+           (limit.rlim_cur == RLIM_INFINITY ? "none" : std::to_string(limit.rlim_cur) + " bytes") +
+           ", which `ulimit -l` shows and sets";
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), memory_(other.memory_) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(memory_, other.memory_);
     return *this;
 }
 
@@ -62,6 +97,7 @@ MappedFile::~MappedFile() {
 }
 
 void MappedFile::forget(std::span<const std::byte> range) const {
+    if (memory_ == FileMemory::copied) return;  // there would be nothing to read it back from
     const auto base = reinterpret_cast<uintptr_t>(data_), begin = reinterpret_cast<uintptr_t>(range.data());
     if (range.empty() || begin < base || begin - base > size_ || range.size() > size_ - (begin - base)) return;
     // Whole pages, outward: a neighbour's share of an edge page is read back from the file when it is touched.

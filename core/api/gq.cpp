@@ -101,16 +101,18 @@ int32_t gq_default_threads(void) {
 }
 
 void gq_model_defaults(gq_model_options* options) {
-    if (options) *options = {.struct_size = sizeof *options, .verify = 0};
+    if (options) *options = {.struct_size = sizeof *options, .verify = 0, .no_mmap = 0, .mlock = 0};
 }
 
 gq_status gq_model_open(const char* path, const gq_model_options* options, gq_model** model) {
     return guarded([&] {
         require(path, "path");
         require(model, "model");
-        const gq_model_options o = gq::options_or_defaults(options, {sizeof(gq_model_options), 0}, "gq_model_options");
+        const gq_model_options o =
+            gq::options_or_defaults(options, {sizeof(gq_model_options), 0, 0, 0}, "gq_model_options");
         auto opened = std::make_unique<gq_model>();
-        opened->loaded = gq::LoadedModel::open(path, o.verify != 0);
+        opened->loaded = gq::LoadedModel::open(
+            path, o.verify != 0, o.no_mmap ? gq::FileMemory::copied : gq::FileMemory::mapped, o.mlock != 0);
         *model = opened.release();
         return GQ_OK;
     });

@@ -71,14 +71,18 @@ typedef struct gq_model gq_model;
 
 typedef struct gq_model_options {
     size_t struct_size;
-    int32_t verify; /* non-zero: read the whole file and compare every hash before use */
+    int32_t verify;  /* non-zero: read the whole file and compare every hash before use */
+    int32_t no_mmap; /* non-zero: the file is read into memory instead of being mapped */
+    /* Non-zero: the file's bytes are kept in memory, none is ever given back to the system. Where that can't be had the
+     * model opens without, and a warning of the log names the limit. */
+    int32_t mlock;
 } gq_model_options;
 GQ_API void gq_model_defaults(gq_model_options* options);
 
-/* Maps a .gq. options may be NULL. *model is set on success only, and owned by the caller. GQ_IO: the file can't be
- * read; GQ_BAD_FILE: it is no .gq, truncated, contradicts itself, or (verify) was altered; GQ_UNSUPPORTED: a version,
- * architecture, codes or grid that this library does not know. A chat template is not looked into before
- * gq_chat_render(). */
+/* Maps a .gq, or reads it (no_mmap). options may be NULL. *model is set on success only, and owned by the caller.
+ * GQ_IO: the file can't be read; GQ_BAD_FILE: it is no .gq, truncated, contradicts itself, or (verify) was altered;
+ * GQ_UNSUPPORTED: a version, architecture, codes or grid that this library does not know. A chat template is not looked
+ * into before gq_chat_render(). */
 GQ_API gq_status gq_model_open(const char* path, const gq_model_options* options, gq_model** model);
 /* Every session of the model must have been freed before. */
 GQ_API void gq_model_free(gq_model* model);
@@ -321,10 +325,47 @@ GQ_API gq_status gq_report_html(const char* path, const char* figures, char* buf
 /* A tokenizer alone, from the same kinds of path: for gq_tokenize() and gq_detokenize(), and gq_model_free() in the
  * end. Errors as gq_model_open(). */
 GQ_API gq_status gq_tokenizer_open(const char* path, gq_model** model);
-/* The machine's read bandwidth in bytes per second with n_threads: the best of several ways of plain reading, tried for
- * about `seconds`, 0 … 60, and each at least once. GQ_INVALID_ARGUMENT: a number out of its range;
- * GQ_OUT_OF_MEMORY. */
-GQ_API gq_status gq_probe_bandwidth(int32_t n_threads, double seconds, double* bytes_per_second);
+/* What a machine can do at most, with n_threads and the instructions of an isa. 0: not known, as the multiplications of
+ * "scalar" are. */
+typedef struct gq_limits {
+    size_t struct_size; /* in: sizeof(gq_limits) */
+    const char* isa;    /* a static string */
+    double read_bytes;  /* per second, of memory: the best of several ways of plain reading */
+    double int8_ops;    /* per second, on numbers that stay in registers; a multiply-add is two */
+    double f32_ops;
+} gq_limits;
+/* Measures for about `seconds`, 0 … 60, and each probe at least once. isa and n_threads as in gq_session_options.
+ * GQ_INVALID_ARGUMENT: a number out of its range; GQ_UNSUPPORTED: the isa; GQ_OUT_OF_MEMORY. */
+GQ_API gq_status gq_probe_limits(const char* isa, int32_t n_threads, double seconds, gq_limits* limits);
+
+/* What computing one token takes. */
+typedef struct gq_token_cost {
+    size_t struct_size; /* in: sizeof(gq_token_cost) */
+    uint64_t kv_bytes;  /* of keys and values, that its attention reads */
+    uint64_t int8_macs; /* multiply-adds of its linears on int8, and on f32; attention is in neither */
+    uint64_t f32_macs;
+} gq_token_cost;
+/* Of the token at `position`, 0 being a sequence's first; want_logits as in gq_batch_row. */
+GQ_API gq_status gq_session_token_cost(const gq_session* session, size_t position, int32_t want_logits,
+                                       gq_token_cost* cost);
+
+/* How fast a kernel is, on one thread. Strings are static. */
+typedef struct gq_kernel_rate {
+    const char* operation; /* "gemv" */
+    const char* kernel;    /* "gemv_int4_avx2" */
+    const char* isa;
+    const char* codes;   /* of the weights, or a type of the cache; NULL where the operation has none */
+    int32_t n_tokens;    /* 0 where it does not depend on them */
+    int32_t can_run;     /* 0: not on this CPU; there are no numbers */
+    const char* unit;    /* what is counted: "B", read and written, or "OP", a multiply-add being two */
+    double rate, scalar; /* per second, of the kernel and of the scalar one that it equals */
+    double limit;        /* of the machine, for this unit and isa; 0: none is known */
+} gq_kernel_rate;
+/* Return 0 to go on, anything else to stop. */
+typedef int32_t (*gq_kernel_callback)(const gq_kernel_rate* rate, void* user);
+/* Every kernel of this library × the codes that it reads; each row takes about `seconds`, 0 … 60. Streams
+ * weights from 256 MiB. GQ_CANCELLED: by the callback; GQ_INVALID_ARGUMENT: seconds; GQ_OUT_OF_MEMORY. */
+GQ_API gq_status gq_bench_kernels(double seconds, gq_kernel_callback callback, void* user);
 
 #ifdef __cplusplus
 }

@@ -1,11 +1,10 @@
-// What inspect and bench need: descriptions of files, a tokenizer alone, and the machine's read bandwidth.
+// What inspect needs: descriptions of files, a tokenizer alone.
 // In: paths and sizes of the caller, checked here. Out: text in the caller's buffer, handles, numbers, gq_status.
 // Must not know how files are laid out: formats/ does.
 #include <cstdio>
 
 #include "core/api/boundary.h"
 #include "core/api/handles.h"
-#include "core/kernels/read_bandwidth.h"
 #include "core/quantize/file_report.h"
 #include "core/quantize/report_data.h"
 #include "core/quantize/report_html.h"
@@ -178,17 +177,6 @@ gq_status gq_tokenizer_open(const char* path, gq_model** model) {
             opened->tokenizer = gq::Tokenizer::from_checkpoint(*gq::open_checkpoint(path));
         }
         *model = opened.release();
-        return GQ_OK;
-    });
-}
-
-gq_status gq_probe_bandwidth(int32_t n_threads, double seconds, double* bytes_per_second) {
-    return gq::guarded([&] {
-        gq::require(bytes_per_second, "bytes_per_second");
-        if (!(seconds >= 0 && seconds <= 60))
-            gq::fail(gq::Status::invalid_argument, "seconds: expected 0 … 60, found %g", seconds);
-        gq::ThreadPool pool(gq::threads_of(n_threads));
-        *bytes_per_second = gq::read_bandwidth(pool, seconds);
         return GQ_OK;
     });
 }

@@ -22,10 +22,15 @@ struct gq_session {
     const gq_model* model;
     gq::ThreadPool pool;
     const gq::KernelTable* kernels;
+    gq::SessionOptions options;
     gq::Session session;
 
-    gq_session(const gq_model* owner, size_t n_threads, const gq::KernelTable& table, const gq::SessionOptions& options)
-        : model(owner), pool(n_threads), kernels(&table), session(owner->loaded->model, {pool, table}, options) {}
+    gq_session(const gq_model* owner, size_t n_threads, const gq::KernelTable& table, const gq::SessionOptions& chosen)
+        : model(owner),
+          pool(n_threads),
+          kernels(&table),
+          options(chosen),
+          session(owner->loaded->model, {pool, table}, chosen) {}
 };
 
 namespace gq {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <new>
 
 #include "core/kernels/math.h"
 
@@ -14,15 +13,20 @@ namespace gq {
 CpuBackend::CpuBackend(const Compute& compute)
     : compute_(compute), scratch_(compute.pool.size()), sums_(compute.pool.size()) {}
 
+// A cache line in front says how long the memory is. What is large is zeroed by the system page by page when it is
+// touched: a session makes room for hundreds of rows, and its first token may need one.
 void* CpuBackend::allocate(size_t bytes) {
-    const size_t size = round_up(bytes == 0 ? 1 : bytes, cache_line);
-    void* memory = ::operator new (size, std::align_val_t{cache_line});
-    std::memset(memory, 0, size);
-    return memory;
+    const size_t size = round_up(bytes == 0 ? 1 : bytes, cache_line) + cache_line;
+    std::byte* memory = static_cast<std::byte*>(allocate_zeroed(size));
+    std::memcpy(memory, &size, sizeof size);
+    return memory + cache_line;
 }
 
 void CpuBackend::release(void* memory) noexcept {
-    ::operator delete (memory, std::align_val_t{cache_line});
+    std::byte* const begin = static_cast<std::byte*>(memory) - cache_line;
+    size_t size = 0;
+    std::memcpy(&size, begin, sizeof size);
+    free_zeroed(begin, size);
 }
 
 void CpuBackend::copy(const void* from, size_t bytes, void* to) {

@@ -104,6 +104,8 @@ void install_variant(const KernelVariant& variant, KernelTable& table) {
     install(variant.kernels.softmax_block, table.softmax_block);
     install(variant.kernels.silu_mul, table.silu_mul);
     install(variant.kernels.rms_norm, table.rms_norm);
+    install(variant.kernels.peak_int8, table.peak_int8);
+    install(variant.kernels.peak_f32, table.peak_f32);
     table.isa = variant.isa;
 }
 

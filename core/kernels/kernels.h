@@ -129,6 +129,10 @@ using SiluMulFn = void (*)(const float* gate, const float* up, size_t n, float* 
 // rms_norm — one row: out[i] = x[i] * (1 / sqrt(sum(x²) / n + eps)) * weight[i], from left to right. out may be x.
 using RmsNormFn = void (*)(const float* x, const float* weight, float eps, size_t n, float* out);
 
+// peak — n > 0 turns of independent multiply-adds in the widest registers of an instruction set, on zeros that never
+// leave them: the rate that no kernel surpasses. Returns the multiply-adds done.
+using PeakFn = double (*)(size_t n);
+
 // Exactly the function pointers that a variant provides; the others are null.
 struct KernelSet {
     QuantizeQ8Fn quantize_q8 = nullptr;
@@ -141,6 +145,8 @@ struct KernelSet {
     SoftmaxBlockFn softmax_block = nullptr;
     SiluMulFn silu_mul = nullptr;
     RmsNormFn rms_norm = nullptr;
+    PeakFn peak_int8 = nullptr;
+    PeakFn peak_f32 = nullptr;
 };
 
 // One performer. Each cpu_simd/<op>_<codes>_<isa>.cpp defines one constant of its own name.
@@ -170,7 +176,8 @@ struct KernelTable {
     SoftmaxBlockFn softmax_block;
     SiluMulFn silu_mul;
     RmsNormFn rms_norm;
-    const char* isa;  // the best ISA in it, for the start line
+    PeakFn peak_int8, peak_f32;  // null in the scalar table: what a compiler makes of plain code has no peak of its own
+    const char* isa;             // the best ISA in it, for the start line
 };
 
 size_t codes_index(const Codes& codes);  // position in all_codes()

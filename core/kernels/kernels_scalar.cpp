@@ -310,6 +310,8 @@ KernelTable make_scalar_table(std::index_sequence<index...>) {
                       .softmax_block = softmax_block_scalar,
                       .silu_mul = silu_mul_scalar,
                       .rms_norm = rms_norm_scalar,
+                      .peak_int8 = nullptr,
+                      .peak_f32 = nullptr,
                       .isa = "scalar"};
     const size_t n_codes = all_codes().size();
     if (n_codes > max_codes)

@@ -6,12 +6,12 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <vector>
 
 #include "core/base/memory.h"
 #include "core/base/status.h"
+#include "core/kernels/stopwatch.h"
 
 namespace gq {
 namespace {
@@ -35,7 +35,7 @@ uint64_t read_streams(const uint64_t* words, size_t lines) {
     return seen[0];
 }
 
-constexpr uint64_t (*ways[])(const uint64_t*, size_t) = {
+constexpr uint64_t (*ways[n_read_ways])(const uint64_t*, size_t) = {
     read_streams<1, 0>,    read_streams<2, 0>,    read_streams<4, 0>,    read_streams<8, 0>,
     read_streams<1, 4096>, read_streams<2, 2048>, read_streams<4, 1024>, read_streams<8, 512>,
 };
@@ -52,39 +52,39 @@ class ProbedMemory {
     ~ProbedMemory() { munmap(data_, probed_bytes); }
     ProbedMemory(const ProbedMemory&) = delete;
     ProbedMemory& operator=(const ProbedMemory&) = delete;
-    uint64_t* words() const { return static_cast<uint64_t*>(data_); }
+    std::span<uint64_t> words() const { return {static_cast<uint64_t*>(data_), probed_bytes / sizeof(uint64_t)}; }
 
   private:
     void* data_;
 };
 
-double seconds_now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 double best_of_ways(ThreadPool& pool, const ProbedMemory& memory, double seconds) {
-    const size_t lines = probed_bytes / cache_line;
-    pool.for_ranges(lines, 64, [&](size_t begin, size_t end, size_t) {
-        std::fill(memory.words() + begin * line_words, memory.words() + end * line_words, uint64_t{0});
+    const std::span<uint64_t> words = memory.words();
+    pool.for_ranges(words.size(), line_words, [&](size_t begin, size_t end, size_t) {
+        std::fill(words.begin() + static_cast<ptrdiff_t>(begin), words.begin() + static_cast<ptrdiff_t>(end),
+                  uint64_t{0});
     });
-    std::vector<uint64_t> seen(pool.size());
     double best = 0;
     const double start = seconds_now();
     do {
-        for (const auto way : ways) {
-            const double before = seconds_now();
-            pool.for_ranges(lines, 64, [&](size_t begin, size_t end, size_t thread) {
-                seen[thread] |= way(memory.words() + begin * line_words, end - begin);
-            });
-            best = std::max(best, static_cast<double>(probed_bytes) / (seconds_now() - before));
-        }
+        for (size_t way = 0; way < n_read_ways; ++way) best = std::max(best, read_once(pool, words, way));
     } while (seconds_now() - start < seconds);
-    if (std::any_of(seen.begin(), seen.end(), [](uint64_t word) { return word != 0; }))
-        fail(Status::internal, "bandwidth probe: zeroed memory was read as something else");
     return best;
 }
 
 }  // namespace
+
+double read_once(ThreadPool& pool, std::span<const uint64_t> zeroed, size_t way) {
+    std::vector<uint64_t> seen(pool.size());
+    const double before = seconds_now();
+    pool.for_ranges(zeroed.size() / line_words, 64, [&](size_t begin, size_t end, size_t thread) {
+        seen[thread] |= ways[way](zeroed.data() + begin * line_words, end - begin);
+    });
+    const double seconds = seconds_now() - before;
+    if (std::any_of(seen.begin(), seen.end(), [](uint64_t word) { return word != 0; }))
+        fail(Status::internal, "bandwidth probe: zeroed memory was read as something else");
+    return static_cast<double>(zeroed.size_bytes()) / seconds;
+}
 
 double read_bandwidth(ThreadPool& pool, double seconds) {
     double best = 0;

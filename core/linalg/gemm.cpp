@@ -9,6 +9,7 @@
 #include "core/linalg/gemm.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/base/status.h"
 
@@ -57,16 +58,42 @@ void copy_rows(const float* in, size_t in_stride, size_t rows, size_t cols, floa
     }
 }
 
+// Four floats; __builtin_shufflevector makes the moves of a transposed square the same few on every machine.
+using Four [[gnu::vector_size(16), gnu::aligned(4), gnu::may_alias]] = float;
+
+// out (4, 4) = sign * in transposed
+inline void transpose_square(const float* in, size_t in_stride, float sign, float* out, size_t out_stride) {
+    Four rows[4], pairs[4];
+    for (size_t i = 0; i < 4; ++i) rows[i] = *reinterpret_cast<const Four*>(in + i * in_stride) * sign;
+    pairs[0] = __builtin_shufflevector(rows[0], rows[1], 0, 4, 1, 5);
+    pairs[1] = __builtin_shufflevector(rows[0], rows[1], 2, 6, 3, 7);
+    pairs[2] = __builtin_shufflevector(rows[2], rows[3], 0, 4, 1, 5);
+    pairs[3] = __builtin_shufflevector(rows[2], rows[3], 2, 6, 3, 7);
+    for (size_t half = 0; half < 2; ++half) {
+        Four* to[2] = {reinterpret_cast<Four*>(out + 2 * half * out_stride),
+                       reinterpret_cast<Four*>(out + (2 * half + 1) * out_stride)};
+        *to[0] = __builtin_shufflevector(pairs[half], pairs[half + 2], 0, 1, 4, 5);
+        *to[1] = __builtin_shufflevector(pairs[half], pairs[half + 2], 2, 3, 6, 7);
+    }
+}
+
 // out[j * out_stride + i] = sign * in[i * in_stride + j], in squares that stay in the L1 cache
 void copy_transposed(const float* in, size_t in_stride, size_t rows, size_t cols, float sign, float* out,
                      size_t out_stride) {
-    constexpr size_t square = 16;
+    constexpr size_t square = 16, four = 4;
     for (size_t i0 = 0; i0 < rows; i0 += square) {
         for (size_t j0 = 0; j0 < cols; j0 += square) {
-            for (size_t j = j0; j < std::min(j0 + square, cols); ++j) {
-                for (size_t i = i0; i < std::min(i0 + square, rows); ++i)
-                    out[j * out_stride + i] = sign * in[i * in_stride + j];
+            const size_t i1 = std::min(i0 + square, rows), j1 = std::min(j0 + square, cols);
+            size_t i = i0;
+            for (; i + four <= i1; i += four) {
+                size_t j = j0;
+                for (; j + four <= j1; j += four)
+                    transpose_square(in + i * in_stride + j, in_stride, sign, out + j * out_stride + i, out_stride);
+                for (; j < j1; ++j)
+                    for (size_t k = i; k < i + four; ++k) out[j * out_stride + k] = sign * in[k * in_stride + j];
             }
+            for (; i < i1; ++i)
+                for (size_t j = j0; j < j1; ++j) out[j * out_stride + i] = sign * in[i * in_stride + j];
         }
     }
 }
@@ -98,7 +125,7 @@ void pack_b(const Pass& pass, size_t begin, size_t end) {
     if (b.col_stride == 1) {
         for (size_t row = 0; row < k; ++row) {
             for (size_t p = 0; p < full; ++p)
-                std::copy_n(&b(row, p * panel_cols), panel_cols, out + (p * k + row) * panel_cols);
+                std::memcpy(out + (p * k + row) * panel_cols, &b(row, p * panel_cols), panel_cols * sizeof(float));
         }
     } else {
         for (size_t p = 0; p < full; ++p)

@@ -3,6 +3,7 @@
 // Must not know sequences or callers.
 #include "core/model/loaded_model.h"
 
+#include "core/base/log.h"
 #include "core/base/status.h"
 #include "formats/format_error.h"
 
@@ -45,8 +46,11 @@ std::unique_ptr<LoadedModel> bind_sections(GqFile&& file) {
 
 }  // namespace
 
-std::unique_ptr<LoadedModel> LoadedModel::open(const std::filesystem::path& path, bool verify) {
-    GqFile file(path);
+std::unique_ptr<LoadedModel> LoadedModel::open(const std::filesystem::path& path, bool verify, FileMemory memory,
+                                               bool lock) {
+    GqFile file(path, memory);
+    if (const std::string refusal = lock ? file.lock() : std::string(); !refusal.empty())
+        log_message(LogLevel::warning, "%s: not kept in memory: %s", path.c_str(), refusal.c_str());
     if (verify) file.verify();
     // What is wrong inside is told by the name of a tensor or a section; which file it is, is known here.
     try {

@@ -25,8 +25,10 @@ struct LoadedModel {
     std::optional<std::string_view> chat_template;  // its source, in the file; nothing but render_chat() reads it
     GenerationSettings generation;
 
-    // verify: compare every hash first. Throws FormatError | Error.
-    static std::unique_ptr<LoadedModel> open(const std::filesystem::path& path, bool verify);
+    // verify: compare every hash first. lock: keep the file's bytes in memory; where the system refuses, a warning of
+    // the log says why and the model opens without. Throws FormatError | Error.
+    static std::unique_ptr<LoadedModel> open(const std::filesystem::path& path, bool verify,
+                                             FileMemory memory = FileMemory::mapped, bool lock = false);
 
     // The model's own template over these messages. It is parsed here and not before, so that a template beyond this
     // version stops nobody who does without. Throws Error(unsupported) when there is none, and what ChatTemplate

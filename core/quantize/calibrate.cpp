@@ -103,6 +103,11 @@ std::vector<std::vector<int32_t>> cut_held_out_last(const Tokenizer& tokenizer, 
     return held_out_last(cut_windows(tokenizer, text, windows + held_out, window, vocab), held_out);
 }
 
+KvGeometry float_kv_layer(const HyperParams& params) {
+    const KvType* const f32 = &find_kv_type("f32");
+    return {1, params.n_kv_heads, params.head_dim, f32, f32};
+}
+
 Stream::Stream(const Network& network, const KvGeometry& one_layer, const Compute& compute, size_t n_windows,
                size_t window)
     : network_(network),
@@ -136,6 +141,16 @@ void Stream::run(const StepList& block, size_t begin, size_t end, const BlockWei
         for (const SlotId slot : after) hidden_.put(slot, w, slots_[slot]);
     }
     hidden_.keep_only(after);
+}
+
+void Stream::run_epilogue(const BlockWeights& tail) {
+    const RowSet rows{.positions = positions_, .segments = {}, .geometry = nullptr, .layer = 0};
+    for (size_t w = 0; w < n_windows_; ++w) {
+        hidden_.get(network_.residual, w, slots_[network_.selected]);
+        forward_.run(network_.epilogue, 0, network_.epilogue.steps.size(), tail, rows, slots_);
+        hidden_.put(network_.head_input, w, slots_[network_.head_input]);
+    }
+    hidden_.keep_only({&network_.head_input, 1});
 }
 
 Matrix Stream::rows(SlotId slot) {

@@ -53,6 +53,9 @@ struct WindowRange {
     size_t begin = 0, end = 0;
 };
 
+// The cache of one layer, in floats: calibration rounds nothing but weights.
+KvGeometry float_kv_layer(const HyperParams& params);
+
 // One path through the network over all windows: its hidden states, and the KV cache and slots that they go through.
 // The weights come with each call, since they become known stage by stage. The quantized path is one; methods that
 // compare it with the float model bring a second.
@@ -64,6 +67,8 @@ class Stream {
     void embed(const Weight& embedding, std::span<const std::vector<int32_t>> windows);
     // Runs steps [begin, end) of a block over every window, keeping only what later steps (or the next block) read.
     void run(const StepList& block, size_t begin, size_t end, const BlockWeights& weights);
+    // The network's epilogue over every window's residual stream; only what the head reads is kept.
+    void run_epilogue(const BlockWeights& tail);
     // All windows' rows of a slot that is kept, one after another: (windows * window, width).
     Matrix rows(SlotId slot);
     void set_rows(SlotId slot, const Matrix& rows);

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/quantize/calibrate.h"
+
 namespace gq {
 namespace {
 
@@ -14,10 +16,6 @@ constexpr size_t logits_rows = 32;  // of the head at a time
 
 RowSet rows_of(std::span<const int32_t> positions, std::span<const Segment> segments, const KvCache& cache) {
     return {.positions = positions, .segments = segments, .geometry = &cache.geometry(), .layer = 0};
-}
-
-KvGeometry one_layer(const HyperParams& p) {
-    return {1, p.n_kv_heads, p.head_dim, &find_kv_type("f32"), &find_kv_type("f32")};
 }
 
 }  // namespace
@@ -33,7 +31,7 @@ KlProbe::KlProbe(const Model& model, const Compute& compute, std::span<const std
       backend_(make_cpu_backend(compute)),
       forward_(model.network, *backend_, Precision::exact),
       slots_(*backend_, model.network, windows.size() * windows[0].size()),
-      cache_(*backend_, one_layer(model.params), windows.size() * div_up(windows[0].size(), kv_page_positions)) {
+      cache_(*backend_, float_kv_layer(model.params), windows.size() * div_up(windows[0].size(), kv_page_positions)) {
     const size_t window = windows_[0].size();
     for (size_t w = 0; w < windows_.size(); ++w) {
         cache_.reserve(static_cast<SequenceId>(w), window);

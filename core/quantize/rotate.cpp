@@ -236,12 +236,17 @@ void RotatedSource::read_rows(const WeightRow& row, size_t layer, size_t row_beg
     residual_turn_->turn_inputs(compute_, out, n);
 }
 
-AlignedBuffer<float> RotatedSource::head_turn() const {
+AlignedBuffer<float> RotatedSource::turn_back() const {
     const size_t n = params_.hidden;
     AlignedBuffer<float> w(checked_mul(n, n, "head_turn"));
     for (size_t i = 0; i < n; ++i) w[i * n + i] = final_norm_[i];
     residual_turn_->turn_inputs(compute_, w.data(), n);
-    residual_turn_->turn_outputs(compute_, w.data(), n);
+    return w;
+}
+
+AlignedBuffer<float> RotatedSource::head_turn() const {
+    AlignedBuffer<float> w = turn_back();
+    residual_turn_->turn_outputs(compute_, w.data(), params_.hidden);
     return w;
 }
 

@@ -58,8 +58,10 @@ class RotatedSource {
     AlignedBuffer<float> read(const WeightRow& row, size_t layer) const;
     // Rows of the embedding or the head.
     void read_rows(const WeightRow& row, size_t layer, size_t row_begin, size_t row_end, float* out) const;
-    // Qᵀ diag(γ) Q, γ the final norm's weight: (hidden, hidden). With a tied head E' = E Q, the logits are E' times
-    // this times the turned stream, normed.
+    // diag(γ) Q, γ the final norm's weight: (hidden, hidden). The logits are the head, as the source has it, times this
+    // times the turned stream, normed.
+    AlignedBuffer<float> turn_back() const;
+    // Qᵀ turn_back(), in front of a tied head E' = E Q.
     AlignedBuffer<float> head_turn() const;
 
   private:

@@ -1,4 +1,4 @@
-// The walk as a whole, and what stands outside of blocks: plan, progress, embedding, head. See walk.h.
+// The walk as a whole: plan, calibration, progress. See walk.h.
 #include "core/quantize/walk.h"
 
 #include <algorithm>
@@ -9,11 +9,6 @@
 #include "formats/hash.h"
 
 namespace gq {
-namespace {
-
-constexpr size_t embedding_group = 128;  // at most: one scale for a whole row costs the embedding too much
-
-}  // namespace
 
 Walk::Walk(const Checkpoint& checkpoint, const QuantizeOptions& options, const Compute& compute, GqWriter& writer,
            const QuantizeCallback& progress)
@@ -51,11 +46,6 @@ GptqOptions Walk::gptq_options(const GridOptions& grid) const {
 GridOptions Walk::linear_grid() const {
     const Codes* codes = options_.codes.empty() ? nullptr : find_codes(options_.codes);
     return {codes ? codes->value_bits : options_.bits, options_.group, find_grid(options_.grid), codes};
-}
-
-GridOptions Walk::outer_grid() const {
-    const size_t group = options_.group == 0 ? embedding_group : std::min(options_.group, embedding_group);
-    return {options_.embed_bits, group, find_grid(options_.grid)};
 }
 
 void Walk::choose_grids() {
@@ -107,13 +97,18 @@ double Walk::stage_cost(size_t cols) const {
     return calibrated() ? d * d * (static_cast<double>(options_.windows * options_.window) / 2 + d / 3) : 0;
 }
 
+double Walk::weights_of_blocks() const {
+    const HyperParams& params = source_.params();
+    double weights = 0;
+    for (const WeightRow& row : source_.arch().block_weights)
+        weights += static_cast<double>(params.n_layers * row.rows(params) * row.cols(params));
+    return weights;
+}
+
 // Forward twice and back through all blocks and the head.
 double Walk::refine_cost() const {
     if (!refined()) return 0;
-    const HyperParams& params = source_.params();
-    double weights = static_cast<double>(params.vocab * params.hidden);
-    for (const WeightRow& row : source_.arch().block_weights)
-        weights += static_cast<double>(params.n_layers * row.rows(params) * row.cols(params));
+    const double weights = static_cast<double>(source_.params().vocab * source_.params().hidden) + weights_of_blocks();
     return 4 * weights * static_cast<double>(options_.windows * options_.window * options_.refine_epochs);
 }
 
@@ -162,9 +157,8 @@ void Walk::prepare_calibration() {
     windows_ = cut_held_out_last(tokenizer_, text, options_.windows, options_.held_out + options_.judged,
                                  options_.window, p.vocab);
     windows_.resize(n_windows);
-    const KvGeometry one_layer{1, p.n_kv_heads, p.head_dim, &find_kv_type("f32"), &find_kv_type("f32")};
     const auto make_stream = [&] {
-        return std::make_unique<Stream>(source_.network(), one_layer, compute_, n_windows, options_.window);
+        return std::make_unique<Stream>(source_.network(), float_kv_layer(p), compute_, n_windows, options_.window);
     };
     stream_ = make_stream();
     if (compares()) reference_ = make_stream();
@@ -215,50 +209,6 @@ void Walk::done(TensorReport tensor, double cost) {
           .note = t.note});
 }
 
-// Embedding, head and final norm. Calibration starts from the embedding's rounded rows.
-void Walk::write_outer() {
-    const Arch& arch = source_.arch();
-    PackedTensor embedding = write_rounded(arch.embedding, assignment_.embedding);
-    if (!source_.params().tied_head) head_ = write_rounded(arch.head, assignment_.head);
-    note_source(arch.final_norm, 0);
-    const AlignedBuffer<float> norm = rotated_.read(arch.final_norm, 0);
-    write_vector(writer_, packed_name(arch.final_norm, 0), {norm.data(), norm.size()});
-    done(report_of(arch.final_norm, 0, "f32"), 0);
-    if (rotated_.params().head_turn) write_head_turn();
-    if (stream_) stream_->embed({.matrix = embedding.matrix}, windows_);
-    if (reference_) {
-        UsedRows used(windows_, source_.params().hidden);
-        for_strips(arch.embedding, 0,
-                   [&](size_t first, size_t n, const float* values) { used.take(first, n, values); });
-        reference_->embed(used.weight(), used.windows);
-    }
-    if (refined()) embedded_ = stream_->rows(source_.network().residual);
-    if (source_.params().tied_head) head_ = std::move(embedding);
-    if (!refined()) head_ = {};
-}
-
-// It is small, and every logit goes through it: 8 bits at least.
-void Walk::write_head_turn() {
-    const WeightRow& row = source_.arch().head_turn;
-    const size_t n = source_.params().hidden;
-    const AlignedBuffer<float> w = rotated_.head_turn();
-    const bool floats = options_.embed_bits == float_bits;
-    const GridOptions grid{8, embedding_group, find_grid(options_.grid)};
-    PackedTensor packed = floats ? room_for_floats(n, n, "f16") : room_for_codes(n, n, grid);
-    if (floats) {
-        pack_float_strip(compute_, w.data(), n, 0, packed);
-    } else {
-        pack_strip(compute_, round_to_nearest(compute_, w.data(), n, n, grid), 0, packed);
-    }
-    write_packed(writer_, packed_name(row, 0), packed);
-    TensorReport report = report_of(row, 0, packed.matrix.codes->name);
-    RoundingError error;
-    error.add_strip(compute_, w.data(), n, 0, packed);
-    report.error = error.relative();
-    done(std::move(report), 0);
-    if (refined()) head_turn_ = std::move(packed);
-}
-
 // Calls work(first_row, n_rows, values) for strips of a weight: a vocabulary's matrix is never held as floats whole.
 void Walk::for_strips(const WeightRow& row, size_t layer, FunctionRef<void(size_t, size_t, const float*)> work) const {
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
@@ -286,32 +236,6 @@ const char* Walk::float_codes_for(const WeightRow& row, size_t layer) const {
 const char* Walk::float_codes_for(ElementType type, bool fits) const {
     if (type == ElementType::f16 && !rotated_.turned()) return "f16";
     return type == ElementType::bf16 || !fits ? "bf16" : "f16";
-}
-
-PackedTensor Walk::write_rounded(const WeightRow& row, const GridOptions& grid) {
-    note_source(row, 0);
-    const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
-    const bool floats = grid.bits == float_bits, kept = keeps_outer(row);
-    PackedTensor packed =
-        floats ? room_for_floats(rows, cols, float_codes_for(row, 0)) : room_for_codes(rows, cols, grid);
-    RoundingError error;
-    for_strips(row, 0, [&](size_t first, size_t n, const float* values) {
-        if (floats) {
-            pack_float_strip(compute_, values, n, first, packed);
-        } else if (kept) {
-            pack_strip(compute_, kept_rows(row, 0, first, first + n), first, packed);
-        } else {
-            pack_strip(compute_, round_to_nearest(compute_, values, n, cols, grid), first, packed);
-        }
-        error.add_strip(compute_, values, n, first, packed);
-    });
-    write_packed(writer_, packed_name(row, 0), packed);
-    TensorReport report = report_of(row, 0, packed.matrix.codes->name);
-    if (kept) report.kept = traits(source_.tensor(row, 0).type).name;
-    note_choice(report, grid);
-    set_error(report, error);
-    done(std::move(report), 0);
-    return packed;
 }
 
 }  // namespace gq

@@ -2,7 +2,7 @@
 // comes from quantized predecessors. In: a checkpoint, options. Out: tensors on disk as soon as they are done. Peak
 // memory: a block's packed weights and floats, one stage's Hessian, and the slots that are live at a cut; refinement
 // keeps all packed blocks. Source of the order: GPTQ §3 and its reference's --true-sequential.
-// Must not know option names or terminals. walk.cpp: the whole and what stands outside of blocks; walk_block.cpp: one
+// Must not know option names or terminals. walk.cpp: the whole; walk_outer.cpp: embedding and head; walk_block.cpp: one
 // block; walk_keep.cpp: what stays as a GGUF holds it; walk_train.cpp: distillation and refinement.
 #pragma once
 
@@ -50,6 +50,12 @@ class Walk {
         std::vector<TensorReport> reports;
         Matrix inputs;  // the quantized stream's residual in front of the block
     };
+    // What the solve of the head knows.
+    struct HeadInput {
+        GptqOptions options;
+        Matrix hessian;
+        PreparedHessian prepared;
+    };
     // What a RefineHead's views point into.
     struct HeadFloats {
         AlignedBuffer<float> norm, exact_turn, quantized_turn;
@@ -87,7 +93,9 @@ class Walk {
     std::string provenance() const;
     void note_choice(TensorReport& report, const GridOptions& grid) const;
     void write_outer();
-    PackedTensor write_rounded(const WeightRow& row, const GridOptions& grid);
+    PackedTensor write_rounded(const WeightRow& row, const GridOptions& grid, const HeadInput* input);
+    bool solves_head() const;
+    HeadInput head_input();
     void write_head_turn();
     void for_strips(const WeightRow& row, size_t layer, FunctionRef<void(size_t, size_t, const float*)> work) const;
     const char* float_codes_for(const WeightRow& row, size_t layer) const;
@@ -124,6 +132,7 @@ class Walk {
     void tell(const QuantizeProgress& progress) const;
     double solve_cost(RoleId role, size_t layer) const;
     double stage_cost(size_t cols) const;
+    double weights_of_blocks() const;
     double refine_cost() const;
     GptqOptions gptq_options(const GridOptions& grid) const;
 

@@ -38,7 +38,8 @@ void Walk::distill(Block& block, size_t layer) {
     block.inputs = {};
 }
 
-// Both heads in strips, with what stands between a turned model's final norm and its tied head.
+// Both heads in strips, and what hidden rows are turned by in front of them: the exact head stays as the source has it,
+// since reading it turned would take longer than its product.
 RefineHead Walk::refine_head(HeadFloats& floats) const {
     const Arch& arch = source_.arch();
     const size_t vocab = source_.params().vocab, hidden = source_.params().hidden;
@@ -51,15 +52,16 @@ RefineHead Walk::refine_head(HeadFloats& floats) const {
         });
     };
     head.exact.read = [this, &exact_row](size_t begin, size_t end, float* out) {
-        rotated_.read_rows(exact_row, 0, begin, end, out);
+        source_.read_rows(exact_row, 0, begin, end, out);
     };
     floats.norm = rotated_.read(arch.final_norm, 0);
     head.norm = floats.norm.data();
+    if (!rotated_.turned()) return head;
+    floats.exact_turn = rotated_.turn_back();
+    head.exact.turn = {floats.exact_turn.data(), hidden, hidden, hidden};
     if (!rotated_.params().head_turn) return head;
-    floats.exact_turn = rotated_.head_turn();
     floats.quantized_turn = AlignedBuffer<float>(floats.exact_turn.size());
     unpack_rows(head_turn_.matrix, 0, hidden, floats.quantized_turn.data(), hidden);
-    head.exact.turn = {floats.exact_turn.data(), hidden, hidden, hidden};
     head.quantized.turn = {floats.quantized_turn.data(), hidden, hidden, hidden};
     return head;
 }

@@ -20,10 +20,6 @@ size_t rows_of(size_t context, const SessionOptions& options) {
     return std::clamp<size_t>(options.max_rows, 1, context);
 }
 
-KvGeometry geometry_of(const Model& model, const SessionOptions& options) {
-    return {model.params.n_layers, model.params.n_kv_heads, model.params.head_dim, options.k_type, options.v_type};
-}
-
 // Of all stages: the ranks of the linears that share an input, each in whole activation blocks.
 size_t widest_low_rank(const Model& model) {
     size_t widest = 0;
@@ -41,18 +37,22 @@ size_t widest_low_rank(const Model& model) {
 
 }  // namespace
 
+KvGeometry kv_geometry(const Model& model, const SessionOptions& options) {
+    return {model.params.n_layers, model.params.n_kv_heads, model.params.head_dim, options.k_type, options.v_type};
+}
+
 Session::Session(const Model& model, const Compute& compute, const SessionOptions& options)
     : model_(model),
       context_(context_of(model, options)),
       backend_(make_cpu_backend(compute)),
       forward_(model.network, *backend_, options.precision),
       slots_(*backend_, model.network, rows_of(context_, options)),
-      cache_(*backend_, geometry_of(model, options), div_up(context_, kv_page_positions)) {}
+      cache_(*backend_, kv_geometry(model, options), div_up(context_, kv_page_positions)) {}
 
 size_t Session::bytes_needed(const Model& model, const SessionOptions& options, size_t n_threads) {
     const size_t context = context_of(model, options), rows = rows_of(context, options);
     const size_t kv = checked_mul(div_up(context, kv_page_positions),
-                                  round_up(geometry_of(model, options).page_bytes(), cache_line), "kv cache");
+                                  round_up(kv_geometry(model, options).page_bytes(), cache_line), "kv cache");
     // The head computes logits_rows rows at a time in the backend's memory, and they are copied out.
     const size_t logits =
         2 * checked_mul(std::min(rows, logits_rows), round_up(model.params.vocab, tile_cols) * sizeof(float), "logits");

@@ -28,6 +28,8 @@ struct SessionOptions {
     Precision precision = Precision::int8_activations;
 };
 
+KvGeometry kv_geometry(const Model& model, const SessionOptions& options);
+
 class Session {
   public:
     // `model` and `compute`'s members must outlive the session.

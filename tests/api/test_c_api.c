@@ -293,7 +293,6 @@ static void test_generate(const gq_model* model) {
 static void test_describe(const char* source, const char* packed) {
     size_t size = 0;
     char* text;
-    double rate = 0;
     gq_model* tokenizer = NULL;
     EXPECT(gq_describe(packed, GQ_DESCRIBE_JSON, 1, NULL, &size) == GQ_BUFFER_TOO_SMALL);
     text = malloc(size + 1);
@@ -317,10 +316,65 @@ static void test_describe(const char* source, const char* packed) {
     EXPECT(gq_describe("/nowhere", GQ_DESCRIBE_TEXT, 0, NULL, &size) == GQ_IO);
     EXPECT(gq_describe(packed, 2, 0, NULL, &size) == GQ_INVALID_ARGUMENT);
     EXPECT(gq_describe(NULL, GQ_DESCRIBE_TEXT, 0, NULL, &size) == GQ_INVALID_ARGUMENT);
-    EXPECT(gq_probe_bandwidth(1, 0, &rate) == GQ_OK && rate > 0);
-    EXPECT(gq_probe_bandwidth(-1, 0, &rate) == GQ_INVALID_ARGUMENT);
-    EXPECT(gq_probe_bandwidth(1, -1, &rate) == GQ_INVALID_ARGUMENT);
-    EXPECT(gq_probe_bandwidth(1, 0, NULL) == GQ_INVALID_ARGUMENT);
+}
+
+static int32_t stop_at_third(const gq_kernel_rate* rate, void* user) {
+    int* rows = user;
+    EXPECT(rate->operation && rate->kernel && rate->isa && rate->unit);
+    EXPECT(!rate->can_run || (rate->rate > 0 && rate->scalar > 0));
+    return ++*rows == 3;
+}
+
+static void test_bench(void) {
+    gq_limits limits;
+    int rows = 0;
+    limits.struct_size = sizeof limits;
+    EXPECT(gq_probe_limits(NULL, 1, 0, &limits) == GQ_OK && limits.read_bytes > 0 && limits.isa != NULL);
+    EXPECT(strcmp(limits.isa, "scalar") == 0 ? limits.int8_ops == 0 && limits.f32_ops == 0
+                                             : limits.int8_ops > 0 && limits.f32_ops > 0);
+    EXPECT(gq_probe_limits(NULL, -1, 0, &limits) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_probe_limits(NULL, 1, -1, &limits) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_probe_limits("no such", 1, 0, &limits) == GQ_UNSUPPORTED);
+    EXPECT(gq_probe_limits(NULL, 1, 0, NULL) == GQ_INVALID_ARGUMENT);
+    limits.struct_size = 1;
+    EXPECT(gq_probe_limits(NULL, 1, 0, &limits) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_bench_kernels(0, NULL, NULL) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_bench_kernels(61, stop_at_third, &rows) == GQ_INVALID_ARGUMENT && rows == 0);
+    EXPECT(gq_bench_kernels(0, stop_at_third, &rows) == (rows == 3 ? GQ_CANCELLED : GQ_OK));
+}
+
+static void test_token_cost(const gq_session* session) {
+    gq_token_cost inner, last;
+    inner.struct_size = last.struct_size = sizeof inner;
+    EXPECT(gq_session_token_cost(session, 0, 0, &inner) == GQ_OK &&
+           gq_session_token_cost(session, 9, 1, &last) == GQ_OK);
+    EXPECT(last.kv_bytes == 10 * inner.kv_bytes && inner.kv_bytes > 0);
+    EXPECT(last.int8_macs > inner.int8_macs && inner.int8_macs > 0 && inner.f32_macs == 0);
+    EXPECT(gq_session_token_cost(NULL, 0, 0, &inner) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_session_token_cost(session, 0, 0, NULL) == GQ_INVALID_ARGUMENT);
+    inner.struct_size = 1;
+    EXPECT(gq_session_token_cost(session, 0, 0, &inner) == GQ_INVALID_ARGUMENT);
+}
+
+/* Where the file's bytes stand changes nothing that is computed from them. */
+static void test_memory(const char* packed, const gq_model* mapped) {
+    gq_model_options options;
+    gq_model* model = NULL;
+    gq_session *a = NULL, *b = NULL;
+    gq_batch_row row = {0, 0, 65, 1};
+    const float *x = NULL, *y = NULL;
+    gq_model_defaults(&options);
+    EXPECT(options.no_mmap == 0 && options.mlock == 0);
+    options.no_mmap = options.mlock = options.verify = 1;
+    EXPECT(gq_model_open("/nowhere.gq", &options, &model) == GQ_IO && model == NULL);
+    EXPECT(gq_model_open(packed, &options, &model) == GQ_OK);
+    EXPECT(gq_session_create(model, NULL, &a) == GQ_OK && gq_session_create(mapped, NULL, &b) == GQ_OK);
+    EXPECT(gq_decode(a, &row, 1) == GQ_OK && gq_decode(b, &row, 1) == GQ_OK);
+    EXPECT(gq_logits(a, 0, &x) == GQ_OK && gq_logits(b, 0, &y) == GQ_OK && memcmp(x, y, 288 * sizeof *x) == 0);
+    test_token_cost(a);
+    gq_session_free(a);
+    gq_session_free(b);
+    gq_model_free(model);
 }
 
 int main(int argc, char** argv) {
@@ -344,6 +398,8 @@ int main(int argc, char** argv) {
     test_decode(model);
     test_generate(model);
     test_describe(argv[1], argv[2]);
+    test_memory(argv[2], model);
+    test_bench();
     gq_model_free(model);
     gq_model_free(NULL);
     printf("c api: %d checks, %d failed\n", checks, failures);

@@ -1,4 +1,4 @@
-"""gq.h from Python, as far as the scorers' references need it: the logits of tokens, one at a time.
+"""gq.h from Python, as far as the scorers' references and the comparison with peers need it: the logits of tokens, one at a time.
 
 In: libgq.so and a .gq. Out: token ids, logits. Must not know ./perplexity or how anything is scored.
 """
@@ -20,7 +20,7 @@ class Row(ctypes.Structure):
 
 
 class Model:
-    def __init__(self, library, path, vocab, context, activations, cache_type="f16"):
+    def __init__(self, library, path, vocab, context, activations, n_threads=0, cache_type="f16"):
         self.gq = ctypes.CDLL(library)
         self.gq.gq_last_error.restype = ctypes.c_char_p
         self.vocab = vocab
@@ -28,7 +28,7 @@ class Model:
         self.check(self.gq.gq_model_open(path.encode(), None, ctypes.byref(self.model)))
         options = SessionOptions()
         self.gq.gq_session_defaults(ctypes.byref(options))
-        options.context, options.activations = context, activations.encode()
+        options.context, options.activations, options.n_threads = context, activations.encode(), n_threads
         options.cache_type_k = options.cache_type_v = cache_type.encode()
         self.check(self.gq.gq_session_create(self.model, ctypes.byref(options), ctypes.byref(self.session)))
 

@@ -166,7 +166,30 @@ ok "bench" "decode tok/s" ./bench "$work/tiny.gq" -p 16 -n 4 -r 1 -t 1,2
 ok "bench, JSON" "percent_of_read" ./bench "$work/tiny.gq" -p 16 -n 4 -r 1 --json
 cp "$work/out" "$work/bench.json"
 ok "bench's JSON is JSON" "decode_spread" python3 -c "import json,sys; print(json.load(open(sys.argv[1]))['results'][0])" "$work/bench.json"
+ok "bench, depths" "^1 +64 +[0-9.]+" ./bench "$work/tiny.gq" -p 16 -n 4 -r 1 -t 1 -d 0,64
+shown "the machine's limits" "^1 +[a-z0-9]+ +[0-9.]+ +([0-9.]+|-) +([0-9.]+|-)$"
+ok "bench's limits, depths and percents" "^1 . 0 64 True True$" python3 -c "
+import json, subprocess, sys
+b = json.loads(subprocess.run(['./bench', sys.argv[1], '-p', '16', '-n', '4', '-r', '1', '-t', '1', '-d', '0,64', '--json'], check=True, capture_output=True).stdout)
+r = b['results']
+print(len(b['limits']), len(r), r[0]['depth'], r[1]['depth'], all(x['percent_of_read'] > 0 and x['decode_tokens_per_second'] > 0 for x in r),
+      b['limits'][0]['isa'] == 'scalar' or all(x['percent_of_peak'] > 0 for x in r))" "$work/tiny.gq"
+ok "bench, kernels" "^kernel +isa +codes" sh -c "./bench --kernels | head -n 1"
 ok "bench, a short prompt" "decode tok/s" ./bench "$work/tiny.gq" -p 4 -n 2 -r 1 -t 1
+ok "bench, a copy in memory" "decode tok/s" ./bench "$work/tiny.gq" -p 4 -n 2 -r 1 -t 1 --no-mmap
+ok "run, a copy in memory" "." ./run "$work/tiny.gq" "hello" --raw --temp 0 -n 5 --ignore-eos --no-mmap
+cp "$work/out" "$work/copy_out"
+ok "the same text from a copy" "" cmp "$work/best_out" "$work/copy_out"
+ok "perplexity, a copy in memory" "^ppl" ./perplexity "$work/tiny.gq" -f "$work/text" --ctx 64 --chunks 1 --no-mmap --mlock
+# Without the right to lock more than the limit, which is 0 here.
+unlocked="import ctypes, os, resource, sys
+ctypes.CDLL(None).prctl(24, 14)  # PR_CAPBSET_DROP, CAP_IPC_LOCK: from exec on; refused where there is none to drop
+resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
+os.execv(sys.argv[1], sys.argv[1:])"
+ok "run, memory that can't be kept" "." python3 -c "$unlocked" ./run "$work/tiny.gq" "hello" --raw --temp 0 -n 5 --ignore-eos --mlock
+told "the limit is named" "^warning: .*tiny.gq: not kept in memory: mlock of [0-9]+ bytes: .*RLIMIT_MEMLOCK is 0 bytes"
+cp "$work/out" "$work/unlocked_out"
+ok "the same text without" "" cmp "$work/best_out" "$work/unlocked_out"
 ok "help" "usage: run" ./run --help
 ok "second reader agrees" "^tokenizer: [1-9][0-9]* tokens" python3 tests/gq_read.py "$work/tiny.gq" --verify
 
@@ -289,6 +312,10 @@ bad "source is missing" "/nowhere" ./quantize /nowhere -o "$work/x.gq"
 bad "unknown option" "unknown option '--bots'" ./quantize $tiny -o "$work/x.gq" --bots 4
 bad "bits" "bits: expected 2, 3, 4, 5, 6, 8 or 16, found 7" ./quantize $tiny -o "$work/x.gq" --bits 7
 bad "source is a .gq" "found a finished .gq" ./quantize "$work/tiny.gq" -o "$work/x.gq"
+bad "bench beyond the context" "at most [0-9]+ positions expected, the model's context, found 4000000 and 16 after it" ./bench "$work/tiny.gq" -p 16 -n 4 -d 0,4000000
+bad "bench, depths" "'--depth' expects numbers of 0 … [0-9]+ with commas, found '1,x'" ./bench "$work/tiny.gq" -d 1,x
+bad "bench, kernels of a model" "no model expected beside '--kernels'" ./bench "$work/tiny.gq" --kernels
+bad "bench, kernels and a depth" "'--depth' is about a model" ./bench --kernels -d 1
 bad "nothing to measure" "expects at least 1, found 0 for both" ./bench "$work/tiny.gq" -p 0 -n 0
 bad "context below 0" "context: expected a whole number of 0 … 2147483647, found -1" ./run "$work/tiny.gq" hi -c -1
 bad "a size and bits" "exclude each other" ./quantize $tiny -o "$work/x.gq" --size 80M --bits 4

@@ -23,8 +23,8 @@ std::string_view text_of(const MappedFile& file) {
     return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
-// Memory that the mapping at this address holds, by the kernel's own account of this process.
-size_t resident_kib(const void* address) {
+// A field of the mapping at this address, by the kernel's own account of this process; 0 where there is none.
+size_t account_kib(const void* address, const std::string& field) {
     std::ifstream smaps("/proc/self/smaps");
     char wanted[32];
     std::snprintf(wanted, sizeof wanted, "%lx-", reinterpret_cast<unsigned long>(address));
@@ -32,9 +32,27 @@ size_t resident_kib(const void* address) {
     while (std::getline(smaps, line) && !line.starts_with(wanted)) {
     }
     while (std::getline(smaps, line)) {
-        if (line.starts_with("Rss:")) return std::stoul(line.substr(4));
+        if (line.starts_with(field)) return std::stoul(line.substr(field.size()));
     }
     return 0;
+}
+
+size_t resident_kib(const void* address) {
+    return account_kib(address, "Rss:");
+}
+
+size_t locked_kib(const void* address) {
+    return account_kib(address, "Locked:");
+}
+
+// Whether mlock locks and the kernel gives an account of it: sanitizers replace it by nothing.
+bool mlock_is_real() {
+    constexpr size_t bytes = 1 << 16;
+    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(memory != MAP_FAILED);
+    const bool real = mlock(memory, bytes) == 0 && locked_kib(memory) >= bytes / 1024;
+    munmap(memory, bytes);
+    return real;
 }
 
 TEST_SUITE("formats") {
@@ -49,6 +67,39 @@ TEST_SUITE("formats") {
         CHECK(text_of(third) == "some bytes");
         CHECK(MappedFile().bytes().empty());
         CHECK(MappedFile(folder.write("empty", "")).bytes().empty());
+    }
+
+    TEST_CASE("a copy has the file's bytes, whatever becomes of the file, and forgets none") {
+        const test::TemporaryFolder folder;
+        const std::string content(3 << 20, 'x');
+        const MappedFile copy(folder.write("a", content), FileMemory::copied);
+        folder.write("a", "shorter");
+        copy.forget(copy.bytes());
+        CHECK(text_of(copy) == content);
+        MappedFile other(folder.write("b", "mapped"));
+        other = MappedFile(folder.write("c", "copied"), FileMemory::copied);
+        other.forget(other.bytes());
+        CHECK(text_of(other) == "copied");
+        CHECK(MappedFile(folder.write("empty", ""), FileMemory::copied).bytes().empty());
+        CHECK(error_of([&] {
+                  MappedFile file(folder.path() / "absent", FileMemory::copied);
+              }).ends_with("absent: No such file or directory"));
+    }
+
+    TEST_CASE("locked bytes are held, or the refusal names the limit") {
+        const test::TemporaryFolder folder;
+        for (const FileMemory memory : {FileMemory::mapped, FileMemory::copied}) {
+            const MappedFile file(folder.write("a", std::string(1 << 16, 'x')), memory);
+            const std::string refusal = file.lock();
+            if (!refusal.empty())
+                CHECK(refusal.find("RLIMIT_MEMLOCK") != std::string::npos);
+            else if (mlock_is_real())
+                CHECK(locked_kib(file.bytes().data()) >= 64);
+            else
+                MESSAGE("SKIPPED: mlock does nothing here, as under a sanitizer");
+            CHECK(text_of(file) == std::string(1 << 16, 'x'));
+        }
+        CHECK(MappedFile().lock().empty());
     }
 
     TEST_CASE("forgotten pages leave memory and read the same again") {

@@ -194,7 +194,7 @@ TEST_SUITE("kernels") {
             if (variant->kv_type) CHECK((find_kv_type(variant->kv_type).widen_k != nullptr));
             CHECK((k.widen_k || k.widen_v) == (variant->kv_type != nullptr));
             CHECK((k.quantize_q8 || k.gemv || k.unpack || k.gemm_u8s8 || k.gemm_f32 || k.widen_k || k.widen_v ||
-                   k.softmax_block || k.silu_mul || k.rms_norm));
+                   k.softmax_block || k.silu_mul || k.rms_norm || k.peak_int8 || k.peak_f32));
         }
     }
 }

@@ -12,44 +12,11 @@
 #include "core/linalg/cholesky.h"
 #include "core/linalg/gemm.h"
 #include "core/linalg/triangular.h"
-#include "cpu_simd/isa.h"
 
 namespace {
 
 constexpr double seconds_per_figure = 1.5;
-constexpr size_t chain_length = 400000;
-
-// 14 independent chains of FMAs on zeros that never leave the registers, in assembler so that no compiler moves them;
-// returns the number of floating-point operations.
-#if defined(__x86_64__)
-#define GQ_FMA(r, i) "vfmadd231ps %%" r "14, %%" r "15, %%" r i "\n"
-#define GQ_FMA_LOOP(r, n)                                                                                         \
-    asm volatile("vzeroall\n1:\n" GQ_FMA(r, "0") GQ_FMA(r, "1") GQ_FMA(r, "2") GQ_FMA(r, "3") GQ_FMA(r, "4")      \
-                     GQ_FMA(r, "5") GQ_FMA(r, "6") GQ_FMA(r, "7") GQ_FMA(r, "8") GQ_FMA(r, "9") GQ_FMA(r, "10")   \
-                         GQ_FMA(r, "11") GQ_FMA(r, "12") GQ_FMA(r, "13") "dec %0\njnz 1b"                         \
-                 : "+r"(n)::"cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", \
-                   "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15")
-double fma_chains_avx512(size_t n) {
-    const double operations = static_cast<double>(n) * 14 * 16 * 2;
-    GQ_FMA_LOOP("zmm", n);
-    return operations;
-}
-double fma_chains_avx2(size_t n) {
-    const double operations = static_cast<double>(n) * 14 * 8 * 2;
-    GQ_FMA_LOOP("ymm", n);
-    return operations;
-}
-#endif
-
-using FmaChains = double (*)(size_t n);
-FmaChains fma_chains(std::string_view isa) {
-#if defined(__x86_64__)
-    if (isa == "avx512") return fma_chains_avx512;
-    if (isa == "avx2") return fma_chains_avx2;
-#endif
-    static_cast<void>(isa);
-    return nullptr;
-}
+constexpr size_t peak_turns = 400000;
 
 // What one piece of work took: by the clock on the wall, and in processor time per thread. The latter is what remains
 // meaningful while other programs use the same cores; it hides the time that a thread sleeps for want of work.
@@ -80,12 +47,12 @@ struct Best {
 };
 
 void measure_peak(const gq::Compute& compute, Best& peak) {
-    const FmaChains chains = fma_chains(compute.kernels.isa);
-    if (!chains) return;
+    const gq::PeakFn turns = compute.kernels.peak_f32;
+    if (!turns) return;
     double flops = 0;
     const Seconds seconds = seconds_of(compute, [&] {
         compute.pool.run([&](size_t thread) {
-            const double mine = chains(chain_length);
+            const double mine = 2 * turns(peak_turns);
             if (thread == 0) flops = mine * static_cast<double>(compute.pool.size());
         });
     });

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "core/linalg/gemm.h"
 #include "core/runtime/session.h"
 #include "tests/kernels/kernel_cases.h"
 #include "tests/quantize/walk_test.h"
@@ -139,6 +140,39 @@ TEST_SUITE("quantize") {
             }
             INFO(std::string(name));
             CHECK(worst < 2e-5f * largest);
+        }
+    }
+
+    TEST_CASE("the head as the source has it reads the turned stream by turn_back") {
+        ThreadPool pool(2);
+        const Compute compute{pool, kernel_table()};
+        for (const char* name : {"tiny_llama_tied", "tiny_llama_untied"}) {
+            const auto checkpoint = open_checkpoint(golden_path(name));
+            const SourceModel source(*checkpoint);
+            const RotatedSource rotated(source, compute, true);
+            const size_t hidden = source.params().hidden, n_rows = 7;
+            const WeightRow& row = source.params().tied_head ? source.arch().embedding : source.arch().head;
+            Matrix plain(n_rows, hidden), turned(n_rows, hidden), expected(n_rows, hidden), found(n_rows, hidden);
+            source.read_rows(row, 0, 0, n_rows, plain.data());
+            rotated.read_rows(row, 0, 0, n_rows, turned.data());
+            GemmWorkspace workspace;
+            const auto times = [&](const Matrix& head, const AlignedBuffer<float>& w, Matrix& logits) {
+                gemm(compute, workspace, Update::set, head.view(), {w.data(), hidden, hidden, hidden}, logits.view());
+            };
+            times(plain, rotated.turn_back(), found);
+            if (rotated.params().head_turn) {
+                times(turned, rotated.head_turn(), expected);
+            } else {
+                expected = std::move(turned);
+            }
+            float worst = 0, largest = 0;  // by what hidden roundings of each product can add up to
+            for (size_t i = 0; i < n_rows * hidden; ++i) {
+                worst = std::max(worst, std::fabs(expected.data()[i] - found.data()[i]));
+                largest = std::max(largest, std::fabs(expected.data()[i]));
+            }
+            INFO(std::string(name));
+            CHECK(largest > 0);
+            CHECK(worst < 1e-5f * largest);
         }
     }
 

@@ -1,0 +1,12 @@
+// The clock of the probes. In: nothing. Out: seconds since some moment. Must not know what is timed.
+#pragma once
+
+#include <chrono>
+
+namespace gq {
+
+inline double seconds_now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace gq

@@ -1,0 +1,71 @@
+// The float model, block by block, to its end. See head_hessian.h.
+// In: weights, read one block at a time. Out: a Hessian. Must not know what is solved with it.
+#include "core/quantize/head_hessian.h"
+
+#include <algorithm>
+
+#include "core/quantize/float_model.h"
+
+namespace gq {
+namespace {
+
+void run_block(Stream& stream, const SourceModel& source, const RotatedSource& rotated, size_t layer) {
+    BlockWeights weights;
+    std::vector<AlignedBuffer<float>> floats;
+    for (const WeightRow& row : source.arch().block_weights) {
+        const float* values = floats.emplace_back(rotated.read(row, layer)).data();
+        Weight& weight = weights.roles.emplace_back();
+        if (row.kind == WeightKind::vector) {
+            weight.vector = values;
+        } else {
+            weight.matrix = row_major_f32(values, row.rows(source.params()), row.cols(source.params()));
+        }
+    }
+    const StepList& steps = source.network().blocks[layer];
+    stream.run(steps, 0, steps.steps.size(), weights);
+}
+
+// T H Tᵀ
+void turn_inputs(const Compute& compute, const AlignedBuffer<float>& turn, Matrix& h) {
+    const size_t n = h.rows();
+    const ConstMatrixView t(turn.data(), n, n, n);
+    GemmWorkspace workspace;
+    Matrix half(n, n);
+    gemm(compute, workspace, Update::set, t, h.view(), half.view());
+    gemm(compute, workspace, Update::set, half.view(), t.transposed(), h.view());
+}
+
+}  // namespace
+
+void embed_floats(Stream& stream, const SourceModel& source, const RotatedSource& rotated,
+                  std::span<const std::vector<int32_t>> windows) {
+    const size_t vocab = source.params().vocab, hidden = source.params().hidden;
+    UsedRows used(windows, hidden);
+    AlignedBuffer<float> strip(std::min(vocab, strip_rows) * hidden);
+    for (size_t begin = 0; begin < vocab; begin += strip_rows) {
+        const size_t end = std::min(vocab, begin + strip_rows);
+        rotated.read_rows(source.arch().embedding, 0, begin, end, strip.data());
+        used.take(begin, end - begin, strip.data());
+    }
+    stream.embed(used.weight(), used.windows);
+}
+
+Matrix head_hessian(const Compute& compute, const SourceModel& source, const RotatedSource& rotated,
+                    std::span<const std::vector<int32_t>> windows, FunctionRef<void()> after_block) {
+    const HyperParams& params = source.params();
+    Stream stream(source.network(), float_kv_layer(params), compute, windows.size(), windows.front().size());
+    embed_floats(stream, source, rotated, windows);
+    for (size_t layer = 0; layer < params.n_layers; ++layer) {
+        run_block(stream, source, rotated, layer);
+        after_block();
+    }
+    const AlignedBuffer<float> norm = rotated.read(source.arch().final_norm, 0);
+    BlockWeights tail;
+    tail.roles.emplace_back().vector = norm.data();
+    stream.run_epilogue(tail);
+    Matrix h = stream.hessian(source.network().head_input);
+    if (rotated.params().head_turn) turn_inputs(compute, rotated.head_turn(), h);
+    return h;
+}
+
+}  // namespace gq

@@ -1,0 +1,25 @@
+// What a model's head reads: the Hessian of its inputs, from a pass of the float model over calibration windows before
+// anything is rounded. In: a source, turned or not; windows of tokens. Out: H as gptq.h takes it. Must not know how the
+// head is rounded. Memory: a block's floats, the residual stream of the windows.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "core/base/threads.h"
+#include "core/quantize/calibrate.h"
+#include "core/quantize/rotate.h"
+
+namespace gq {
+
+// The float model's embedding of the windows, into a stream of as many.
+void embed_floats(Stream& stream, const SourceModel& source, const RotatedSource& rotated,
+                  std::span<const std::vector<int32_t>> windows);
+
+// H (hidden, hidden) = 2 / tokens · Σ x xᵀ, both triangles; x is what the head's rows, as `rotated` gives them, are
+// multiplied with: the normed residual stream, behind head_turn where there is one. Windows are equally long.
+// after_block is called behind each block; what it throws passes.
+Matrix head_hessian(const Compute& compute, const SourceModel& source, const RotatedSource& rotated,
+                    std::span<const std::vector<int32_t>> windows, FunctionRef<void()> after_block);
+
+}  // namespace gq

@@ -1,0 +1,114 @@
+// The head's Hessian against logits of the runtime, and what the walk makes of it: a head that is solved.
+// In: the committed tiny Llamas. Out: sums of squares, losses, bytes. Must not know how blocks are solved.
+#include "core/quantize/head_hessian.h"
+
+#include <cmath>
+
+#include "core/quantize/float_model.h"
+#include "core/runtime/session.h"
+#include "tests/quantize/walk_test.h"
+
+using namespace gq;
+
+namespace {
+
+constexpr size_t window = 64, n_windows = 3;
+
+std::vector<std::vector<int32_t>> some_windows() {
+    std::vector<std::vector<int32_t>> windows(n_windows);
+    for (size_t w = 0; w < n_windows; ++w)
+        for (size_t i = 0; i < window; ++i) windows[w].push_back(static_cast<int32_t>((i * 37 + w * 11 + 5) % 250));
+    return windows;
+}
+
+// Σ logits² over all tokens of the windows, by row of the head.
+std::vector<double> squared_logits(const Model& model, const Compute& compute) {
+    std::vector<double> sums(model.params.vocab);
+    Session session(model, compute,
+                    {.context = n_windows * window,
+                     .k_type = &find_kv_type("f32"),
+                     .v_type = &find_kv_type("f32"),
+                     .precision = Precision::exact});
+    std::vector<BatchRow> rows;
+    const auto windows = some_windows();
+    for (size_t w = 0; w < n_windows; ++w)
+        for (size_t i = 0; i < window; ++i)
+            rows.push_back({static_cast<SequenceId>(w), static_cast<int32_t>(i), windows[w][i], true});
+    session.decode(rows);
+    for (size_t i = 0; i < session.n_logits(); ++i)
+        for (size_t v = 0; v < sums.size(); ++v)
+            sums[v] += static_cast<double>(session.logits(i)[v]) * static_cast<double>(session.logits(i)[v]);
+    return sums;
+}
+
+struct Loss {
+    double solved = 0, rounded = 0;
+};
+
+// What a file says of a tensor's solve; zeros where it was none.
+Loss loss_of(const std::filesystem::path& path, const std::string& name) {
+    const GqFile file(path);
+    const GqSection* section = file.section("provenance");
+    REQUIRE(section);
+    const std::string text(reinterpret_cast<const char*>(section->bytes.data()), section->bytes.size());
+    const JsonValue provenance = parse_json(text, "provenance");
+    for (const JsonValue& entry : provenance.at("tensors", "provenance").as_array("tensors")) {
+        if (entry.at("name", "tensor").as_string("name") != name || !entry.find("loss")) continue;
+        return {entry.at("loss", "tensor").as_number("loss"), entry.at("rtn_loss", "tensor").as_number("rtn_loss")};
+    }
+    return {};
+}
+
+}  // namespace
+
+TEST_SUITE("quantize") {
+    TEST_CASE("the head's Hessian gives the squares of the float model's logits, turned or not") {
+        ThreadPool pool(2);
+        const Compute compute{pool, kernel_table()};
+        for (const char* name : {"tiny_llama_tied", "tiny_llama_untied"}) {
+            const auto checkpoint = open_checkpoint(golden_path(name));
+            const SourceModel source(*checkpoint);
+            const size_t hidden = source.params().hidden, vocab = source.params().vocab;
+            const RotatedSource plain(source, compute, false);
+            const std::vector<double> expected = squared_logits(FloatModel(source, plain, compute).model(), compute);
+            for (const bool turned : {false, true}) {
+                const RotatedSource rotated(source, compute, turned);
+                size_t n_blocks = 0;
+                const Matrix h = head_hessian(compute, source, rotated, some_windows(), [&] { ++n_blocks; });
+                CHECK(n_blocks == source.params().n_layers);
+                Matrix head(vocab, hidden);
+                const WeightRow& row = source.params().tied_head ? source.arch().embedding : source.arch().head;
+                rotated.read_rows(row, 0, 0, vocab, head.data());
+                const std::vector<double> losses = hessian_losses(compute, head, h);
+                for (size_t v = 0; v < vocab; v += 29) {
+                    INFO(std::string(name), " turned ", turned, " row ", v);
+                    // The runtime's model holds 16-bit weights, each within 2^-11 of the source's.
+                    CHECK(losses[v] * static_cast<double>(n_windows * window) ==
+                          doctest::Approx(expected[v]).epsilon(0.01));
+                }
+            }
+        }
+    }
+
+    TEST_CASE("a narrow head is solved, a wide one and an embedding of its own are rounded to nearest") {
+        const TemporaryPath one("head_1.gq"), three("head_3.gq");
+        for (const char* name : {"tied", "untied"}) {
+            const bool tied = name == std::string("tied");
+            QuantizeOptions options = tiny_options(4);
+            options.embed_bits = 3;
+            options.rotate = true;
+            quantize_tiny(name, one.path(), options, 1);
+            quantize_tiny(name, three.path(), options, 3);
+            INFO(std::string(name));
+            CHECK(file_bytes(one.path()) == file_bytes(three.path()));
+            const Loss head = loss_of(one.path(), tied ? "embedding" : "head");
+            CHECK(head.solved > 0);
+            CHECK(head.solved < 0.8 * head.rounded);  // random weights gain least; rounding alone has the ratio 1
+            CHECK(loss_of(one.path(), tied ? "head" : "embedding").rounded == 0);
+            options.embed_bits = 8;
+            quantize_tiny(name, one.path(), options, 1);
+            CHECK(loss_of(one.path(), "embedding").rounded == 0);
+            CHECK(loss_of(one.path(), "head").rounded == 0);
+        }
+    }
+}
