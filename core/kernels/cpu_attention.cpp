@@ -81,11 +81,13 @@ struct HeadTask {
 
 struct CpuBackend::AttentionTask : HeadTask {};
 
-void CpuBackend::store_kv(const Activations& k, const Activations& v, const Segment& segment,
+void CpuBackend::store_kv(const Activations& k, const Activations& v, std::span<const Segment> segments,
                           const KvGeometry& geometry, size_t layer) {
     const size_t dim = geometry.head_dim;
     const KvType &k_type = *geometry.k_type, &v_type = *geometry.v_type;
-    compute_.pool.for_each(geometry.n_kv_heads, [&](size_t head, size_t thread) {
+    compute_.pool.for_each(segments.size() * geometry.n_kv_heads, [&](size_t i, size_t thread) {
+        const Segment& segment = segments[i / geometry.n_kv_heads];
+        const size_t head = i % geometry.n_kv_heads;
         scratch_[thread].reserve_discard(dim);
         float* const turned = scratch_[thread].data();
         const auto coordinates = [&](const Activations& a, size_t r, const KvType& type) -> const float* {
@@ -118,10 +120,12 @@ void CpuBackend::attention(const Activations& q, const Activations& k, const Act
                          layer,
                          kernels.widen_k[kv_type_index(*geometry.k_type)],
                          kernels.widen_v[kv_type_index(*geometry.v_type)]};
+    store_kv(k, v, segments, geometry, layer);
+    size_t n_chunks = 0, most_blocks = 0;
+    for (const Segment& segment : segments) n_chunks += div_up(segment.n_rows, tokens);
     std::vector<AttentionTask> tasks;
-    size_t most_blocks = 0;
+    tasks.reserve(n_chunks * shape.n_kv_heads);
     for (const Segment& segment : segments) {
-        store_kv(k, v, segment, geometry, layer);
         for (size_t chunk = div_up(segment.n_rows, tokens); chunk-- > 0;) {
             const size_t begin = chunk * tokens, end = std::min(begin + tokens, segment.n_rows);
             for (size_t head = 0; head < shape.n_kv_heads; ++head) tasks.push_back({{call, segment, head, begin, end}});
@@ -330,9 +334,11 @@ size_t CpuBackend::attention_scratch_bytes(const AttentionShape& shape) {
            sizeof(float);
 }
 
-size_t CpuBackend::attention_split_bytes(const WorkSize& work) {
-    if (work.n_threads < 2) return 0;
-    return checked_mul(work.n_threads, split_floats(work.attention) * sizeof(float), "backend") + cache_line;
+size_t CpuBackend::attention_shared_bytes(const WorkSize& work) {
+    const size_t tasks = checked_mul(work.n_rows, work.attention.n_kv_heads * sizeof(AttentionTask), "backend");
+    if (work.n_threads < 2) return tasks;
+    const size_t a_thread = tasks_per_thread * sizeof(SplitTasks::Rows) + split_floats(work.attention) * sizeof(float);
+    return tasks + checked_mul(work.n_threads, a_thread, "backend") + cache_line;
 }
 
 void CpuBackend::attend(const AttentionTask& task, size_t thread) {
@@ -359,6 +365,7 @@ void CpuBackend::attend_split(std::span<const AttentionTask> tasks) {
     split_memory_.reserve_discard(n_threads * split_floats(shape));
     SplitTasks split;
     Carver memory{split_memory_.data()};
+    split.tasks.reserve(tasks.size());
     for (const AttentionTask& task : tasks) split.add(task, memory);
     split.parts = memory.at;
     const size_t wave = parts_per_thread * n_threads * rows_per_task(shape) / split.n_rows;

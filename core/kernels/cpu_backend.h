@@ -39,7 +39,7 @@ class CpuBackend final : public Backend {
     static size_t sums_bytes(const WorkSize& work);
     static size_t linear_scratch_bytes(size_t width);
     static size_t attention_scratch_bytes(const AttentionShape& shape);
-    static size_t attention_split_bytes(const WorkSize& work);
+    static size_t attention_shared_bytes(const WorkSize& work);
 
   private:
     struct PanelRange;     // cpu_linear.cpp
@@ -68,8 +68,8 @@ class CpuBackend final : public Backend {
     void decode_panels(const PanelRange& range, size_t thread);
     void prefill_panels(const PanelRange& range, size_t thread);
     void float_panels(const PanelRange& range, size_t thread);
-    void store_kv(const Activations& k, const Activations& v, const Segment& segment, const KvGeometry& geometry,
-                  size_t layer);
+    void store_kv(const Activations& k, const Activations& v, std::span<const Segment> segments,
+                  const KvGeometry& geometry, size_t layer);
     void attend(const AttentionTask& task, size_t thread);
     void attend_split(std::span<const AttentionTask> tasks);
 

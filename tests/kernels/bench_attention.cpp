@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <memory>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include "core/kernels/compute.h"
 #include "core/kernels/kv.h"
 #include "core/kernels/read_bandwidth.h"
+#include "core/kernels/stopwatch.h"
 #include "tests/kernels/kernel_cases.h"
 
 namespace {
@@ -24,12 +24,6 @@ constexpr size_t q_width = shape.n_heads * shape.head_dim, kv_width = shape.n_kv
 constexpr size_t depths[] = {128, 2048, 8192, 32768};
 constexpr size_t bytes_between = size_t{48} << 20;  // read before a layer is read again, so that no cache holds it
 constexpr size_t rounds = 5;
-
-double seconds_now() {
-    timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
 
 // Pages of as many layers as keep a cache from helping, full of random keys and values.
 class FullCache {
