@@ -9,9 +9,10 @@ GQ_TARGET_AVX2
 
 struct Int4 {
     static constexpr size_t bytes = kv_group / 2;
-    static __m128i signed_bytes(__m128i codes, size_t part) {
-        const __m128i half = part == 0 ? codes : _mm_srli_epi16(codes, 4);
-        return _mm_sub_epi8(_mm_and_si128(half, _mm_set1_epi8(15)), _mm_set1_epi8(8));
+    static avx2::Integers integers(const std::byte* at, size_t part) {
+        const __m128i codes = avx2::load_16(at), half = part == 0 ? codes : _mm_srli_epi16(codes, 4);
+        const __m128i values = _mm_sub_epi8(_mm_and_si128(half, _mm_set1_epi8(15)), _mm_set1_epi8(8));
+        return {_mm256_cvtepi8_epi32(values), _mm256_cvtepi8_epi32(_mm_unpackhi_epi64(values, values))};
     }
 };
 

@@ -9,7 +9,9 @@ GQ_TARGET_AVX2
 
 struct Int8 {
     static constexpr size_t bytes = kv_group;
-    static __m128i signed_bytes(__m128i codes, size_t) { return codes; }
+    static avx2::Integers integers(const std::byte* at, size_t) {
+        return {avx2::widened_8(at), avx2::widened_8(at + 8)};
+    }
 };
 
 GQ_TARGET_END

@@ -77,6 +77,24 @@ struct HeadTask {
     }
 };
 
+// Tokens of a segment that a task for each kv head takes.
+struct TokenChunk {
+    const Segment* segment;
+    size_t begin, end;
+};
+
+// Those that see the most keys come first, so that the last ones to be handed out are short.
+std::vector<TokenChunk> chunks_of(std::span<const Segment> segments, size_t tokens) {
+    size_t n = 0;
+    for (const Segment& segment : segments) n += div_up(segment.n_rows, tokens);
+    std::vector<TokenChunk> chunks;
+    chunks.reserve(n);
+    for (const Segment& segment : segments)
+        for (size_t i = div_up(segment.n_rows, tokens); i-- > 0;)
+            chunks.push_back({&segment, i * tokens, std::min((i + 1) * tokens, segment.n_rows)});
+    return chunks;
+}
+
 }  // namespace
 
 struct CpuBackend::AttentionTask : HeadTask {};
@@ -106,11 +124,9 @@ void CpuBackend::store_kv(const Activations& k, const Activations& v, std::span<
     });
 }
 
-// The tasks that see the most keys come first, so that the last ones to be handed out are short.
 void CpuBackend::attention(const Activations& q, const Activations& k, const Activations& v,
                            std::span<const Segment> segments, const KvGeometry& geometry, size_t layer,
                            const AttentionShape& shape, const Activations& out) {
-    const size_t tokens = tokens_per_task(shape);
     const KernelTable& kernels = compute_.kernels;
     const LayerCall call{kernels,
                          q,
@@ -121,21 +137,23 @@ void CpuBackend::attention(const Activations& q, const Activations& k, const Act
                          kernels.widen_k[kv_type_index(*geometry.k_type)],
                          kernels.widen_v[kv_type_index(*geometry.v_type)]};
     store_kv(k, v, segments, geometry, layer);
-    size_t n_chunks = 0, most_blocks = 0;
-    for (const Segment& segment : segments) n_chunks += div_up(segment.n_rows, tokens);
-    std::vector<AttentionTask> tasks;
-    tasks.reserve(n_chunks * shape.n_kv_heads);
-    for (const Segment& segment : segments) {
-        for (size_t chunk = div_up(segment.n_rows, tokens); chunk-- > 0;) {
-            const size_t begin = chunk * tokens, end = std::min(begin + tokens, segment.n_rows);
-            for (size_t head = 0; head < shape.n_kv_heads; ++head) tasks.push_back({{call, segment, head, begin, end}});
-            most_blocks = std::max(most_blocks, tasks.back().n_blocks());
+    const std::vector<TokenChunk> chunks = chunks_of(segments, tokens_per_task(shape));
+    const size_t n_tasks = chunks.size() * shape.n_kv_heads, n_threads = compute_.pool.size();
+    const auto task = [&](size_t i) -> AttentionTask {
+        const TokenChunk& chunk = chunks[i / shape.n_kv_heads];
+        return {{call, *chunk.segment, i % shape.n_kv_heads, chunk.begin, chunk.end}};
+    };
+    if (n_threads > 1 && n_tasks < tasks_per_thread * n_threads) {
+        std::vector<AttentionTask> tasks;
+        tasks.reserve(n_tasks);
+        size_t most_blocks = 0;
+        for (size_t i = 0; i < n_tasks; ++i) {
+            tasks.push_back(task(i));
+            most_blocks = std::max(most_blocks, tasks[i].n_blocks());
         }
+        if (most_blocks >= fewest_split_blocks) return attend_split(tasks);
     }
-    const size_t n_threads = compute_.pool.size();
-    if (n_threads > 1 && tasks.size() < tasks_per_thread * n_threads && most_blocks >= fewest_split_blocks)
-        return attend_split(tasks);
-    compute_.pool.for_each(tasks.size(), [&](size_t i, size_t thread) { attend(tasks[i], thread); });
+    compute_.pool.for_each(n_tasks, [&](size_t i, size_t thread) { attend(task(i), thread); });
 }
 
 namespace {
@@ -170,15 +188,12 @@ struct RowState {
 
 // What a thread needs for one block, 64-byte aligned.
 struct BlockScratch {
-    float *k, *v;   // one block of keys and values, widened
+    float* wide;    // a block of keys, then one of values, widened: the two together would leave no room in L1
     float* scores;  // (rows, 64)
 
-    static size_t floats(size_t rows, size_t dim) {
-        return kv_page_positions * (2 * round_up(dim, panel_cols) + round_up(rows, panel_cols));
-    }
+    static size_t floats(size_t rows, size_t dim) { return kv_page_positions * (round_up(dim, panel_cols) + rows); }
     static BlockScratch carve(Carver& from, size_t rows, size_t dim) {
-        const size_t wide = kv_page_positions * round_up(dim, panel_cols);
-        return {from.take(wide), from.take(wide), from.take(kv_page_positions * round_up(rows, panel_cols))};
+        return {from.take(kv_page_positions * round_up(dim, panel_cols)), from.take(kv_page_positions * rows)};
     }
 };
 
@@ -251,9 +266,7 @@ void attend_block(const HeadTask& task, const float* q, size_t block, const Bloc
     const size_t dim = call.head_dim(), rows = task.n_rows();
     const std::byte* page = task.segment.pages[block];
     const float* k =
-        block_floats(call.widen_k, page + call.geometry.k_offset(call.layer, task.kv_head), dim, scratch.k);
-    const float* v =
-        block_floats(call.widen_v, page + call.geometry.v_offset(call.layer, task.kv_head), dim, scratch.v);
+        block_floats(call.widen_k, page + call.geometry.k_offset(call.layer, task.kv_head), dim, scratch.wide);
     call.kernels.gemm_f32({.a = q,
                            .a_stride = dim,
                            .panels = k,
@@ -270,6 +283,8 @@ void attend_block(const HeadTask& task, const float* q, size_t block, const Bloc
         part.max[r] = found.max;
         part.sum[r] = found.sum;
     }
+    const float* v =
+        block_floats(call.widen_v, page + call.geometry.v_offset(call.layer, task.kv_head), dim, scratch.wide);
     for (size_t begin = 0, end = 0; begin < rows; begin = end) {
         const Range keys = task.visible(begin, block);
         for (end = begin + task.heads(); end < rows && task.visible(end, block) == keys;) end += task.heads();
@@ -335,10 +350,11 @@ size_t CpuBackend::attention_scratch_bytes(const AttentionShape& shape) {
 }
 
 size_t CpuBackend::attention_shared_bytes(const WorkSize& work) {
-    const size_t tasks = checked_mul(work.n_rows, work.attention.n_kv_heads * sizeof(AttentionTask), "backend");
-    if (work.n_threads < 2) return tasks;
-    const size_t a_thread = tasks_per_thread * sizeof(SplitTasks::Rows) + split_floats(work.attention) * sizeof(float);
-    return tasks + checked_mul(work.n_threads, a_thread, "backend") + cache_line;
+    const size_t chunks = checked_mul(work.n_rows, sizeof(TokenChunk), "backend");
+    if (work.n_threads < 2) return chunks;
+    const size_t a_thread = tasks_per_thread * (sizeof(AttentionTask) + sizeof(SplitTasks::Rows)) +
+                            split_floats(work.attention) * sizeof(float);
+    return chunks + checked_mul(work.n_threads, a_thread, "backend") + cache_line;
 }
 
 void CpuBackend::attend(const AttentionTask& task, size_t thread) {

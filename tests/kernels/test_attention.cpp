@@ -1,5 +1,6 @@
 // Attention of the CPU backend, by itself: the same bits at any thread count and however rows are cut into calls, close
 // to a plain reference in double precision, and types of the cache that keep to their steps.
+// In: random rows, paged as a session would. Out: checks of bits and bounds. Must not know sessions or models.
 #include <doctest/doctest.h>
 
 #include <cstring>
@@ -100,6 +101,19 @@ size_t first_different_row(const std::vector<float>& a, const std::vector<float>
     size_t row = 0;
     while (row < a.size() / width && std::memcmp(&a[row * width], &b[row * width], width * sizeof(float)) == 0) ++row;
     return row;
+}
+
+void check_same_bits(const Layer& layer, const KvType& k_type, const KvType& v_type) {
+    CAPTURE(std::string(k_type.name));
+    CAPTURE(std::string(v_type.name));
+    CAPTURE(layer.shape.n_heads);
+    const std::vector<float> truth = attend(layer, k_type, v_type, {1, layer.n_positions, 0});
+    for (const Way& way : {Way{1, 97, 3}, Way{2, 700, 0}, Way{3, 690, 10}, Way{7, 300, 5}}) {
+        CAPTURE(way.n_threads);
+        CAPTURE(way.step);
+        const std::vector<float> found = attend(layer, k_type, v_type, way);
+        CHECK(first_different_row(found, truth, layer.q_width()) == layer.rows());
+    }
 }
 
 void store_and_widen(const KvType& type, bool keys, const std::vector<float>& x, size_t dim, std::vector<float>& out) {
@@ -256,27 +270,16 @@ TEST_SUITE("kernels") {
 
     TEST_CASE("attention has the same bits at any thread count, in long runs and one by one, split over keys or not") {
         Random random(53);
-        // Heads that threads don't share evenly, one head alone, a window, a head_dim that fills no panel.
-        const AttentionShape shapes[] = {{6, 2, 64, 0, 0.125f},
-                                         {9, 3, 16, 0, 0.25f},
-                                         {4, 1, 32, 100, 0.2f},
-                                         {5, 5, 20, 0, 0.2f},
-                                         {71, 1, 16, 0, 0.25f}};
-        for (const AttentionShape& shape : shapes) {
-            for (const KvType* type : all_kv_types()) {
-                CAPTURE(std::string(type->name));
-                CAPTURE(shape.n_heads);
-                const Layer layer(shape, 700, shape.n_heads == 9 ? 2 : 1, random);
-                const std::vector<float> truth = attend(layer, *type, *type, {1, 700, 0});
-                const size_t width = layer.q_width();
-                for (const Way& way :
-                     {Way{1, 97, 3}, Way{2, 700, 0}, Way{3, 690, 10}, Way{2, 300, 40}, Way{7, 64, 5}}) {
-                    CAPTURE(way.n_threads);
-                    CAPTURE(way.step);
-                    CHECK(first_different_row(attend(layer, *type, *type, way), truth, width) == layer.rows());
-                }
-            }
-        }
+        for (const KvType* type : all_kv_types())
+            check_same_bits(Layer({6, 2, 64, 0, 0.125f}, 700, 1, random), *type, *type);
+        // Two sequences whose heads threads don't share evenly; a window; a head_dim that fills no panel; one head of
+        // keys for more of queries than a task has rows.
+        const KvType &f32 = find_kv_type("f32"), &f16 = find_kv_type("f16"), &q8 = find_kv_type("q8"),
+                     &q4 = find_kv_type("q4");
+        check_same_bits(Layer({9, 3, 16, 0, 0.25f}, 500, 2, random), q8, f16);
+        check_same_bits(Layer({4, 1, 32, 300, 0.2f}, 700, 1, random), q8, q4);
+        check_same_bits(Layer({5, 5, 20, 0, 0.2f}, 500, 1, random), q4, f32);
+        check_same_bits(Layer({71, 1, 16, 0, 0.25f}, 500, 1, random), f16, q8);
     }
 
     TEST_CASE("attention is softmax(q k) v of what the cache keeps, as double precision has it") {

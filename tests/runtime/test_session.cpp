@@ -164,25 +164,19 @@ TEST_SUITE("runtime") {
         CHECK(same_bits(logits_by(*tiny.loaded, "", 2, 100, large), logits_by(*tiny.loaded, "", 2, 100, small)));
     }
 
-    TEST_CASE("every type of the cache gives the same bits in any batch, at any thread count, on any kernels") {
+    // Attention's own tests have the other thread counts and cuts into calls.
+    TEST_CASE("types of the cache, other ones for keys than for values, give the same bits on any kernels") {
         const Tiny tiny("untied");
-        std::vector<float> of_default = logits_by(*tiny.loaded, "", 1, 100, {.context = 128});
-        for (const KvType* k_type : all_kv_types()) {
-            for (const KvType* v_type : all_kv_types()) {
-                CAPTURE(std::string(k_type->name));
-                CAPTURE(std::string(v_type->name));
-                const SessionOptions options{.context = 128, .k_type = k_type, .v_type = v_type};
-                const std::vector<float> truth = logits_by(*tiny.loaded, "scalar", 1, 100, options);
-                const bool is_default = k_type == &find_kv_type("f16") && v_type == k_type;
-                CHECK(same_bits(truth, of_default) == is_default);
-                for (const char* isa : known_isas()) {
-                    if (!cpu_can_run(isa)) continue;
-                    CAPTURE(std::string(isa));
-                    CHECK(same_bits(truth, logits_by(*tiny.loaded, isa, 3, 100, options)));
-                    CHECK(same_bits(truth, logits_by(*tiny.loaded, isa, 2, 1, options)));
-                    CHECK(same_bits(truth, logits_by(*tiny.loaded, isa, 1, 7, options)));
-                }
-            }
+        const std::vector<float> of_default = logits_by(*tiny.loaded, "", 1, 100, {.context = 128});
+        const auto types = all_kv_types();
+        for (size_t i = 0; i < types.size(); ++i) {
+            const SessionOptions options{.context = 128, .k_type = types[i], .v_type = types[(i + 1) % types.size()]};
+            CAPTURE(std::string(options.k_type->name));
+            CAPTURE(std::string(options.v_type->name));
+            const std::vector<float> truth = logits_by(*tiny.loaded, "scalar", 1, 100, options);
+            CHECK_FALSE(same_bits(truth, of_default));
+            for (const char* isa : known_isas())
+                if (cpu_can_run(isa)) CHECK(same_bits(truth, logits_by(*tiny.loaded, isa, 2, 7, options)));
         }
     }
 
