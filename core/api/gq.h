@@ -139,7 +139,9 @@ typedef struct gq_session_options {
     const char* activations;
     const char*
         isa; /* "scalar", "avx2", "avx512", "neon"; NULL: GQ_ISA from the environment, else the best this CPU runs */
-    /* How keys and values are kept: "f32", "f16", "q8" (8.5 bits), "q4" (4.5 bits). NULL: "f16". */
+    /* How keys, and values, are kept: "f32", "f16", "q8" (8.5 bits), "q4" (4.5 bits; more of both where a head's
+     * dimensions are no multiple of 32). Every type takes heads of any size. NULL: "f16"; another name is
+     * GQ_INVALID_ARGUMENT. */
     const char* cache_type_k;
     const char* cache_type_v;
 } gq_session_options;
