@@ -64,6 +64,9 @@ $(call registered,core/packing/codes_%.cpp,GQ_CODES)
 #ifdef GQ_GRID
 $(call registered,core/packing/grid_%.cpp,GQ_GRID)
 #endif
+#ifdef GQ_KV_TYPE
+$(call registered,core/kernels/kv_%.cpp,GQ_KV_TYPE)
+#endif
 #ifdef GQ_VARIANT
 $(call registered,cpu_simd/%.cpp,GQ_VARIANT)
 #endif

@@ -21,6 +21,8 @@ constexpr cli::Option options[] = {
      "thread counts, with commas (default: the physical cores that are free to this process)"},
     {"--repeat", "-r", "N", "5", "repetitions; the median is shown, +- half of the range"},
     {"--kernels", "", "", "", "no model: every kernel alone, beside the scalar one and the machine's limits"},
+    cli::cache_type_k_option,
+    cli::cache_type_v_option,
     cli::kv_option,
     cli::activations_option,
     cli::exact_option,

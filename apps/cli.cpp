@@ -180,9 +180,9 @@ gq_session_options session_options(const Arguments& args, int32_t context, int32
     o.context = context;
     o.n_threads = n_threads;
     o.activations = activations_of(args);
-    const std::string& kv = args.text("--kv");
-    if (kv != "f16" && kv != "f32") stop("option '--kv' expects f16 or f32, found '%s'", kv.c_str());
-    o.kv_type = kv == "f32" ? GQ_KV_F32 : GQ_KV_F16;
+    const auto cache_type = [&](const char* name) { return args.text(args.has(name) ? name : "--kv").c_str(); };
+    o.cache_type_k = cache_type("--cache-type-k");
+    o.cache_type_v = cache_type("--cache-type-v");
     o.isa = isa_of(args);
     return o;
 }

@@ -24,7 +24,10 @@ inline constexpr Option threads_option = {"--threads", "-t", "N", "",
                                           "threads (default: the physical cores that are free to this process)"};
 inline constexpr Option isa_option = {"--isa", "", "NAME", "",
                                       "scalar, avx2, avx512 or neon (default: GQ_ISA, else the best this CPU runs)"};
-inline constexpr Option kv_option = {"--kv", "", "f16|f32", "f16", "type of the key and value cache"};
+inline constexpr Option cache_type_k_option = {"--cache-type-k", "-ctk", "NAME", "",
+                                               "type of the cache of keys: f32, f16, q8 or q4 (default: --kv)"};
+inline constexpr Option cache_type_v_option = {"--cache-type-v", "-ctv", "NAME", "", "the same of values"};
+inline constexpr Option kv_option = {"--kv", "", "NAME", "f16", "both of these"};
 inline constexpr Option activations_option = {
     "--activations", "", "NAME", "block",
     "int8 with a scale for each block of 32 inputs, token, or group of the weights, token-asym, group-asym; or exact"};

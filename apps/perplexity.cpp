@@ -19,12 +19,15 @@ constexpr cli::Option options[] = {
     {"--ctx", "-c", "N", "512", "tokens of a window; tokens at most of a context and its choice"},
     {"--chunks", "", "N", "0", "windows at most; 0: all"},
     {"--protocol", "", "NAME", "half-window", "half-window scores positions ctx/2+1 … ctx-1, full-window 1 … ctx-1"},
-    {"--kl", "", "FLOAT.gq", "", "KL divergence from this model and agreement with it; its activations are always f32"},
+    {"--kl", "", "FLOAT.gq", "",
+     "KL divergence from this model and agreement with it; its activations and cache are always f32"},
     {"--choices", "", "FILE", "",
      "questions, a line each: {\"context\": \"…\", \"choices\": [\"…\", \"…\"], \"answer\": 0}"},
     {"--json", "", "", "", "all figures as one JSON object instead of lines"},
     cli::activations_option,
     cli::exact_option,
+    cli::cache_type_k_option,
+    cli::cache_type_v_option,
     cli::kv_option,
     cli::threads_option,
     cli::isa_option,
@@ -50,11 +53,14 @@ struct Model {
         gq_session_free(session);
         gq_model_free(model);
     }
-    void open_session(const cli::Arguments& args, size_t context, const char* activations) {
+    void open_session(const cli::Arguments& args, size_t context, bool is_reference) {
         gq_session_options o =
             cli::session_options(args, static_cast<int32_t>(context), args.integer_or("--threads", 0));
         o.max_rows = static_cast<int32_t>(windows::rows_at_once);
-        o.activations = activations;
+        if (is_reference) {
+            o.activations = "exact";
+            o.cache_type_k = o.cache_type_v = "f32";
+        }
         cli::check(gq_session_create(model, &o, &session));
         cli::warn_beyond_training(static_cast<int32_t>(context), info);
     }
@@ -135,9 +141,9 @@ void score_text(const cli::Arguments& args, Model& model, size_t ctx) {
     if (args.has("--kl")) {
         reference.emplace(args, args.text("--kl"));
         check_same_tokens(*reference, model, text, file, tokens);
-        reference->open_session(args, ctx, "exact");
+        reference->open_session(args, ctx, true);
     }
-    model.open_session(args, ctx, cli::activations_of(args));
+    model.open_session(args, ctx, false);
     announce((std::to_string(chunks) + " windows of " + std::to_string(ctx) + " tokens").c_str(), model, args);
     scoring::Comparison scores;
     scoring::Mean& nll = scores.model_nll;
@@ -164,7 +170,7 @@ void score_choices(const cli::Arguments& args, Model& model, size_t ctx) {
     for (const char* option : {"--file", "--chunks", "--protocol", "--kl"})
         if (args.has(option)) cli::stop("option '%s' is about a text: it can't stand beside '--choices'", option);
     const std::vector<choices::Item> items = choices::read(model.model, args.text("--choices"), ctx);
-    model.open_session(args, choices::session_context(ctx), cli::activations_of(args));
+    model.open_session(args, choices::session_context(ctx), false);
     announce((std::to_string(items.size()) + " questions").c_str(), model, args);
     choices::Accuracy accuracy;
     for (const choices::Item& item : items) {

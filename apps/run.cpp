@@ -25,6 +25,8 @@ constexpr cli::Option options[] = {
     {"--min-p", "", "X", "", "keep tokens at least X times as likely as the first"},
     {"--repeat-penalty", "", "X", "", "divide the logits of recent tokens by X"},
     {"--seed", "-s", "N", "0", "seed of the sampler"},
+    cli::cache_type_k_option,
+    cli::cache_type_v_option,
     cli::kv_option,
     cli::activations_option,
     cli::exact_option,

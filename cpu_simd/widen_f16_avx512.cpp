@@ -1,24 +1,30 @@
-// widen_f16 in AVX-512: 16 halves at a time, the tail under a mask.
-// In: halves at any address. Out: floats.
-// Must not know what they stand for.
-#include "cpu_simd/math_avx512.h"
+// widen_k and widen_v of f16 in AVX-512: 16 halves at a time.
+// In: a block of halves (kv_f16.cpp). Out: as many floats, in their order. Must not know keys from values.
+#include "cpu_simd/isa.h"
 
 namespace gq {
 namespace {
 
 GQ_TARGET_AVX512
 
-void widen_f16(const uint16_t* halves, size_t n, float* out) {
-    for (size_t i = 0; i < n; i += 16) {
-        const __mmask16 lanes = avx512::first_lanes(n - i);
-        _mm512_mask_storeu_ps(out + i, lanes, _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, halves + i)));
-    }
+void widen_panels(const std::byte* block, size_t n_rows, float* out) {
+    for (size_t row = 0; row < n_rows; ++row, block += panel_cols * 2, out += panel_cols)
+        _mm512_storeu_ps(out, _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(block))));
+}
+
+void widen_k(const std::byte* block, size_t head_dim, float* out) {
+    widen_panels(block, head_dim * (kv_page_positions / panel_cols), out);
+}
+
+void widen_v(const std::byte* block, size_t head_dim, float* out) {
+    widen_panels(block, (head_dim + panel_cols - 1) / panel_cols * kv_page_positions, out);
 }
 
 GQ_TARGET_END
 
 }  // namespace
 
-extern const KernelVariant widen_f16_avx512{"widen_f16_avx512", "avx512", nullptr, {.widen_f16 = widen_f16}};
+extern const KernelVariant widen_f16_avx512{
+    "widen_f16_avx512", "avx512", nullptr, {.widen_k = widen_k, .widen_v = widen_v}, "f16"};
 
 }  // namespace gq

@@ -45,11 +45,11 @@ SessionOptions session_options(const gq_session_options& from) {
     };
     check("context", from.context, INT32_MAX);
     check("max_rows", from.max_rows, 65536);
-    check("kv_type", from.kv_type, GQ_KV_F32);
     SessionOptions to;
     to.context = static_cast<size_t>(from.context);
     if (from.max_rows > 0) to.max_rows = static_cast<size_t>(from.max_rows);
-    to.kv_type = from.kv_type == GQ_KV_F32 ? KvType::f32 : KvType::f16;
+    if (from.cache_type_k) to.k_type = &find_kv_type(from.cache_type_k, "cache_type_k");
+    if (from.cache_type_v) to.v_type = &find_kv_type(from.cache_type_v, "cache_type_v");
     if (from.activations) to.precision = find_activation_mode(from.activations).precision;
     return to;
 }
@@ -196,9 +196,10 @@ void gq_session_defaults(gq_session_options* options) {
                     .context = 0,
                     .n_threads = 0,
                     .max_rows = 0,
-                    .kv_type = GQ_KV_F16,
                     .activations = nullptr,
-                    .isa = nullptr};
+                    .isa = nullptr,
+                    .cache_type_k = nullptr,
+                    .cache_type_v = nullptr};
 }
 
 gq_status gq_memory_needed(const gq_model* model, const gq_session_options* options, uint64_t* bytes) {

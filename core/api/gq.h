@@ -127,21 +127,23 @@ GQ_API gq_status gq_chat_render(const gq_model* model, const gq_chat_message* me
 
 typedef struct gq_session gq_session;
 
-typedef enum gq_kv_type { GQ_KV_F16 = 0, GQ_KV_F32 = 1 } gq_kv_type;
-
 typedef struct gq_session_options {
     size_t struct_size;
     /* Positions of all sequences together, in pages of 64 that each belong to one; 0: the model's context_length. */
     int32_t context;
     int32_t n_threads; /* 0: gq_default_threads() */
     int32_t max_rows;  /* rows computed in one pass; longer batches are cut; 0: 512 */
-    int32_t kv_type;   /* a gq_kv_type */
     /* How integer codes meet activations: "block": int8 with a scale for every 32 inputs; "token", "group": with one
      * for a token, or for each group of the weights; "token-asym", "group-asym": the same, asymmetric, at twice the
      * cost; "exact": f32, slower. NULL: "block". */
     const char* activations;
     const char*
         isa; /* "scalar", "avx2", "avx512", "neon"; NULL: GQ_ISA from the environment, else the best this CPU runs */
+    /* How keys, and values, are kept: "f32", "f16", "q8" (8.5 bits), "q4" (4.5 bits; more of both where a head's
+     * dimensions are no multiple of 32). Every type takes heads of any size. NULL: "f16"; another name is
+     * GQ_INVALID_ARGUMENT. */
+    const char* cache_type_k;
+    const char* cache_type_v;
 } gq_session_options;
 GQ_API void gq_session_defaults(gq_session_options* options);
 
@@ -354,7 +356,7 @@ typedef struct gq_kernel_rate {
     const char* operation; /* "gemv" */
     const char* kernel;    /* "gemv_int4_avx2" */
     const char* isa;
-    const char* codes;   /* of the weights; NULL where the operation has none */
+    const char* codes;   /* of the weights, or a type of the cache; NULL where the operation has none */
     int32_t n_tokens;    /* 0 where it does not depend on them */
     int32_t can_run;     /* 0: not on this CPU; there are no numbers */
     const char* unit;    /* what is counted: "B", read and written, or "OP", a multiply-add being two */

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/kernels/kernels.h"
+#include "core/kernels/kv.h"
 
 namespace gq {
 
@@ -53,28 +54,20 @@ struct LinearTask {
     const LowRank* low_rank = nullptr;      // null or empty: none
 };
 
-enum class KvType : uint8_t { f16, f32 };
-
-// A page holds 64 consecutive positions of one sequence for all layers. Per layer: K of all heads, then V of all heads.
-//   K of a head: 4 panels of (head_dim, 16 positions)      element [position / 16][d][position % 16]
-//   V of a head: ceil(head_dim / 16) panels of (64 positions, 16)   element [d / 16][position][d % 16]
-// Both are what gemm_f32 reads, so attention is two small matrix products per block of keys.
+// A page holds 64 consecutive positions of one sequence for all layers. Per layer: the keys of all heads, then the
+// values of all heads, each head's block as its type packs it (kv.h).
 struct KvGeometry {
     size_t n_layers = 0, n_kv_heads = 0, head_dim = 0;
-    KvType type = KvType::f16;
+    const KvType* k_type = &find_kv_type("f16");
+    const KvType* v_type = &find_kv_type("f16");
 
-    size_t element_bytes() const { return type == KvType::f16 ? 2 : 4; }
-    size_t k_head_elements() const { return kv_page_positions * head_dim; }
-    size_t v_head_elements() const {
-        return kv_page_positions * ((head_dim + panel_cols - 1) / panel_cols * panel_cols);
-    }
-    size_t layer_elements() const { return n_kv_heads * (k_head_elements() + v_head_elements()); }
-    size_t page_bytes() const { return n_layers * layer_elements() * element_bytes(); }
-    size_t k_offset(size_t layer, size_t head) const {
-        return (layer * layer_elements() + head * k_head_elements()) * element_bytes();
-    }
+    size_t k_bytes() const { return k_type->k_bytes(head_dim); }  // of a head
+    size_t v_bytes() const { return v_type->v_bytes(head_dim); }
+    size_t layer_bytes() const { return n_kv_heads * (k_bytes() + v_bytes()); }
+    size_t page_bytes() const { return n_layers * layer_bytes(); }
+    size_t k_offset(size_t layer, size_t head) const { return layer * layer_bytes() + head * k_bytes(); }
     size_t v_offset(size_t layer, size_t head) const {
-        return (layer * layer_elements() + n_kv_heads * k_head_elements() + head * v_head_elements()) * element_bytes();
+        return layer * layer_bytes() + n_kv_heads * k_bytes() + head * v_bytes();
     }
 };
 

@@ -32,13 +32,14 @@ class CpuBackend final : public Backend {
     void gather_rows(const Activations& x, std::span<const size_t> rows, const Activations& out) override;
     void add(const Activations& x, const Activations& y, size_t n_rows, const Activations& out) override;
 
-    // What cpu_backend_bytes() adds up: of all prepared rows, of a low rank, of the sums that threads add to y, and of
-    // one thread's scratch memory.
+    // What cpu_backend_bytes() adds up: of all prepared rows, of a low rank, of the sums that threads add to y, of
+    // one thread's scratch memory, and of attention that threads share.
     static size_t prepared_bytes(const WorkSize& work, size_t width);
     static size_t low_rank_bytes(const WorkSize& work);
     static size_t sums_bytes(const WorkSize& work);
     static size_t linear_scratch_bytes(size_t width);
     static size_t attention_scratch_bytes(const AttentionShape& shape);
+    static size_t attention_shared_bytes(const WorkSize& work);
 
   private:
     struct PanelRange;     // cpu_linear.cpp
@@ -67,15 +68,17 @@ class CpuBackend final : public Backend {
     void decode_panels(const PanelRange& range, size_t thread);
     void prefill_panels(const PanelRange& range, size_t thread);
     void float_panels(const PanelRange& range, size_t thread);
-    void store_kv(const Activations& k, const Activations& v, const Segment& segment, const KvGeometry& geometry,
-                  size_t layer);
+    void store_kv(const Activations& k, const Activations& v, std::span<const Segment> segments,
+                  const KvGeometry& geometry, size_t layer);
     void attend(const AttentionTask& task, size_t thread);
+    void attend_split(std::span<const AttentionTask> tasks);
 
     Compute compute_;
     PreparedMemory prepared_, low_rank_prepared_;
     AlignedBuffer<float> low_rank_;              // t = V x of all tasks
     std::vector<AlignedBuffer<float>> scratch_;  // one a thread
     std::vector<AlignedBuffer<float>> sums_;     // one a thread: what is to be added to y, of some panels
+    AlignedBuffer<float> split_memory_;          // rows of attention tasks that threads share
     std::vector<float> sin_cos_;                 // of the current batch: (rows, head_dim / 2, 2)
 };
 

@@ -9,6 +9,7 @@
 #include "core/base/status.h"
 #include "core/kernels/cpu_features.h"
 #include "core/kernels/kernels.h"
+#include "core/kernels/kv.h"
 
 namespace gq {
 
@@ -92,10 +93,14 @@ void install_variant(const KernelVariant& variant, KernelTable& table) {
         install(variant.kernels.gemv, table.gemv[codes_index(*codes)]);
         install(variant.kernels.unpack, table.unpack[codes_index(*codes)]);
     }
+    if (variant.kv_type) {
+        const size_t type = kv_type_index(find_kv_type(variant.kv_type));
+        install(variant.kernels.widen_k, table.widen_k[type]);
+        install(variant.kernels.widen_v, table.widen_v[type]);
+    }
     install(variant.kernels.quantize_q8, table.quantize_q8);
     install(variant.kernels.gemm_u8s8, table.gemm_u8s8);
     install(variant.kernels.gemm_f32, table.gemm_f32);
-    install(variant.kernels.widen_f16, table.widen_f16);
     install(variant.kernels.softmax_block, table.softmax_block);
     install(variant.kernels.silu_mul, table.silu_mul);
     install(variant.kernels.rms_norm, table.rms_norm);

@@ -8,6 +8,7 @@
 
 #include "core/base/memory.h"
 #include "core/kernels/cpu_features.h"
+#include "core/kernels/kv.h"
 #include "core/kernels/peak.h"
 #include "core/kernels/read_bandwidth.h"
 #include "core/kernels/stopwatch.h"
@@ -21,6 +22,7 @@ constexpr size_t scalar_pass_bytes = size_t{1} << 20;  // the truth is bound by 
 constexpr size_t cols = 2048, n_tiles = cols / tile_cols, group = 128;
 constexpr size_t gemm_tokens = 128, gemm_f32_panels = 2, gemm_f32_k = 512;
 constexpr size_t gemv_tokens[] = {1, 4};
+constexpr size_t head_dim = 64;
 constexpr size_t row_calls = 256;  // of a row's operation in one run
 
 // A buffer of bytes that are alike; of 0x2c they are halves of 0.065 and floats of 2e-12.
@@ -40,7 +42,9 @@ struct Material {
     AlignedBuffer<int16_t> sums = filled<int16_t>(gemm_tokens * n_tiles * 2);
     AlignedBuffer<float> x = filled<float>(gemm_tokens * cols), out = filled<float>(gemm_tokens * cols), y;
     AlignedBuffer<float> panels = filled<float>(gemm_f32_panels * panel_cols * gemm_f32_k);
-    AlignedBuffer<uint16_t> halves = filled<uint16_t>(cols);
+    // One head's keys or values, of any type that takes no more than floats.
+    AlignedBuffer<std::byte> kv = filled<std::byte>(kv_page_positions * head_dim * sizeof(float));
+    const KvType* kv_type = nullptr;
     PackedMatrix weights;
     size_t next_panel = 0;  // where gemv goes on
 
@@ -125,8 +129,15 @@ double run_rows(size_t bytes, const Call& call) {
 double run_quantize_q8(Material& m, const KernelTable& table, size_t) {
     return run_rows(cols * 5 + n_tiles * 8, [&] { table.quantize_q8(m.x.data(), cols, 1, cols, m.q8()); });
 }
-double run_widen_f16(Material& m, const KernelTable& table, size_t) {
-    return run_rows(cols * 6, [&] { table.widen_f16(m.halves.data(), cols, m.out.data()); });
+double run_widen(Material& m, WidenKvFn widen, size_t packed_bytes) {
+    return run_rows(packed_bytes + kv_page_positions * head_dim * sizeof(float),
+                    [&] { widen(m.kv.data(), head_dim, m.out.data()); });
+}
+double run_widen_k(Material& m, const KernelTable& table, size_t) {
+    return run_widen(m, table.widen_k[kv_type_index(*m.kv_type)], m.kv_type->k_bytes(head_dim));
+}
+double run_widen_v(Material& m, const KernelTable& table, size_t) {
+    return run_widen(m, table.widen_v[kv_type_index(*m.kv_type)], m.kv_type->v_bytes(head_dim));
 }
 double run_softmax_block(Material& m, const KernelTable& table, size_t) {
     return run_rows(kv_page_positions * 8, [&] { table.softmax_block(m.out.data(), 0, kv_page_positions, 0.1f); });
@@ -158,8 +169,8 @@ constexpr Operation operations[] = {
     {"gemm_f32", "OP", Limit::f32, many_tokens, [](const KernelSet& s) { return s.gemm_f32 != nullptr; }, run_gemm_f32},
     {"quantize_q8", "B", Limit::none, any_tokens, [](const KernelSet& s) { return s.quantize_q8 != nullptr; },
      run_quantize_q8},
-    {"widen_f16", "B", Limit::none, any_tokens, [](const KernelSet& s) { return s.widen_f16 != nullptr; },
-     run_widen_f16},
+    {"widen_k", "B", Limit::none, any_tokens, [](const KernelSet& s) { return s.widen_k != nullptr; }, run_widen_k},
+    {"widen_v", "B", Limit::none, any_tokens, [](const KernelSet& s) { return s.widen_v != nullptr; }, run_widen_v},
     {"softmax_block", "B", Limit::none, any_tokens, [](const KernelSet& s) { return s.softmax_block != nullptr; },
      run_softmax_block},
     {"silu_mul", "B", Limit::none, any_tokens, [](const KernelSet& s) { return s.silu_mul != nullptr; }, run_silu_mul},
@@ -190,7 +201,7 @@ class Walk {
         KernelRate row{.operation = operation.name,
                        .variant = variant.name,
                        .isa = variant.isa,
-                       .codes = codes ? codes->name : nullptr,
+                       .codes = codes ? codes->name : variant.kv_type,
                        .n_tokens = 0,
                        .can_run = cpu_can_run(variant.isa),
                        .unit = operation.unit,
@@ -199,6 +210,7 @@ class Walk {
                        .limit = 0};
         if (!row.can_run) return use_(row);
         if (codes) material_.set_codes(*codes);
+        if (variant.kv_type) material_.kv_type = &find_kv_type(variant.kv_type);
         KernelTable table = scalar_table();
         install_variant(variant, table);
         for (const size_t n_tokens : operation.tokens) {

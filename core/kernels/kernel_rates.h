@@ -11,7 +11,7 @@ struct KernelRate {
     const char* operation;  // "gemv"
     const char* variant;    // "gemv_int4_avx2"
     const char* isa;
-    const char* codes;  // of the weights; null where the operation has none
+    const char* codes;  // of the weights, or the type of the cache; null where the operation has none
     size_t n_tokens;    // 0 where it does not depend on them
     bool can_run;       // false: this CPU can't, and there are no numbers
     const char* unit;   // what is counted: "B" or "OP", a multiply-add being two

@@ -105,8 +105,10 @@ struct GemmF32Args {
 };
 using GemmF32Fn = void (*)(const GemmF32Args& args);
 
-// widen_f16 — n IEEE halves to floats, exactly.
-using WidenF16Fn = void (*)(const uint16_t* halves, size_t n, float* out);
+// widen_k, widen_v — the keys, or the values, of one head over 64 positions, as a type of the cache packs them, to the
+// panels of kv.h: head_dim * 64 floats, or 64 for each of head_dim rounded up to 16. Contract: float(code) * scale,
+// rounded once; halves exactly.
+using WidenKvFn = void (*)(const std::byte* block, size_t head_dim, float* out);
 
 // exp below is exp_f32 of math.h, step by step. Sums over a row, in softmax_block and rms_norm: 16 lanes from zero,
 // lane l adds elements l, l + 16, l + 32 … in this order (so a tail goes to lanes 0 …); then lane l += lane l + 8, then
@@ -138,7 +140,8 @@ struct KernelSet {
     UnpackFn unpack = nullptr;  // for variant.codes
     GemmU8S8Fn gemm_u8s8 = nullptr;
     GemmF32Fn gemm_f32 = nullptr;
-    WidenF16Fn widen_f16 = nullptr;
+    WidenKvFn widen_k = nullptr;  // for variant.kv_type
+    WidenKvFn widen_v = nullptr;  // for variant.kv_type
     SoftmaxBlockFn softmax_block = nullptr;
     SiluMulFn silu_mul = nullptr;
     RmsNormFn rms_norm = nullptr;
@@ -152,20 +155,24 @@ struct KernelVariant {
     const char* isa;    // "avx2", "avx512", "neon": a name of cpu_features.h
     const char* codes;  // "int4"; nullptr where the operation does not depend on codes
     KernelSet kernels;
+    const char* kv_type = nullptr;  // "q8"; nullptr where the operation does not depend on types of the cache
 };
 std::span<const KernelVariant* const> all_variants();
 
-inline constexpr size_t max_codes = 16;  // registered codes that a table has room for
+inline constexpr size_t max_codes = 16;    // registered codes that a table has room for
+inline constexpr size_t max_kv_types = 8;  // registered types of the cache
 
 // Who performs each operation. gemv and unpack are indexed as all_codes(); an entry is null where codes have no such
 // kernel: then the linear driver takes unpack + gemm_u8s8 for integers and unpack_panel_f32 + gemm_f32 for floats.
+// widen_k and widen_v are indexed as all_kv_types(); an entry is null where a page holds the panels themselves.
 struct KernelTable {
     QuantizeQ8Fn quantize_q8;
     GemvFn gemv[max_codes];
     UnpackFn unpack[max_codes];
     GemmU8S8Fn gemm_u8s8;
     GemmF32Fn gemm_f32;
-    WidenF16Fn widen_f16;
+    WidenKvFn widen_k[max_kv_types];
+    WidenKvFn widen_v[max_kv_types];
     SoftmaxBlockFn softmax_block;
     SiluMulFn silu_mul;
     RmsNormFn rms_norm;

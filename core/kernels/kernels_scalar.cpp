@@ -8,6 +8,7 @@
 
 #include "core/base/status.h"
 #include "core/kernels/kernels.h"
+#include "core/kernels/kv.h"
 #include "core/kernels/math.h"
 #include "formats/element_type.h"
 
@@ -260,10 +261,6 @@ void gemm_f32_scalar(const GemmF32Args& args) {
 
 // --- elementwise -----------------------------------------------------------------------------------------------------
 
-void widen_f16_scalar(const uint16_t* halves, size_t n, float* out) {
-    traits(ElementType::f16).to_f32(reinterpret_cast<const std::byte*>(halves), n, out);
-}
-
 // The order of every sum over lanes: lane l += lane l + 8, then l + 4, l + 2, l + 1.
 float sum_lanes(float* lane) {
     for (size_t step = lanes / 2; step > 0; step /= 2)
@@ -308,7 +305,8 @@ KernelTable make_scalar_table(std::index_sequence<index...>) {
                       .unpack = {},
                       .gemm_u8s8 = gemm_u8s8_scalar,
                       .gemm_f32 = gemm_f32_scalar,
-                      .widen_f16 = widen_f16_scalar,
+                      .widen_k = {},
+                      .widen_v = {},
                       .softmax_block = softmax_block_scalar,
                       .silu_mul = silu_mul_scalar,
                       .rms_norm = rms_norm_scalar,
@@ -321,6 +319,10 @@ KernelTable make_scalar_table(std::index_sequence<index...>) {
     for (size_t i = 0; i < n_codes; ++i) {
         table.gemv[i] = all_codes()[i]->is_float ? gemv_float_scalar : gemv_integer_scalar;
         table.unpack[i] = all_codes()[i]->is_float ? nullptr : unpack[i];
+    }
+    for (const KvType* type : all_kv_types()) {
+        table.widen_k[kv_type_index(*type)] = type->widen_k;
+        table.widen_v[kv_type_index(*type)] = type->widen_v;
     }
     return table;
 }

@@ -103,6 +103,11 @@ std::vector<std::vector<int32_t>> cut_held_out_last(const Tokenizer& tokenizer, 
     return held_out_last(cut_windows(tokenizer, text, windows + held_out, window, vocab), held_out);
 }
 
+KvGeometry float_kv_layer(const HyperParams& params) {
+    const KvType* const f32 = &find_kv_type("f32");
+    return {1, params.n_kv_heads, params.head_dim, f32, f32};
+}
+
 Stream::Stream(const Network& network, const KvGeometry& one_layer, const Compute& compute, size_t n_windows,
                size_t window)
     : network_(network),

@@ -53,6 +53,9 @@ struct WindowRange {
     size_t begin = 0, end = 0;
 };
 
+// The cache of one layer, in floats: calibration rounds nothing but weights.
+KvGeometry float_kv_layer(const HyperParams& params);
+
 // One path through the network over all windows: its hidden states, and the KV cache and slots that they go through.
 // The weights come with each call, since they become known stage by stage. The quantized path is one; methods that
 // compare it with the float model bring a second.

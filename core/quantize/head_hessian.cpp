@@ -44,8 +44,7 @@ void embed_floats(Stream& stream, const SourceModel& source, const RotatedSource
 Matrix head_hessian(const Compute& compute, const SourceModel& source, const RotatedSource& rotated,
                     std::span<const std::vector<int32_t>> windows, FunctionRef<void()> after_block) {
     const HyperParams& params = source.params();
-    Stream stream(source.network(), {1, params.n_kv_heads, params.head_dim, KvType::f32}, compute, windows.size(),
-                  windows.front().size());
+    Stream stream(source.network(), float_kv_layer(params), compute, windows.size(), windows.front().size());
     embed_floats(stream, source, rotated, windows);
     for (size_t layer = 0; layer < params.n_layers; ++layer) {
         run_block(stream, source, rotated, layer);

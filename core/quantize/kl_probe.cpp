@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "core/base/status.h"
+#include "core/quantize/calibrate.h"
 
 namespace gq {
 namespace {
@@ -24,10 +25,6 @@ void check_finite(const char* whose, double sum) {
         fail(Status::numeric, "KL: finite logits of %s expected, found %g in their sum", whose, sum);
 }
 
-KvGeometry one_layer(const HyperParams& p) {
-    return {1, p.n_kv_heads, p.head_dim, KvType::f32};
-}
-
 }  // namespace
 
 struct KlProbe::Score {
@@ -41,7 +38,7 @@ KlProbe::KlProbe(const Model& model, const Compute& compute, std::span<const std
       backend_(make_cpu_backend(compute)),
       forward_(model.network, *backend_, Precision::exact),
       slots_(*backend_, model.network, windows.size() * windows[0].size()),
-      cache_(*backend_, one_layer(model.params), windows.size() * div_up(windows[0].size(), kv_page_positions)) {
+      cache_(*backend_, float_kv_layer(model.params), windows.size() * div_up(windows[0].size(), kv_page_positions)) {
     const size_t window = windows_[0].size();
     for (size_t w = 0; w < windows_.size(); ++w) {
         cache_.reserve(static_cast<SequenceId>(w), window);

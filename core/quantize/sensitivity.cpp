@@ -88,8 +88,7 @@ class Measurement {
           request_(request),
           progress_(progress),
           probe_(model_, compute, probe_tokens(windows)),
-          stream_(model_.network, {1, model_.params.n_kv_heads, model_.params.head_dim, KvType::f32}, compute,
-                  windows.size(), windows[0].size()) {
+          stream_(model_.network, float_kv_layer(model_.params), compute, windows.size(), windows[0].size()) {
         stream_.embed(model_.embedding, windows);
         for (const WeightRow& row : model_.arch->block_weights) n_total_ += row.kind == WeightKind::linear;
         n_total_ = n_total_ * model_.params.n_layers + (model_.params.tied_head ? 1 : 2);

@@ -157,9 +157,8 @@ void Walk::prepare_calibration() {
     windows_ = cut_held_out_last(tokenizer_, text, options_.windows, options_.held_out + options_.judged,
                                  options_.window, p.vocab);
     windows_.resize(n_windows);
-    const KvGeometry one_layer{1, p.n_kv_heads, p.head_dim, KvType::f32};
     const auto make_stream = [&] {
-        return std::make_unique<Stream>(source_.network(), one_layer, compute_, n_windows, options_.window);
+        return std::make_unique<Stream>(source_.network(), float_kv_layer(p), compute_, n_windows, options_.window);
     };
     stream_ = make_stream();
     if (compares()) reference_ = make_stream();

@@ -37,8 +37,8 @@ size_t widest_low_rank(const Model& model) {
 
 }  // namespace
 
-KvGeometry kv_geometry(const Model& model, KvType type) {
-    return {model.params.n_layers, model.params.n_kv_heads, model.params.head_dim, type};
+KvGeometry kv_geometry(const Model& model, const SessionOptions& options) {
+    return {model.params.n_layers, model.params.n_kv_heads, model.params.head_dim, options.k_type, options.v_type};
 }
 
 Session::Session(const Model& model, const Compute& compute, const SessionOptions& options)
@@ -47,12 +47,12 @@ Session::Session(const Model& model, const Compute& compute, const SessionOption
       backend_(make_cpu_backend(compute)),
       forward_(model.network, *backend_, options.precision),
       slots_(*backend_, model.network, rows_of(context_, options)),
-      cache_(*backend_, kv_geometry(model, options.kv_type), div_up(context_, kv_page_positions)) {}
+      cache_(*backend_, kv_geometry(model, options), div_up(context_, kv_page_positions)) {}
 
 size_t Session::bytes_needed(const Model& model, const SessionOptions& options, size_t n_threads) {
     const size_t context = context_of(model, options), rows = rows_of(context, options);
     const size_t kv = checked_mul(div_up(context, kv_page_positions),
-                                  round_up(kv_geometry(model, options.kv_type).page_bytes(), cache_line), "kv cache");
+                                  round_up(kv_geometry(model, options).page_bytes(), cache_line), "kv cache");
     // The head computes logits_rows rows at a time in the backend's memory, and they are copied out.
     const size_t logits =
         2 * checked_mul(std::min(rows, logits_rows), round_up(model.params.vocab, tile_cols) * sizeof(float), "logits");

@@ -34,7 +34,7 @@ TokenCost token_cost(const Model& model, const SessionOptions& options, size_t p
         add_linears(model.tail, options.precision, cost);
         add_linear(model.head.matrix, options.precision, cost);
     }
-    const KvGeometry geometry = kv_geometry(model, options.kv_type);
+    const KvGeometry geometry = kv_geometry(model, options);
     const size_t layer_position_bytes = geometry.page_bytes() / geometry.n_layers / kv_page_positions;
     for (const StepList& block : model.network.blocks) {
         for (const Step& step : block.steps) {

@@ -191,7 +191,7 @@ static void test_decode(const gq_model* model) {
     gq_session* session = NULL;
     gq_batch_row rows[3] = {{1, 0, 65, 0}, {1, 1, 66, 1}, {2, 0, 65, 1}};
     const float *a = NULL, *b = NULL;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, bytes_q = 0;
     gq_session_defaults(&options);
     options.context = 256; /* pages of 64 positions: room for four sequences */
     options.n_threads = 2;
@@ -230,6 +230,13 @@ static void test_decode(const gq_model* model) {
     options.activations = "group-asym";
     EXPECT(gq_memory_needed(model, &options, &bytes) == GQ_OK);
     options.activations = NULL;
+    options.cache_type_k = "q8";
+    options.cache_type_v = "q4";
+    EXPECT(gq_memory_needed(model, &options, &bytes_q) == GQ_OK && bytes_q < bytes);
+    options.cache_type_v = "no such";
+    EXPECT(gq_session_create(model, &options, &session) == GQ_INVALID_ARGUMENT);
+    EXPECT(strstr(gq_last_error(), "cache_type_v: expected one of f16, f32, q4, q8, found 'no such'") != NULL);
+    options.cache_type_v = NULL;
     options.isa = "no such";
     EXPECT(gq_memory_needed(model, &options, &bytes) == GQ_UNSUPPORTED);
     EXPECT(gq_session_create(model, &options, &session) == GQ_UNSUPPORTED);

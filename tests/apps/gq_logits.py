@@ -9,8 +9,9 @@ import sys
 
 class SessionOptions(ctypes.Structure):
     _fields_ = [("struct_size", ctypes.c_size_t), ("context", ctypes.c_int32), ("n_threads", ctypes.c_int32),
-                ("max_rows", ctypes.c_int32), ("kv_type", ctypes.c_int32),
-                ("activations", ctypes.c_char_p), ("isa", ctypes.c_char_p)]
+                ("max_rows", ctypes.c_int32),
+                ("activations", ctypes.c_char_p), ("isa", ctypes.c_char_p),
+                ("cache_type_k", ctypes.c_char_p), ("cache_type_v", ctypes.c_char_p)]
 
 
 class Row(ctypes.Structure):
@@ -19,7 +20,7 @@ class Row(ctypes.Structure):
 
 
 class Model:
-    def __init__(self, library, path, vocab, context, activations, n_threads=0):
+    def __init__(self, library, path, vocab, context, activations, n_threads=0, cache_type="f16"):
         self.gq = ctypes.CDLL(library)
         self.gq.gq_last_error.restype = ctypes.c_char_p
         self.vocab = vocab
@@ -28,6 +29,7 @@ class Model:
         options = SessionOptions()
         self.gq.gq_session_defaults(ctypes.byref(options))
         options.context, options.activations, options.n_threads = context, activations.encode(), n_threads
+        options.cache_type_k = options.cache_type_v = cache_type.encode()
         self.check(self.gq.gq_session_create(self.model, ctypes.byref(options), ctypes.byref(self.session)))
 
     def check(self, status):

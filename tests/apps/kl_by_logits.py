@@ -21,7 +21,7 @@ def main():
     library, reference_path, model_path, vocab, text_path = sys.argv[1:6]
     window, most_windows, first_scored = map(int, sys.argv[6:9])
     printed = json.load(sys.stdin)
-    reference = Model(library, reference_path, int(vocab), window, "exact")
+    reference = Model(library, reference_path, int(vocab), window, "exact", cache_type="f32")
     model = Model(library, model_path, int(vocab), window, "block")
     tokens = model.tokenize(open(text_path, "rb").read())
     divergences, same_top, reference_losses, losses = [], [], [], []

@@ -102,9 +102,9 @@ for activations in token group token-asym group-asym; do
     agrees "perplexity, activations $activations, against single logits" 33 $activations --activations $activations
 done
 ok "run, activations by token" "." ./run "$work/tiny.gq" "hello" --raw --temp 0 -n 5 --ignore-eos --activations token-asym
-# Beside a reference: the float model itself differs in nothing, four bits differ, and by what single logits add up to.
+# Beside a reference: the float model itself differs in nothing with a cache of floats, four bits differ, and by what single logits add up to.
 kl="-f $work/text --ctx 64 --chunks 3 --kl $work/tiny16.gq"
-ok "KL from itself" "^KL mean 0[.]000000 [+]- 0[.]000000$" ./perplexity "$work/tiny16.gq" $kl --exact
+ok "KL from itself" "^KL mean 0[.]000000 [+]- 0[.]000000$" ./perplexity "$work/tiny16.gq" $kl --exact --kv f32
 shown "KL from itself, maximum" "^KL median 0[.]000000, 90 % 0[.]000000, 99 % 0[.]000000, maximum 0[.]000000$"
 shown "agreement with itself" "^same top token 100[.]000 % [+]- 0[.]000 %$"
 shown "ratio to itself" "^ln.ppl / reference ppl. 0[.]000000 [+]- 0[.]000000$"
@@ -366,7 +366,9 @@ bad "activations" "'rows'" ./run "$work/tiny.gq" hi --activations rows
 told "known activations" "expected one of block, token, group, token-asym, group-asym, exact,"
 bad "exact and another one" "'--exact' means '--activations exact', found '--activations token'" ./run "$work/tiny.gq" hi --exact --activations token
 bad "isa" "avx2" ./run "$work/tiny.gq" hi --isa mmx
-bad "kv" "f16 or f32" ./run "$work/tiny.gq" hi --kv q4
+bad "type of keys" "cache_type_k: expected one of f16, f32, q4, q8, found 'q5'" ./run "$work/tiny.gq" hi -ctk q5
+bad "type of values" "cache_type_v: .* found 'f8'" ./run "$work/tiny.gq" hi --kv q8 --cache-type-v f8
+ok "keys and values of two types" "" ./run "$work/tiny.gq" hi --raw -n 3 -ctk q8 -ctv q4
 bad "text is too short" "at least 512 tokens" ./perplexity "$work/tiny.gq" -f "$work/prompt"
 bad "KL, reference is missing" "/nowhere.gq" ./perplexity "$work/tiny.gq" -f "$work/text" --kl /nowhere.gq
 ok "quantize, another vocabulary" "" ./quantize tests/golden/tiny_llama_untied -o "$work/other.gq" --bits 16 --embed-bits 16

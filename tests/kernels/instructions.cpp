@@ -116,19 +116,24 @@ struct Walk {
     static void count_rows(const std::string& isa, const KernelSet& kernels) {
         Random random(5);
         const std::vector<float> x = random_floats(cols, random), y = random_floats(cols, random);
-        const std::vector<uint16_t> halves(cols, 0x3c00);
         std::vector<float> out(cols), scores(64);
         Q8Case q8(1, cols);
         if (kernels.quantize_q8)
             count("quantize_q8_" + isa, cols, [&] { kernels.quantize_q8(x.data(), cols, 1, cols, q8.rows()); });
-        if (kernels.widen_f16)
-            count("widen_f16_" + isa, cols, [&] { kernels.widen_f16(halves.data(), cols, out.data()); });
         if (kernels.silu_mul)
             count("silu_mul_" + isa, cols, [&] { kernels.silu_mul(x.data(), y.data(), cols, out.data()); });
         if (kernels.rms_norm)
             count("rms_norm_" + isa, cols, [&] { kernels.rms_norm(x.data(), y.data(), 1e-5f, cols, out.data()); });
         if (kernels.softmax_block)
             count("softmax_block_" + isa, 64, [&] { kernels.softmax_block(scores.data(), 0, 64, 0.1f); });
+    }
+
+    // Per number, of a head of 64 dimensions.
+    static void count_widen(const std::string& name, const KvType& type, WidenKvFn widen) {
+        constexpr size_t head_dim = 64;
+        const std::vector<std::byte> block(std::max(type.k_bytes(head_dim), type.v_bytes(head_dim)));
+        std::vector<float> out(kv_page_positions * head_dim);
+        if (widen) count(name, out.size(), [&] { widen(block.data(), head_dim, out.data()); });
     }
 
     static void count_set(const std::string& isa, const Codes* codes, const KernelSet& kernels) {
@@ -152,17 +157,28 @@ struct Walk {
         rest.quantize_q8 = t.quantize_q8;
         rest.gemm_u8s8 = t.gemm_u8s8;
         rest.gemm_f32 = t.gemm_f32;
-        rest.widen_f16 = t.widen_f16;
         rest.softmax_block = t.softmax_block;
         rest.silu_mul = t.silu_mul;
         rest.rms_norm = t.rms_norm;
         count_set("scalar", nullptr, rest);
+        for (const KvType* type : all_kv_types()) {
+            count_widen(std::string("widen_k_") + type->name + "_scalar", *type, type->widen_k);
+            count_widen(std::string("widen_v_") + type->name + "_scalar", *type, type->widen_v);
+        }
+    }
+
+    static void count_variant(const KernelVariant& variant) {
+        count_set(variant.isa, variant.codes ? find_codes(variant.codes) : nullptr, variant.kernels);
+        if (!variant.kv_type) return;
+        const KvType& type = find_kv_type(variant.kv_type);
+        const std::string suffix = std::string("_") + type.name + "_" + variant.isa;
+        count_widen("widen_k" + suffix, type, variant.kernels.widen_k);
+        count_widen("widen_v" + suffix, type, variant.kernels.widen_v);
     }
 
     static void count_isa(std::string_view isa) {
         for (const KernelVariant* const variant : all_variants())
-            if (isa == variant->isa)
-                count_set(variant->isa, variant->codes ? find_codes(variant->codes) : nullptr, variant->kernels);
+            if (isa == variant->isa) count_variant(*variant);
     }
 };
 

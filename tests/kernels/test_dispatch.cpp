@@ -10,6 +10,7 @@
 #include "core/base/status.h"
 #include "core/kernels/cpu_features.h"
 #include "core/kernels/kernels.h"
+#include "core/kernels/kv.h"
 
 using namespace gq;
 
@@ -47,10 +48,13 @@ bool contains(const std::string& text, const char* part) {
 }
 
 bool is_complete(const KernelTable& t) {
-    bool complete =
-        t.quantize_q8 && t.gemm_u8s8 && t.gemm_f32 && t.widen_f16 && t.softmax_block && t.silu_mul && t.rms_norm;
+    bool complete = t.quantize_q8 && t.gemm_u8s8 && t.gemm_f32 && t.softmax_block && t.silu_mul && t.rms_norm;
     for (const Codes* codes : all_codes())
         complete &= t.gemv[codes_index(*codes)] && (codes->is_float || t.unpack[codes_index(*codes)]);
+    for (const KvType* type : all_kv_types()) {
+        const size_t i = kv_type_index(*type);
+        complete &= !type->widen_k == !t.widen_k[i] && !type->widen_v == !t.widen_v[i];
+    }
     return complete;
 }
 
@@ -187,8 +191,10 @@ TEST_SUITE("kernels") {
             const KernelSet& k = variant->kernels;
             if (variant->codes) REQUIRE(find_codes(variant->codes));
             CHECK((k.gemv || k.unpack) == (variant->codes != nullptr));
-            CHECK((k.quantize_q8 || k.gemv || k.unpack || k.gemm_u8s8 || k.gemm_f32 || k.widen_f16 || k.softmax_block ||
-                   k.silu_mul || k.rms_norm || k.peak_int8 || k.peak_f32));
+            if (variant->kv_type) CHECK((find_kv_type(variant->kv_type).widen_k != nullptr));
+            CHECK((k.widen_k || k.widen_v) == (variant->kv_type != nullptr));
+            CHECK((k.quantize_q8 || k.gemv || k.unpack || k.gemm_u8s8 || k.gemm_f32 || k.widen_k || k.widen_v ||
+                   k.softmax_block || k.silu_mul || k.rms_norm || k.peak_int8 || k.peak_f32));
         }
     }
 }

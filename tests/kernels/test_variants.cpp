@@ -11,6 +11,7 @@
 
 #include "core/kernels/cpu_features.h"
 #include "core/kernels/kernels.h"
+#include "core/kernels/kv.h"
 #include "tests/kernels/kernel_cases.h"
 
 using namespace gq;
@@ -275,20 +276,21 @@ void compare_q8_ties(const KernelTable& table) {
     must_be(found.values == expected.values);
 }
 
-void compare_widen_f16(const KernelTable& table) {
-    std::vector<uint16_t> halves(0x10000);
-    std::iota(halves.begin(), halves.end(), uint16_t{0});
-    for (size_t n = 0; n <= 70; ++n) {
-        Results results(n, 1);
-        truth.widen_f16(halves.data() + 0x3bf0 + n, n, results.expected.data());
-        table.widen_f16(halves.data() + 0x3bf0 + n, n, results.found.data());
-        INFO("widen_f16 n ", n);
-        must_match(results);
+// Any bytes: scales of both signs, zero, subnormal, infinite and NaN among them, and every half.
+void compare_widen(const WidenKvFn (&table)[max_kv_types], const KvType& type, WidenKvFn scalar) {
+    Random random(41);
+    for (const size_t head_dim : {2, 16, 30, 32, 48, 64, 80, 96, 100, 128, 256}) {
+        const size_t n = kv_page_positions * round_up(head_dim, panel_cols);
+        for (int turn = 0; turn < 20; ++turn) {
+            AlignedBuffer<std::byte> block(std::max(type.k_bytes(head_dim), type.v_bytes(head_dim)));
+            for (std::byte& byte : block) byte = std::byte(random.below(256));
+            Results results(n, 1);
+            scalar(block.data(), head_dim, results.expected.data());
+            table[kv_type_index(type)](block.data(), head_dim, results.found.data());
+            INFO("widen ", std::string(type.name), " head_dim ", head_dim);
+            must_match(results);
+        }
     }
-    Results all(halves.size(), 1);
-    truth.widen_f16(halves.data(), halves.size(), all.expected.data());
-    table.widen_f16(halves.data(), halves.size(), all.found.data());
-    must_match(all);
 }
 
 void compare_softmax_block(const KernelTable& table) {
@@ -357,7 +359,10 @@ void compare_variant(const KernelVariant& variant) {
     if (provided.gemm_u8s8) compare_gemm_u8s8(table);
     if (provided.gemm_f32) compare_gemm_f32(table);
     if (provided.quantize_q8) compare_quantize_q8(table), compare_q8_ties(table);
-    if (provided.widen_f16) compare_widen_f16(table);
+    if (provided.widen_k)
+        compare_widen(table.widen_k, find_kv_type(variant.kv_type), find_kv_type(variant.kv_type).widen_k);
+    if (provided.widen_v)
+        compare_widen(table.widen_v, find_kv_type(variant.kv_type), find_kv_type(variant.kv_type).widen_v);
     if (provided.softmax_block) compare_softmax_block(table);
     if (provided.silu_mul) compare_silu_mul(table);
     if (provided.rms_norm) compare_rms_norm(table);

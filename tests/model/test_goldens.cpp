@@ -78,9 +78,11 @@ void compare_row(std::span<const float> logits, const GoldenRow& row, std::span<
 }
 
 // Prefill in one batch, or token by token.
-Difference compare(const LoadedModel& loaded, const Golden& golden, const Compute& compute, KvType kv,
+Difference compare(const LoadedModel& loaded, const Golden& golden, const Compute& compute, const char* kv,
                    size_t rows_per_batch) {
-    Session session(loaded.model, compute, {.context = 128, .kv_type = kv, .precision = Precision::exact});
+    Session session(
+        loaded.model, compute,
+        {.context = 128, .k_type = &find_kv_type(kv), .v_type = &find_kv_type(kv), .precision = Precision::exact});
     Difference difference;
     for (size_t begin = 0; begin < n_positions; begin += rows_per_batch) {
         std::vector<BatchRow> rows;
@@ -103,10 +105,10 @@ void check_model(const std::string& name, const std::filesystem::path& source) {
     for (const size_t rows_per_batch : {n_positions, size_t{1}}) {
         CAPTURE(name);
         CAPTURE(rows_per_batch);
-        const Difference f32 = compare(*loaded, golden, compute, KvType::f32, rows_per_batch);
+        const Difference f32 = compare(*loaded, golden, compute, "f32", rows_per_batch);
         MESSAGE(name, ", ", rows_per_batch, " rows a batch, f32 kv: largest difference ", f32.largest);
         CHECK(f32.largest <= 2e-3);  // two fp32 summation orders; the bound
-        const Difference f16 = compare(*loaded, golden, compute, KvType::f16, rows_per_batch);
+        const Difference f16 = compare(*loaded, golden, compute, "f16", rows_per_batch);
         MESSAGE(name, ", ", rows_per_batch, " rows a batch, f16 kv: largest difference ", f16.largest, ", kl ", f16.kl);
         CHECK(f16.largest <= 0.05);
         CHECK(f16.kl <= 1e-4);

@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "core/model/forward.h"
-#include "core/runtime/kv_cache.h"
+#include "core/quantize/calibrate.h"
 #include "tests/quantize/block_test.h"
 
 using namespace gq;
@@ -66,8 +66,7 @@ std::vector<float> forward_of_the_model(const TinyBlock& block, const std::vecto
     const std::unique_ptr<Backend> backend = make_cpu_backend(machine.compute);
     Forward forward(block.network, *backend, Precision::exact);
     SlotMemory slots(*backend, block.network, window);
-    KvCache cache(*backend, {1, block.params.n_kv_heads, block.params.head_dim, KvType::f32},
-                  div_up(window, kv_page_positions));
+    KvCache cache(*backend, float_kv_layer(block.params), div_up(window, kv_page_positions));
     cache.reserve(0, window);
     BlockWeights weights;
     for (const RoleValues& value : block.values()) {

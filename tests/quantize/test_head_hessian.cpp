@@ -25,7 +25,10 @@ std::vector<std::vector<int32_t>> some_windows() {
 std::vector<double> squared_logits(const Model& model, const Compute& compute) {
     std::vector<double> sums(model.params.vocab);
     Session session(model, compute,
-                    {.context = n_windows * window, .kv_type = KvType::f32, .precision = Precision::exact});
+                    {.context = n_windows * window,
+                     .k_type = &find_kv_type("f32"),
+                     .v_type = &find_kv_type("f32"),
+                     .precision = Precision::exact});
     std::vector<BatchRow> rows;
     const auto windows = some_windows();
     for (size_t w = 0; w < n_windows; ++w)

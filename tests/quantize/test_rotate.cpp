@@ -36,7 +36,11 @@ class FloatModel {
 
     // Logits of all rows but those that no 64 tokens reach.
     std::vector<float> logits(const Compute& compute) const {
-        Session session(model_, compute, {.context = 64, .kv_type = KvType::f32, .precision = Precision::exact});
+        Session session(model_, compute,
+                        {.context = 64,
+                         .k_type = &find_kv_type("f32"),
+                         .v_type = &find_kv_type("f32"),
+                         .precision = Precision::exact});
         std::vector<BatchRow> rows;
         for (int32_t i = 0; i < 48; ++i) rows.push_back({0, i, (i * 37 + 5) % 250, true});
         session.decode(rows);

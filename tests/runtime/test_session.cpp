@@ -58,10 +58,10 @@ size_t heap_bytes() {
 }
 
 void check_memory(const Tiny& tiny) {
-    for (const KvType kv_type : {KvType::f16, KvType::f32}) {
+    for (const KvType* kv_type : all_kv_types()) {
         for (const ActivationMode& mode : activation_modes()) {
             const SessionOptions options{
-                .context = 2048, .max_rows = 256, .kv_type = kv_type, .precision = mode.precision};
+                .context = 2048, .max_rows = 256, .k_type = kv_type, .v_type = kv_type, .precision = mode.precision};
             ThreadPool pool(2);
             const size_t needed = Session::bytes_needed(tiny.loaded->model, options, pool.size());
             std::vector<BatchRow> rows = rows_of(1, 0, 2048);
@@ -94,8 +94,7 @@ TEST_SUITE("runtime") {
     TEST_CASE("corrections of low rank give the same bits in any batch, at any thread count, on any kernels") {
         const Tiny corrected("untied", 2, 20), plain("untied", 2);
         for (const ActivationMode& mode : activation_modes()) {
-            const SessionOptions options{
-                .context = 128, .max_rows = 512, .kv_type = KvType::f16, .precision = mode.precision};
+            const SessionOptions options{.context = 128, .max_rows = 512, .precision = mode.precision};
             const std::vector<float> truth = logits_by(*corrected.loaded, "scalar", 1, 100, options);
             CHECK_FALSE(same_bits(truth, logits_by(*plain.loaded, "scalar", 1, 100, options)));
             for (const char* isa : known_isas()) {
@@ -116,8 +115,7 @@ TEST_SUITE("runtime") {
                     const bool has_own_kernels =
                         mode.precision == Precision::int8_activations || mode.precision == Precision::exact;
                     if (!has_own_kernels && bits != 4) continue;  // those between have no kernels of their own
-                    const SessionOptions options{
-                        .context = 128, .max_rows = 512, .kv_type = KvType::f16, .precision = mode.precision};
+                    const SessionOptions options{.context = 128, .max_rows = 512, .precision = mode.precision};
                     const std::vector<float> truth = logits_by(*tiny.loaded, "scalar", 1, 100, options);
                     CAPTURE(std::string(name));
                     CAPTURE(bits);
@@ -166,20 +164,40 @@ TEST_SUITE("runtime") {
         CHECK(same_bits(logits_by(*tiny.loaded, "", 2, 100, large), logits_by(*tiny.loaded, "", 2, 100, small)));
     }
 
+    // Attention's own tests have the other thread counts and cuts into calls.
+    TEST_CASE("types of the cache, other ones for keys than for values, give the same bits on any kernels") {
+        const Tiny tiny("untied");
+        const std::vector<float> of_default = logits_by(*tiny.loaded, "", 1, 100, {.context = 128});
+        const auto types = all_kv_types();
+        for (size_t i = 0; i < types.size(); ++i) {
+            const SessionOptions options{.context = 128, .k_type = types[i], .v_type = types[(i + 1) % types.size()]};
+            CAPTURE(std::string(options.k_type->name));
+            CAPTURE(std::string(options.v_type->name));
+            const std::vector<float> truth = logits_by(*tiny.loaded, "scalar", 1, 100, options);
+            CHECK_FALSE(same_bits(truth, of_default));
+            for (const char* isa : known_isas())
+                if (cpu_can_run(isa)) CHECK(same_bits(truth, logits_by(*tiny.loaded, isa, 2, 7, options)));
+        }
+    }
+
     TEST_CASE("fork and truncate continue with the bits of the original") {
         const Tiny tiny("tied");
         ThreadPool pool(1);
-        Session session(tiny.loaded->model, {pool, kernel_table()}, {.context = 512});
-        session.decode(rows_of(1, 0, 70));
-        session.fork(1, 2);
-        session.decode(rows_of(1, 70, 80));
-        const std::vector<float> expected(session.logits(9).begin(), session.logits(9).end());
-        session.decode(rows_of(2, 70, 80));
-        CHECK(same_bits(expected, {session.logits(9).begin(), session.logits(9).end()}));
-        session.truncate(1, 66);
-        CHECK(session.length(1) == 66);
-        session.decode(rows_of(1, 66, 80));
-        CHECK(same_bits(expected, {session.logits(13).begin(), session.logits(13).end()}));
+        for (const KvType* type : all_kv_types()) {
+            CAPTURE(std::string(type->name));
+            Session session(tiny.loaded->model, {pool, kernel_table()},
+                            {.context = 512, .k_type = type, .v_type = type});
+            session.decode(rows_of(1, 0, 70));
+            session.fork(1, 2);
+            session.decode(rows_of(1, 70, 80));
+            const std::vector<float> expected(session.logits(9).begin(), session.logits(9).end());
+            session.decode(rows_of(2, 70, 80));
+            CHECK(same_bits(expected, {session.logits(9).begin(), session.logits(9).end()}));
+            session.truncate(1, 66);
+            CHECK(session.length(1) == 66);
+            session.decode(rows_of(1, 66, 80));
+            CHECK(same_bits(expected, {session.logits(13).begin(), session.logits(13).end()}));
+        }
     }
 
     TEST_CASE("what can't be decoded is refused and changes nothing") {

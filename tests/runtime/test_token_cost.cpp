@@ -54,11 +54,16 @@ TEST_SUITE("runtime") {
 
     TEST_CASE("a token's attention reads the positions that it sees, its own among them") {
         const HyperParams p = params_of("tied");
-        const KvGeometry halves{p.n_layers, p.n_kv_heads, p.head_dim, KvType::f16};
+        const KvGeometry halves{p.n_layers, p.n_kv_heads, p.head_dim};
         const size_t position_bytes = halves.page_bytes() / kv_page_positions;
         CHECK(cost_of("tied", 4, {}, 0, false).kv_bytes == position_bytes);
         CHECK(cost_of("tied", 4, {}, 99, true).kv_bytes == 100 * position_bytes);
-        CHECK(cost_of("tied", 4, {.kv_type = KvType::f32}, 99, true).kv_bytes == 200 * position_bytes);
+        const KvType *f32 = &find_kv_type("f32"), *q8 = &find_kv_type("q8");
+        CHECK(cost_of("tied", 4, {.k_type = f32, .v_type = f32}, 99, true).kv_bytes == 200 * position_bytes);
+        // Keys and values of their own types. q8's groups of 32 dimensions, 34 bytes each, are half empty here.
+        REQUIRE(p.head_dim == 16);
+        const uint64_t heads = p.n_layers * p.n_kv_heads;
+        CHECK(cost_of("tied", 4, {.k_type = q8, .v_type = f32}, 99, true).kv_bytes == 100 * heads * (34 + 16 * 4));
         const HyperParams sliding = params_of("sliding");
         REQUIRE(sliding.sliding_window > 0);
         const uint64_t window = cost_of("sliding", 4, {}, sliding.sliding_window - 1, false).kv_bytes;
