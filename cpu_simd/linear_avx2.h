@@ -95,7 +95,7 @@ static inline void read_any(const Groups<Group>& groups, size_t index, size_t pa
 
 // load_word in every lane.
 GQ_INLINE __m256i broadcast_word(const void* four_bytes) {
-    return _mm256_set1_epi32(load_word(four_bytes));
+    return _mm256_castps_si256(_mm256_broadcast_ss(static_cast<const float*>(four_bytes)));
 }
 
 // Shifts of 16-bit lanes, for Tiles: n is known once the loop over words is unrolled, which is too late for the
@@ -178,12 +178,13 @@ GQ_INLINE void multiply_block(const std::byte* tile, const Q8Rows& x, const __m2
     }
 }
 
-// One block of n_panels panels, panel_bytes apart.
+// One block of n_panels panels, panel_bytes apart. A single one comes from unpack's cached output, or is what is left
+// over of a thread's range.
 template <class Tile, Part part, int n_tokens, int n_panels, class AnyGroup>
 GQ_INLINE void multiply_panels(const std::byte* tile, size_t panel_bytes, const Q8Rows& x,
                                const AnyGroup (&group)[n_panels], __m256 (&acc)[n_panels][2][n_tokens]) {
     for (int p = 0; p < n_panels; ++p, tile += panel_bytes) {
-        if (part != Part::last) prefetch_ahead<Tile::bytes, n_panels>(tile);
+        if (n_panels > 1 && part != Part::last) prefetch_ahead<Tile::bytes, n_panels>(tile);
         multiply_block<Tile, part, n_tokens>(tile, x, group[p].start, acc[p]);
     }
 }
@@ -249,14 +250,21 @@ struct Linear {
     }
 };
 
+// All words of a half are there before the first is stored: what two share would be loaded anew behind a store.
 template <class Tile>
 static void unpack(const std::byte* panel_codes, size_t n_tiles, uint8_t* out) {
-    for (size_t i = 0; i < n_tiles; ++i)
-        for (int j = 0; j < 8; ++j)
-            for (int half = 0; half < 2; ++half)
-                _mm256_storeu_si256(
-                    reinterpret_cast<__m256i*>(out + i * U8Plane::bytes + j * U8Plane::vector_bytes + 32 * half),
-                    Tile::word(panel_codes + i * Tile::bytes, j, half));
+    for (size_t i = 0; i < n_tiles; ++i, panel_codes += Tile::bytes, out += U8Plane::bytes)
+        for (int half = 0; half < 2; ++half) {
+            __m256i words[8];
+#pragma GCC unroll 8
+            for (int k = 0; k < 8; ++k) {
+                const int j = word_in_turn<Part::whole>(k);
+                words[j] = Tile::word(panel_codes, j, half);
+            }
+#pragma GCC unroll 8
+            for (int j = 0; j < 8; ++j)
+                _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + j * U8Plane::vector_bytes + 32 * half), words[j]);
+        }
 }
 
 // The 8-bit layout. n: how many bits of a byte the codes use.
