@@ -95,7 +95,7 @@ static inline void read_any(const Groups<Group>& groups, size_t index, size_t pa
 
 // load_word in every lane.
 GQ_INLINE __m256i broadcast_word(const void* four_bytes) {
-    return _mm256_set1_epi32(load_word(four_bytes));
+    return _mm256_castps_si256(_mm256_broadcast_ss(static_cast<const float*>(four_bytes)));
 }
 
 // Shifts of 16-bit lanes, for Tiles: n is known once the loop over words is unrolled, which is too late for the
@@ -121,55 +121,71 @@ static constexpr int words_per_sum(unsigned bits) {
     return bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 8;  // above 6 bits each nibble has a sum of its own
 }
 
-// acc[t] = fma(scale of the block, dot of its part, acc[t]) for half a panel.
+// The k-th word that a block is summed in: a word and the one 4 further share their bytes in most planes of bits.
+template <Part part>
+constexpr int word_in_turn(int k) {
+    return part == Part::whole ? k % 2 * 4 + k / 2 : first_word(part) + k;
+}
+
+// acc[half][t] = fma(scale of the block, dot of its part, acc[half][t]) for a panel. A word of both halves meets the
+// activations of all tokens before the next: otherwise GCC keeps broadcasts for the second half, on the stack.
 template <class Tile, Part part, int n_tokens>
-GQ_INLINE void multiply_block(const std::byte* tile, int half, const Q8Rows& x, __m256i start,
-                              __m256 (&acc)[n_tokens]) {
-    constexpr int first = first_word(part), end = end_word(part), words = words_per_sum(Tile::bits);
-    constexpr int run_words = words < end - first ? words : end - first;
+GQ_INLINE void multiply_block(const std::byte* tile, const Q8Rows& x, const __m256i (&start)[2],
+                              __m256 (&acc)[2][n_tokens]) {
+    constexpr int n_words = end_word(part) - first_word(part), words = words_per_sum(Tile::bits);
+    constexpr int run_words = words < n_words ? words : n_words;
     constexpr bool nibbles = Tile::bits > 6;
     const __m256i nibble = _mm256_set1_epi8(15);
     const __m256i ones = _mm256_set1_epi16(1);
-    __m256i low[n_tokens], high[n_tokens], earlier[n_tokens];  // the last two of some codes only
-    for (int t = 0; t < n_tokens; ++t) earlier[t] = _mm256_setzero_si256();
+    __m256i low[2][n_tokens], high[2][n_tokens], earlier[2][n_tokens];  // the last two of some codes only
 #pragma GCC unroll 4
-    for (int run = first; run < end; run += run_words) {
+    for (int run = 0; run < n_words; run += run_words) {
 #pragma GCC unroll 8
-        for (int t = 0; t < n_tokens; ++t) {
-            if (run > first) earlier[t] = _mm256_add_epi32(earlier[t], _mm256_madd_epi16(low[t], ones));
-            low[t] = high[t] = _mm256_setzero_si256();
-        }
-#pragma GCC unroll 8
-        for (int j = run; j < run + run_words; ++j) {
-            const __m256i codes = Tile::word(tile, j, half);
-            const __m256i low_codes = nibbles ? _mm256_and_si256(codes, nibble) : codes;
-            const __m256i high_codes = _mm256_and_si256(_mm256_srli_epi16(codes, 4), nibble);
+        for (int k = run; k < run + run_words; ++k) {
+            const int j = word_in_turn<part>(k);
+            const __m256i codes[2] = {Tile::word(tile, j, 0), Tile::word(tile, j, 1)};
 #pragma GCC unroll 8
             for (int t = 0; t < n_tokens; ++t) {
                 const __m256i values = broadcast_word(x.values + t * x.n_blocks * q8_block + 4 * j);
-                low[t] = _mm256_add_epi16(low[t], _mm256_maddubs_epi16(low_codes, values));
-                if (nibbles) high[t] = _mm256_add_epi16(high[t], _mm256_maddubs_epi16(high_codes, values));
+                for (int half = 0; half < 2; ++half) {
+                    const __m256i low_codes = nibbles ? _mm256_and_si256(codes[half], nibble) : codes[half];
+                    const __m256i sums = _mm256_maddubs_epi16(low_codes, values);
+                    low[half][t] = k == run ? sums : _mm256_add_epi16(low[half][t], sums);
+                    if (!nibbles) continue;
+                    const __m256i high_codes = _mm256_and_si256(_mm256_srli_epi16(codes[half], 4), nibble);
+                    const __m256i high_sums = _mm256_maddubs_epi16(high_codes, values);
+                    high[half][t] = k == run ? high_sums : _mm256_add_epi16(high[half][t], high_sums);
+                }
             }
         }
+        if (run + run_words == n_words) break;
+        for (int t = 0; t < n_tokens; ++t)
+            for (int half = 0; half < 2; ++half) {
+                const __m256i sums = _mm256_madd_epi16(low[half][t], ones);
+                earlier[half][t] = run == 0 ? sums : _mm256_add_epi32(earlier[half][t], sums);
+            }
     }
 #pragma GCC unroll 8
     for (int t = 0; t < n_tokens; ++t) {
         const __m256i sums = _mm256_set1_epi32(load_sums<part>(x.sums + t * x.n_blocks * 2));
-        __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(start, sums), _mm256_madd_epi16(low[t], ones));
-        if (nibbles) dot = _mm256_add_epi32(dot, _mm256_madd_epi16(high[t], _mm256_set1_epi16(16)));
-        if (run_words < end - first) dot = _mm256_add_epi32(dot, earlier[t]);
-        acc[t] = _mm256_fmadd_ps(_mm256_set1_ps(x.scales[t * x.n_blocks]), _mm256_cvtepi32_ps(dot), acc[t]);
+        const __m256 scale = _mm256_set1_ps(x.scales[t * x.n_blocks]);
+        for (int half = 0; half < 2; ++half) {
+            __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(start[half], sums), _mm256_madd_epi16(low[half][t], ones));
+            if (nibbles) dot = _mm256_add_epi32(dot, _mm256_madd_epi16(high[half][t], _mm256_set1_epi16(16)));
+            if (run_words < n_words) dot = _mm256_add_epi32(dot, earlier[half][t]);
+            acc[half][t] = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(dot), acc[half][t]);
+        }
     }
 }
 
-// One block of n_panels panels, panel_bytes apart.
+// One block of n_panels panels, panel_bytes apart. A single one comes from unpack's cached output, or is what is left
+// over of a thread's range.
 template <class Tile, Part part, int n_tokens, int n_panels, class AnyGroup>
 GQ_INLINE void multiply_panels(const std::byte* tile, size_t panel_bytes, const Q8Rows& x,
                                const AnyGroup (&group)[n_panels], __m256 (&acc)[n_panels][2][n_tokens]) {
     for (int p = 0; p < n_panels; ++p, tile += panel_bytes) {
-        if (part != Part::last) prefetch_ahead<Tile::bytes, n_panels>(tile);
-        multiply_block<Tile, part, n_tokens>(tile, 0, x, group[p].start[0], acc[p][0]);
-        multiply_block<Tile, part, n_tokens>(tile, 1, x, group[p].start[1], acc[p][1]);
+        if (n_panels > 1 && part != Part::last) prefetch_ahead<Tile::bytes, n_panels>(tile);
+        multiply_block<Tile, part, n_tokens>(tile, x, group[p].start, acc[p]);
     }
 }
 
@@ -234,14 +250,21 @@ struct Linear {
     }
 };
 
+// All words of a half are there before the first is stored: what two share would be loaded anew behind a store.
 template <class Tile>
 static void unpack(const std::byte* panel_codes, size_t n_tiles, uint8_t* out) {
-    for (size_t i = 0; i < n_tiles; ++i)
-        for (int j = 0; j < 8; ++j)
-            for (int half = 0; half < 2; ++half)
-                _mm256_storeu_si256(
-                    reinterpret_cast<__m256i*>(out + i * U8Plane::bytes + j * U8Plane::vector_bytes + 32 * half),
-                    Tile::word(panel_codes + i * Tile::bytes, j, half));
+    for (size_t i = 0; i < n_tiles; ++i, panel_codes += Tile::bytes, out += U8Plane::bytes)
+        for (int half = 0; half < 2; ++half) {
+            __m256i words[8];
+#pragma GCC unroll 8
+            for (int k = 0; k < 8; ++k) {
+                const int j = word_in_turn<Part::whole>(k);
+                words[j] = Tile::word(panel_codes, j, half);
+            }
+#pragma GCC unroll 8
+            for (int j = 0; j < 8; ++j)
+                _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + j * U8Plane::vector_bytes + 32 * half), words[j]);
+        }
 }
 
 // The 8-bit layout. n: how many bits of a byte the codes use.
