@@ -10,6 +10,9 @@ namespace {
 const char encyclopedic[] =
 #include "core/quantize/calibration_text/encyclopedic.inc"
     ;
+const char corpus[] =
+#include "core/quantize/calibration_text/corpus.inc"
+    ;
 const char narrative[] =
 #include "core/quantize/calibration_text/narrative.inc"
     ;
@@ -40,8 +43,9 @@ std::string_view literal(const char (&text)[n]) {
 std::string_view builtin_calibration_text() {
     static const std::string text = [] {
         std::string all;
-        for (const std::string_view part : {literal(encyclopedic), literal(narrative), literal(dialogue),
-                                            literal(instructions), literal(code), literal(tables), literal(languages)})
+        for (const std::string_view part :
+             {literal(encyclopedic), literal(corpus), literal(narrative), literal(dialogue), literal(instructions),
+              literal(code), literal(tables), literal(languages)})
             all.append(part).append("\n");
         return all;
     }();

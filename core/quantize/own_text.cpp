@@ -15,8 +15,8 @@
 namespace gq {
 namespace {
 
-constexpr size_t side_by_side = 32;                       // documents
-constexpr size_t opening_tokens = 8, least_opening = 40;  // tokens of an opening at most, bytes of its paragraph
+constexpr size_t side_by_side = 32;                        // documents
+constexpr size_t opening_tokens = 48, least_opening = 40;  // tokens of an opening at most, bytes of its paragraph
 
 // The paragraphs of the built-in text that are long enough to say what they are.
 std::vector<std::string_view> paragraphs() {
