@@ -259,8 +259,9 @@ Sizes sizes_of(const cli::Arguments& args) {
     if (args.natural("--prompt") == 0 && args.natural("--n-predict") == 0)
         cli::stop("option '--prompt' or '--n-predict' expects at least 1, found 0 for both: nothing to measure");
     constexpr int most_tokens = 1 << 24;
-    if (args.natural("--prompt") > most_tokens || args.natural("--n-predict") > most_tokens)
-        cli::stop("options '-p' and '-n': at most %d tokens expected", most_tokens);
+    for (const char* option : {"--prompt", "--n-predict"})
+        if (args.natural(option) > most_tokens)
+            cli::stop("option '%s' expects at most %d tokens, found %zu", option, most_tokens, args.natural(option));
     return {args.natural("--prompt"), args.natural("--n-predict"), args.natural("--repeat"),
             numbers(args, "--depth", 0, most_tokens)};
 }

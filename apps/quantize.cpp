@@ -49,7 +49,7 @@ constexpr cli::Option options[] = {
     {"--calib-window", "", "T", "", "tokens of a window (default 512)"},
     {"--distill", "", "EPOCHS", "", "train every block towards the float one, so often over the text"},
     {"--refine", "", "EPOCHS", "", "then train scales and norms of the whole model, so often over the text"},
-    {"--held-out", "", "N", "", "windows besides: where rounding loses less on them it is kept (default 0)"},
+    {"--held-out", "", "N", "", "windows besides: a linear that loses less on them rounded to nearest is (default 0)"},
     {"--embed-bits", "", "N", "",
      "bits of the embedding and the head, which is solved below 8 (default: as --bits; else 8)"},
     cli::threads_option,

@@ -163,16 +163,16 @@ GQ_INLINE Q8Rows advance(const Q8Rows& x, size_t blocks) {
 
 // The counts of a walk over one matrix: group by group, in each tile by tile.
 template <class Tile>
-struct Walk {
+struct TileWalk {
     size_t n_tiles, n_groups, group_tiles, panel_bytes;
 };
 template <class Tile, class Group>
-GQ_INLINE Walk<Tile> walk_of(const PackedMatrix& w, const Groups<Group>& groups) {
+GQ_INLINE TileWalk<Tile> walk_of(const PackedMatrix& w, const Groups<Group>& groups) {
     return {w.n_tiles(), groups.n_groups, w.group_cols() / tile_cols, w.n_tiles() * Tile::bytes};
 }
 // One past the last tile of the group that begins at tile b; the last group may be short.
 template <class Tile>
-GQ_INLINE size_t group_end(const Walk<Tile>& walk, size_t b) {
+GQ_INLINE size_t group_end(const TileWalk<Tile>& walk, size_t b) {
     return walk.n_tiles - b < walk.group_tiles ? walk.n_tiles : b + walk.group_tiles;
 }
 

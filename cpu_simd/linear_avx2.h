@@ -218,7 +218,7 @@ struct Linear {
     template <class Tile, int n_tokens, int n_panels>
     static void multiply(const LinearArgs& args, const Groups<Group>& groups, const std::byte* codes,
                          size_t first_panel, size_t first_token) {
-        const Walk<Tile> walk = walk_of<Tile>(*args.weights, groups);
+        const TileWalk<Tile> walk = walk_of<Tile>(*args.weights, groups);
         const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
         const float* sums = groups.grid->has_offsets ? args.group_sums + first_token * walk.n_groups : nullptr;
         __m256 y[n_panels][2][n_tokens] = {}, acc[n_panels][2][n_tokens];

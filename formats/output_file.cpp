@@ -60,6 +60,20 @@ int open_above_streams(const fs::path& path) {
     return moved;
 }
 
+// The name is on the disk when its folder is.
+void sync_folder_of(const fs::path& target) {
+    const fs::path folder = folder_of(target);
+    const int folder_fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    // EINVAL: this kind of folder has nothing to sync.
+    const bool synced = folder_fd >= 0 && (::fsync(folder_fd) == 0 || errno == EINVAL);
+    const int error = errno;
+    if (folder_fd >= 0) ::close(folder_fd);
+    if (!synced) {
+        format_fail(io, "%s: written, but its folder could not be flushed to disk: %s", target.c_str(),
+                    reason(error).c_str());
+    }
+}
+
 }  // namespace
 
 OutputFile::OutputFile(const fs::path& target) : target_(target), partial_(target) {
@@ -83,7 +97,7 @@ void OutputFile::commit() {
     if (::rename(partial_.c_str(), target_.c_str()) != 0) fail_io("renaming to the final name", errno);
     ::close(fd_);
     fd_ = -1;
-    sync_folder();
+    sync_folder_of(target_);
 }
 
 // The lock outlives no process, so a file that can be locked belongs to nobody and may be replaced. Between open and
@@ -116,19 +130,6 @@ void OutputFile::discard() {
     fd_ = -1;
 }
 
-void OutputFile::sync_folder() const {
-    const fs::path folder = folder_of(target_);
-    const int folder_fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    // EINVAL: this kind of folder has nothing to sync.
-    const bool synced = folder_fd >= 0 && (::fsync(folder_fd) == 0 || errno == EINVAL);
-    const int error = errno;
-    if (folder_fd >= 0) ::close(folder_fd);
-    if (!synced) {
-        format_fail(io, "%s: written, but its folder could not be flushed to disk: %s", target_.c_str(),
-                    reason(error).c_str());
-    }
-}
-
 void OutputFile::fail_lock(int error) {
     ::close(fd_);  // somebody else's file: it stays
     fd_ = -1;
@@ -150,6 +151,12 @@ void OutputFile::fail_write(size_t n_bytes, uint64_t offset, int error) {
                 "%s: writing %zu bytes at byte %" PRIu64 " failed: %s (%zu more bytes needed, %" PRIu64
                 " free on the disk)",
                 partial_.c_str(), n_bytes, offset, reason(error).c_str(), n_bytes, free);
+}
+
+void move_file(const fs::path& from, const fs::path& to) {
+    if (::rename(from.c_str(), to.c_str()) != 0)
+        format_fail(io, "%s: cannot become %s: %s", from.c_str(), to.c_str(), reason(errno).c_str());
+    sync_folder_of(to);
 }
 
 }  // namespace gq

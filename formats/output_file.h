@@ -30,7 +30,6 @@ class OutputFile {
   private:
     void open_locked();
     void discard();
-    void sync_folder() const;
     [[noreturn]] void fail_lock(int error);
     [[noreturn]] void fail_io(const char* action, int error);
     [[noreturn]] void fail_write(size_t n_bytes, uint64_t offset, int error);
@@ -38,5 +37,9 @@ class OutputFile {
     std::filesystem::path target_, partial_;
     int fd_ = -1;
 };
+
+// Gives a finished file another name, replacing what had it; the name is on the disk before this returns.
+// FormatError(io) naming both.
+void move_file(const std::filesystem::path& from, const std::filesystem::path& to);
 
 }  // namespace gq

@@ -264,14 +264,15 @@ typedef struct gq_quantize_options {
                           * GQ_BY_RECIPE */
     int32_t lorc_rank;   /* of an 8-bit correction beside the rounded weights; 0: none */
     int32_t lorc_method; /* a gq_lorc_method: errors measured at the outputs (GPTQ only), or in the weights */
-    int32_t embed_bits;  /* embedding and head: 2, 3, 4, 5, 6, 8, 16; 0: with target_bytes chosen, else as bits: 8 */
+    int32_t embed_bits;  /* embedding and head, which is solved below 8: 2, 3, 4, 5, 6, 8, 16; 0: with target_bytes
+                          * chosen, else as bits: 8 */
     /* Mixed widths, what rounding each matrix does to the model being measured first; 0: none, both: an error. */
     uint64_t target_bytes;        /* of the file, at most */
     double target_bpw;            /* bits a weight of the linears, at most */
     const char* calibration_path; /* UTF-8 text; NULL: the built-in text */
     int32_t calibration_windows;  /* GQ_BY_RECIPE: 32; of refine and best 64 */
-    int32_t calibration_window;   /* tokens of a window: 512 */
-    int32_t held_out_windows;     /* besides those; each tensor is rounded to nearest where that loses less on them */
+    int32_t calibration_window;   /* tokens of a window: 512; at most the model's context */
+    int32_t held_out_windows;     /* besides those; a block's linear is rounded to nearest where that loses less */
     int32_t adaptive_damping;     /* non-zero: the damping that loses least on them, stage by stage */
     int32_t n_threads;
     const char* isa;         /* as in gq_session_options */
@@ -347,7 +348,8 @@ typedef struct gq_token_cost {
     uint64_t int8_macs; /* multiply-adds of its linears on int8, and on f32; attention is in neither */
     uint64_t f32_macs;
 } gq_token_cost;
-/* Of the token at `position`, 0 being a sequence's first; want_logits as in gq_batch_row. */
+/* Of the token at `position`, 0 being a sequence's first; want_logits as in gq_batch_row. GQ_INVALID_ARGUMENT: a
+ * position beyond the session's context. */
 GQ_API gq_status gq_session_token_cost(const gq_session* session, size_t position, int32_t want_logits,
                                        gq_token_cost* cost);
 
@@ -365,8 +367,8 @@ typedef struct gq_kernel_rate {
 } gq_kernel_rate;
 /* Return 0 to go on, anything else to stop. */
 typedef int32_t (*gq_kernel_callback)(const gq_kernel_rate* rate, void* user);
-/* Every kernel of this library × the codes that it reads; each row takes about `seconds`, 0 … 60. Streams
- * weights from 256 MiB. GQ_CANCELLED: by the callback; GQ_INVALID_ARGUMENT: seconds; GQ_OUT_OF_MEMORY. */
+/* Every kernel of this library × the codes, or types of the cache, that it reads; each row takes about `seconds`, 0
+ * … 60. Streams weights from 256 MiB. GQ_CANCELLED: by the callback; GQ_INVALID_ARGUMENT: seconds; GQ_OUT_OF_MEMORY. */
 GQ_API gq_status gq_bench_kernels(double seconds, gq_kernel_callback callback, void* user);
 
 #ifdef __cplusplus

@@ -57,6 +57,10 @@ gq_status gq_session_token_cost(const gq_session* session, size_t position, int3
         require(session, "session");
         require(cost, "cost");
         gq::options_or_defaults(cost, {}, "gq_token_cost");
+        const size_t context = session->session.context();
+        if (position >= context)
+            gq::fail(gq::Status::invalid_argument, "position: expected 0 … %zu, the session's context, found %zu",
+                     context - 1, position);
         const gq::TokenCost found =
             gq::token_cost(session->model->loaded->model, session->options, position, want_logits != 0);
         *cost = {.struct_size = sizeof *cost,

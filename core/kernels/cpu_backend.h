@@ -1,6 +1,6 @@
 // The Backend of this machine's CPU: a kernel table spread over a thread pool.
-// In: the calls of backend.h. Out: the same bits at any thread count, since threads split rows, tokens and heads, never
-// a sum. Must not know models, sessions or instruction sets.
+// In: the calls of backend.h. Out: the same bits at any thread count: threads split rows, tokens, heads, and blocks of
+// keys, whose parts are merged in ascending order by any number. Must not know models, sessions or instruction sets.
 #pragma once
 
 #include <vector>
@@ -67,6 +67,7 @@ class CpuBackend final : public Backend {
     void run_panels(const PanelRange& range, size_t thread);
     void decode_panels(const PanelRange& range, size_t thread);
     void prefill_panels(const PanelRange& range, size_t thread);
+    void unpack_panel(const PackedMatrix& w, size_t panel, float* out);
     void float_panels(const PanelRange& range, size_t thread);
     void store_kv(const Activations& k, const Activations& v, std::span<const Segment> segments,
                   const KvGeometry& geometry, size_t layer);

@@ -147,6 +147,12 @@ void CpuBackend::prefill_panels(const PanelRange& range, size_t thread) {
     }
 }
 
+void CpuBackend::unpack_panel(const PackedMatrix& w, size_t panel, float* out) {
+    const UnpackF32Fn unpack = compute_.kernels.unpack_f32[codes_index(*w.codes)];
+    if (!unpack || w.layout != PackedMatrix::Layout::panels) return unpack_panel_f32(w, panel, out);
+    unpack(w.panel_codes(panel), w.n_tiles() * tile_values, out);
+}
+
 void CpuBackend::float_panels(const PanelRange& range, size_t thread) {
     const PackedMatrix& w = *range.task.weights;
     const size_t k = w.n_tiles() * tile_cols, panel_floats = k * panel_rows;
@@ -154,7 +160,7 @@ void CpuBackend::float_panels(const PanelRange& range, size_t thread) {
     float* expanded = scratch_[thread].data();
     for (size_t panel = range.begin; panel < range.end; panel += panel_pair) {
         const size_t n = std::min(panel_pair, range.end - panel);
-        for (size_t p = 0; p < n; ++p) unpack_panel_f32(w, panel + p, expanded + p * panel_floats);
+        for (size_t p = 0; p < n; ++p) unpack_panel(w, panel + p, expanded + p * panel_floats);
         const size_t row = panel * panel_rows;
         for (size_t k0 = 0; k0 < k; k0 += k_chunk) {
             compute_.kernels.gemm_f32({.a = range.x.data + k0,

@@ -92,6 +92,7 @@ void install_variant(const KernelVariant& variant, KernelTable& table) {
             fail(Status::internal, "kernel %s is for codes %s, which are not registered", variant.name, variant.codes);
         install(variant.kernels.gemv, table.gemv[codes_index(*codes)]);
         install(variant.kernels.unpack, table.unpack[codes_index(*codes)]);
+        install(variant.kernels.unpack_f32, table.unpack_f32[codes_index(*codes)]);
     }
     if (variant.kv_type) {
         const size_t type = kv_type_index(find_kv_type(variant.kv_type));

@@ -98,6 +98,11 @@ double run_unpack(Material& m, const KernelTable& table, size_t) {
     return static_cast<double>(m.weights.panel_code_bytes() + m.panel.size());
 }
 
+double run_unpack_f32(Material& m, const KernelTable& table, size_t) {
+    table.unpack_f32[codes_index(*m.weights.codes)](m.weights.panel_codes(0), n_tiles * tile_values, m.out.data());
+    return static_cast<double>(m.weights.panel_code_bytes() + n_tiles * tile_values * sizeof(float));
+}
+
 double run_gemm_u8s8(Material& m, const KernelTable& table, size_t n_tokens) {
     LinearArgs args = m.linear(0, 1, n_tokens);
     args.y = m.out.data();
@@ -164,6 +169,8 @@ constexpr size_t any_tokens[] = {0}, many_tokens[] = {gemm_tokens};
 constexpr Operation operations[] = {
     {"gemv", "B", Limit::read, gemv_tokens, [](const KernelSet& s) { return s.gemv != nullptr; }, run_gemv},
     {"unpack", "B", Limit::none, any_tokens, [](const KernelSet& s) { return s.unpack != nullptr; }, run_unpack},
+    {"unpack_f32", "B", Limit::none, any_tokens, [](const KernelSet& s) { return s.unpack_f32 != nullptr; },
+     run_unpack_f32},
     {"gemm_u8s8", "OP", Limit::int8, many_tokens, [](const KernelSet& s) { return s.gemm_u8s8 != nullptr; },
      run_gemm_u8s8},
     {"gemm_f32", "OP", Limit::f32, many_tokens, [](const KernelSet& s) { return s.gemm_f32 != nullptr; }, run_gemm_f32},
@@ -177,9 +184,9 @@ constexpr Operation operations[] = {
     {"rms_norm", "B", Limit::none, any_tokens, [](const KernelSet& s) { return s.rms_norm != nullptr; }, run_rms_norm},
 };
 
-class Walk {
+class KernelWalk {
   public:
-    Walk(double seconds, FunctionRef<bool(const KernelRate&)> use) : seconds_(seconds), use_(use) {}
+    KernelWalk(double seconds, FunctionRef<bool(const KernelRate&)> use) : seconds_(seconds), use_(use) {}
 
     bool run(const KernelVariant& variant) {
         for (const Operation& operation : operations)
@@ -261,7 +268,7 @@ class Walk {
 }  // namespace
 
 void measure_kernels(double seconds, FunctionRef<bool(const KernelRate&)> use) {
-    Walk walk(seconds, use);
+    KernelWalk walk(seconds, use);
     for (const KernelVariant* variant : all_variants())
         if (!walk.run(*variant)) return;
 }

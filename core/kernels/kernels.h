@@ -85,6 +85,9 @@ using GemvFn = void (*)(const LinearArgs& args);
 // unpack — one panel of integer codes expanded to the layout of codes_int8 (n_tiles * 512 bytes), codes unchanged.
 using UnpackFn = void (*)(const std::byte* panel_codes, size_t n_tiles, uint8_t* out);
 
+// unpack_f32 — n elements of float codes as floats, exactly and in their order; n a multiple of 512.
+using UnpackF32Fn = void (*)(const std::byte* elements, size_t n, float* values);
+
 // gemm_u8s8 — prefill: the integer contract of gemv over one panel that unpack expanded, for any number of tokens.
 // args.panel_begin is the panel (panel_end = panel_begin + 1); scales and zero points are read from args.weights, whose
 // codes->value_bits bounds the codes: variants may use int16 sums where 2^value_bits allows.
@@ -136,8 +139,9 @@ using PeakFn = double (*)(size_t n);
 // Exactly the function pointers that a variant provides; the others are null.
 struct KernelSet {
     QuantizeQ8Fn quantize_q8 = nullptr;
-    GemvFn gemv = nullptr;      // for variant.codes
-    UnpackFn unpack = nullptr;  // for variant.codes
+    GemvFn gemv = nullptr;             // for variant.codes
+    UnpackFn unpack = nullptr;         // for variant.codes
+    UnpackF32Fn unpack_f32 = nullptr;  // for variant.codes
     GemmU8S8Fn gemm_u8s8 = nullptr;
     GemmF32Fn gemm_f32 = nullptr;
     WidenKvFn widen_k = nullptr;  // for variant.kv_type
@@ -162,13 +166,14 @@ std::span<const KernelVariant* const> all_variants();
 inline constexpr size_t max_codes = 16;    // registered codes that a table has room for
 inline constexpr size_t max_kv_types = 8;  // registered types of the cache
 
-// Who performs each operation. gemv and unpack are indexed as all_codes(); an entry is null where codes have no such
-// kernel: then the linear driver takes unpack + gemm_u8s8 for integers and unpack_panel_f32 + gemm_f32 for floats.
-// widen_k and widen_v are indexed as all_kv_types(); an entry is null where a page holds the panels themselves.
+// Who performs each operation. gemv, unpack and unpack_f32 are indexed as all_codes(); an entry is null where codes
+// have no such kernel, as integers have no unpack_f32 and floats no unpack. widen_k and widen_v are indexed as
+// all_kv_types(); an entry is null where a page holds the panels themselves.
 struct KernelTable {
     QuantizeQ8Fn quantize_q8;
     GemvFn gemv[max_codes];
     UnpackFn unpack[max_codes];
+    UnpackF32Fn unpack_f32[max_codes];
     GemmU8S8Fn gemm_u8s8;
     GemmF32Fn gemm_f32;
     WidenKvFn widen_k[max_kv_types];

@@ -303,6 +303,7 @@ KernelTable make_scalar_table(std::index_sequence<index...>) {
     KernelTable table{.quantize_q8 = quantize_q8_scalar,
                       .gemv = {},
                       .unpack = {},
+                      .unpack_f32 = {},
                       .gemm_u8s8 = gemm_u8s8_scalar,
                       .gemm_f32 = gemm_f32_scalar,
                       .widen_k = {},
@@ -319,6 +320,7 @@ KernelTable make_scalar_table(std::index_sequence<index...>) {
     for (size_t i = 0; i < n_codes; ++i) {
         table.gemv[i] = all_codes()[i]->is_float ? gemv_float_scalar : gemv_integer_scalar;
         table.unpack[i] = all_codes()[i]->is_float ? nullptr : unpack[i];
+        table.unpack_f32[i] = all_codes()[i]->is_float ? all_codes()[i]->unpack_floats : nullptr;
     }
     for (const KvType* type : all_kv_types()) {
         table.widen_k[kv_type_index(*type)] = type->widen_k;

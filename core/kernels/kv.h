@@ -25,7 +25,7 @@ struct KvType {
     size_t (*k_bytes)(size_t head_dim);
     size_t (*v_bytes)(size_t head_dim);
     // One position (0 … 63) of a head's block, from head_dim floats; no byte changes that another position reads. A NaN
-    // or an infinity leaves no number in this position that a NaN or an infinity would not, and nothing in another one.
+    // or an infinity may make any number of its own position one, and changes no other position.
     void (*store_k)(const float* k, size_t head_dim, size_t position, std::byte* block);
     void (*store_v)(const float* v, size_t head_dim, size_t position, std::byte* block);
     // The truth of KernelTable's; null where the bytes are the floats that gemm_f32 reads.

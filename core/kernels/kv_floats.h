@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "core/base/memory.h"
 #include "core/kernels/kv.h"
 
 namespace gq {
@@ -12,9 +13,7 @@ namespace gq {
 template <class T, T (*narrow)(float)>
 struct KvFloats {
     static constexpr size_t k_elements(size_t head_dim) { return kv_page_positions * head_dim; }
-    static constexpr size_t v_elements(size_t head_dim) {
-        return kv_page_positions * ((head_dim + panel_cols - 1) / panel_cols * panel_cols);
-    }
+    static constexpr size_t v_elements(size_t head_dim) { return kv_page_positions * (round_up(head_dim, panel_cols)); }
     static size_t k_bytes(size_t head_dim) { return k_elements(head_dim) * sizeof(T); }
     static size_t v_bytes(size_t head_dim) { return v_elements(head_dim) * sizeof(T); }
 

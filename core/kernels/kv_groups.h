@@ -16,6 +16,7 @@
 #include <bit>
 #include <cstring>
 
+#include "core/base/memory.h"
 #include "core/kernels/kv.h"
 #include "formats/element_type.h"
 
@@ -37,7 +38,7 @@ struct KvGroupPlaces {
     static constexpr size_t k_tile = k_scales + bytes * panel_cols;
     static constexpr size_t v_tile = v_scales + bytes * kv_page_positions;
 
-    static constexpr size_t n_groups(size_t head_dim) { return (head_dim + kv_group - 1) / kv_group; }
+    static constexpr size_t n_groups(size_t head_dim) { return div_up(head_dim, kv_group); }
     static constexpr size_t block_bytes(size_t head_dim) { return n_groups(head_dim) * v_tile; }
     static_assert(v_tile == kv_page_positions / panel_cols * k_tile, "keys and values take the same room");
 };

@@ -1,4 +1,6 @@
-// The clock of the probes. In: nothing. Out: seconds since some moment. Must not know what is timed.
+// The clock of the probes: it never goes back, whatever happens to the time of day.
+// In: nothing. Out: seconds since some moment.
+// Must not know what is timed.
 #pragma once
 
 #include <chrono>

@@ -38,7 +38,7 @@ class PassingFile {
 
     const std::filesystem::path& path() const { return path_; }
     void become(const std::filesystem::path& name) const {
-        if (!path_.empty()) std::filesystem::rename(path_, name);
+        if (!path_.empty()) move_file(path_, name);
     }
 
   private:
@@ -62,9 +62,8 @@ struct Files {
     }
 };
 
-// None where the file's logits are not finite.
-std::optional<double> divergence_of(const std::filesystem::path& file, const Checkpoint& checkpoint,
-                                    const QuantizeOptions& options, const Compute& compute) {
+double divergence_of(const std::filesystem::path& file, const Checkpoint& checkpoint, const QuantizeOptions& options,
+                     const Compute& compute) {
     const SourceModel source(checkpoint);
     const RotatedSource as_it_is(source, compute, false);
     const FloatModel floats(source, as_it_is, compute);
@@ -73,11 +72,16 @@ std::optional<double> divergence_of(const std::filesystem::path& file, const Che
     const auto windows = cut_held_out_last(tokenizer, text.text, options.windows, options.held_out + options.judged,
                                            options.window, source.params().vocab);
     KlProbe probe(floats.model(), compute, std::span(windows).last(options.judged));
+    return probe.of_model(LoadedModel::open(file, false)->model).kl;
+}
+
+// None where the recipe makes numbers that can't be stored or that are none: the others may not.
+std::optional<double> numbers_of(const Recipe& recipe, FunctionRef<double()> attempt) {
     try {
-        return probe.of_model(LoadedModel::open(file, false)->model).kl;
+        return attempt();
     } catch (const Error& error) {
         if (error.status() != Status::numeric) throw;
-        log_message(LogLevel::warning, "recipe %s: %s", options.recipe.c_str(), error.what());
+        log_message(LogLevel::warning, "recipe %s: %s", recipe.name, error.what());
         return std::nullopt;
     }
 }
@@ -119,18 +123,21 @@ void quantize_best(const std::filesystem::path& source, const std::filesystem::p
         tried.report = attempt.report.path();
         log_message(LogLevel::info, "recipe %s: %s", recipe.name, recipe.what);
         const auto start = Clock::now();
-        quantize_model(source, attempt.model.path(), tried, compute, progress);
-        const std::optional<double> kl = divergence_of(attempt.model.path(), *checkpoint, tried, compute);
+        const std::optional<double> kl = numbers_of(recipe, [&] {
+            quantize_model(source, attempt.model.path(), tried, compute, progress);
+            return divergence_of(attempt.model.path(), *checkpoint, tried, compute);
+        });
         if (!kl) continue;
+        std::error_code unknown;  // the size is only for the eye
         log_message(LogLevel::info, "recipe %s: KL %.5f on %zu windows that no solve saw, %.0f s, %.1f MB", recipe.name,
                     *kl, tried.judged, std::chrono::duration<double>(Clock::now() - start).count(),
-                    static_cast<double>(std::filesystem::file_size(attempt.model.path())) / 1e6);
+                    static_cast<double>(std::filesystem::file_size(attempt.model.path(), unknown)) / 1e6);
         if (winner && *kl >= least) continue;
         attempt.become(best.model.path(), best.report.path());
         winner = &recipe;
         least = *kl;
     }
-    if (!winner) fail(Status::numeric, "recipe best: expected finite logits of one recipe at least, found none");
+    if (!winner) fail(Status::numeric, "recipe best: expected finite numbers of one recipe at least, found none");
     log_message(LogLevel::info, "best: recipe %s", winner->name);
     best.become(output, options.report);
 }

@@ -36,7 +36,7 @@ CalibrationText calibration_text(const QuantizeOptions& options, const Checkpoin
     const size_t context = source.params().context;
     if (options.window > context)
         fail(Status::invalid_argument,
-             "calibration window: expected at most %zu tokens, the model's context, found %zu", context,
+             "calibration_window: expected at most %zu tokens, the model's context, found %zu", context,
              options.window);
     if (!options.own_text) {
         if (options.calibration.empty()) return {std::string(builtin_calibration_text()), "built-in"};

@@ -8,6 +8,7 @@
 
 #include "core/base/log.h"
 #include "core/base/status.h"
+#include "core/quantize/outer_rounding.h"
 #include "core/quantize/plan.h"
 #include "formats/gq_file.h"
 
@@ -114,9 +115,8 @@ TensorReport longest_report(const FileFrame& f, const WeightRow& row, size_t lay
     return report;
 }
 
-TensorReport longest_linear(const FileFrame& f, const WeightRow& row, size_t layer, const GridOptions& grid) {
-    TensorReport report = longest_report(f, row, layer, grid);
-    if (row.kind != WeightKind::linear) return report;
+// What a solve adds to it.
+void add_longest_solve(const FileFrame& f, TensorReport& report) {
     report.solved = true;
     report.solve.true_loss = report.solve.rtn_loss = report.solve.loss =
         longest_number * static_cast<double>(report.rows);
@@ -124,6 +124,12 @@ TensorReport longest_linear(const FileFrame& f, const WeightRow& row, size_t lay
     report.solve.damping = f.options.adaptive_damping ? longest_number : f.options.solver.damping;
     report.solve.held_out = f.options.held_out > 0;
     report.solve.held_out_loss = report.solve.held_out_rtn_loss = -report.solve.loss;  // with its sign
+}
+
+TensorReport longest_linear(const FileFrame& f, const WeightRow& row, size_t layer, const GridOptions& grid) {
+    TensorReport report = longest_report(f, row, layer, grid);
+    if (row.kind != WeightKind::linear) return report;
+    add_longest_solve(f, report);
     report.expected_kl = longest_number;
     if (f.options.lorc_rank == 0) return report;
     report.lorc = {.rank = std::min({f.options.lorc_rank, report.rows, report.cols}),
@@ -156,6 +162,7 @@ size_t longest_provenance(const FileFrame& f, const Assignment& a) {
     run.tensors.clear();
     run.tensors.push_back(longest_report(f, f.arch.embedding, 0, a.embedding));
     if (!f.params.tied_head) run.tensors.push_back(longest_report(f, f.arch.head, 0, a.head));
+    if (head_is_solved(f.params.tied_head ? a.embedding : a.head)) add_longest_solve(f, run.tensors.back());
     run.tensors.push_back(longest_report(f, f.arch.final_norm, 0, {}));
     if (f.params.head_turn) run.tensors.push_back(longest_report(f, f.arch.head_turn, 0, a.embedding));
     for_block_weights(f, [&](size_t role, size_t layer) {

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "core/kernels/math.h"
-#include "core/quantize/float_model.h"
+#include "core/quantize/packed_writer.h"
 
 namespace gq {
 namespace {

@@ -1,4 +1,6 @@
 // Factors of low rank: found, balanced, rounded. See lorc.h.
+// In: a matrix of errors, what they are measured by. Out: two small matrices of 8-bit codes. Must not know what made
+// the errors.
 #include "core/quantize/lorc.h"
 
 #include <algorithm>

@@ -1,15 +1,7 @@
-// Corrections of low rank: what rounding did to a matrix, as far as U V of rank r can undo it at run time. Pure: it
-// knows no model or file. In: E = W − Ŵ, and the Hessian of the inputs or none. Out: factors in 8 bits.
-// Sources: LoRC (ZeroQuant-V2, Yao et al., arXiv 2303.08302): the SVD of E. EoRA (Liu et al., arXiv 2410.21271): the
-// same where errors are measured at the output, |(E − U V) X|.
-//
-// EoRA decomposes H = Q Λ Qᵀ, takes S_r = U Σ Vᵀ of E Q Λ^½ and projects back: B = U, A = Σ Vᵀ Λ^(-½) Qᵀ. But
-// Σ Vᵀ = Uᵀ E Q Λ^½, so A = Uᵀ E (on the range of H; outside of it nothing is measured), and U holds the eigenvectors
-// of E Q Λ Qᵀ Eᵀ = E H Eᵀ. So the correction is U Uᵀ E: no decomposition of H, no inverse, no eigenvalue to drop, and a
-// singular H is as good as any. LoRC is the same with H = I.
-//
-// Where calibration has shown nothing, fp32 noise of H decides, and a refit against it may add any error there. So
-// errors are measured by H + added · I, added being what the solver's damping adds.
+// Corrections of low rank: what rounding did to a matrix, as far as U V of rank r can undo it at run time. In: E = W −
+// Ŵ, and the Hessian of the inputs or none. Out: factors in 8 bits. Sources: LoRC (ZeroQuant-V2, Yao et al., arXiv
+// 2303.08302): the SVD of E. EoRA (Liu et al., arXiv 2410.21271): the same where errors are measured at the output, |(E
+// − U V) X|. Must not know what made E.
 #pragma once
 
 #include <string>
@@ -26,6 +18,13 @@ struct LowRankFactors {
     bool converged = false;
 };
 
+// EoRA decomposes H = Q Λ Qᵀ, takes S_r = U Σ Vᵀ of E Q Λ^½ and projects back: B = U, A = Σ Vᵀ Λ^(-½) Qᵀ. But
+// Σ Vᵀ = Uᵀ E Q Λ^½, so A = Uᵀ E (on the range of H; outside of it nothing is measured), and U holds the eigenvectors
+// of E Q Λ Qᵀ Eᵀ = E H Eᵀ. So the correction is U Uᵀ E: no decomposition of H, no inverse, no eigenvalue to drop. LoRC
+// is the same with H = I.
+//
+// added: to H's diagonal, as the solver's damping is. Where calibration has shown nothing, fp32 noise of H decides, and
+// a refit against it may add any error there.
 // e: (rows, cols). h: (cols, cols) symmetric, both triangles; null: LoRC. Error(invalid_argument) where shapes don't
 // fit or the rank is not 1 … min(rows, cols), Error(numeric) where e or h is not finite.
 LowRankFactors low_rank_factors(const Compute& compute, const Matrix& e, const Matrix* h, size_t rank, float added = 0);

@@ -29,6 +29,8 @@ struct PackedLowRank {
 PackedTensor room_for_codes(size_t rows, size_t cols, const GridOptions& grid);
 PackedTensor room_for_floats(size_t rows, size_t cols, const char* codes);
 
+inline constexpr size_t strip_rows = 4096;  // of a vocabulary's matrix, read at a time; a multiple of 16
+
 // Packs rows [first_row, first_row + strip's rows) of a matrix; first_row is a multiple of 16. values (rows, cols)
 // contiguous.
 void pack_strip(const Compute& compute, const QuantizedMatrix& strip, size_t first_row, PackedTensor& tensor);

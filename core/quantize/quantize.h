@@ -52,7 +52,7 @@ struct QuantizeOptions {
     // Windows besides those, spread among them, that no solve sees. Each tensor is then rounded to nearest where that
     // loses less on them.
     size_t held_out = 0;
-    std::string recipe = {};            // whose settings these are, where they are one's: recipe.h
+    std::string recipe = {};            // that the settings began with; "": none (recipe.h)
     size_t judged = 0;                  // windows besides all those that nothing here looks at: recipe.h
     bool adaptive_damping = false;      // solver.damping is the best on them, of a few, stage by stage
     std::filesystem::path report = {};  // a page where its name ends in .html, else JSON; empty: none

@@ -50,8 +50,8 @@ const Recipe& recipe_of(std::string_view name) {
         if (name == recipe.name) return recipe;
         known += (known.empty() ? "" : ", ") + std::string(recipe.name);
     }
-    fail(Status::invalid_argument, "recipe: expected %s, found '%.*s'", known.c_str(), static_cast<int>(name.size()),
-         name.data());
+    fail(Status::invalid_argument, "recipe: expected %s or best, found '%.*s'", known.c_str(),
+         static_cast<int>(name.size()), name.data());
 }
 
 const Recipe& default_recipe(unsigned bits) {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/base/status.h"
+#include "core/quantize/packed_writer.h"
 
 namespace gq {
 namespace {

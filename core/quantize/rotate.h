@@ -13,8 +13,6 @@
 
 namespace gq {
 
-inline constexpr size_t strip_rows = 4096;  // of a vocabulary's matrix, read at a time; a multiple of 16
-
 // An orthogonal matrix Q of any order n = 2^k m, m odd: (Hadamard of 2^k ⊗ a random orthogonal one of m) after random
 // signs. It mixes every input into every output, costs n (k + m) per vector, and is the same everywhere for a seed.
 class Turn {

@@ -126,9 +126,11 @@ class Measurement {
     void add_outer(const WeightRow& row, bool is_embedding) {
         Sensitivity& found = table_.outer.emplace_back(row_of(row, 0));
         const bool is_head = !is_embedding || model_.params.tied_head;
+        std::optional<Matrix> h;  // of what the head reads
+        if (is_head && request_.solves_head) h = stream_.hessian(model_.network.head_input);
         for (const GridOptions& grid : request_.outer) {
             RoundingError error;
-            const PackedTensor packed = naming(found.name, [&] { return round_outer(row, grid, is_head, error); });
+            const PackedTensor packed = naming(found.name, [&] { return round_outer(row, grid, h, error); });
             const Weight changed{.matrix = packed.matrix};
             const Divergence effect =
                 probe_.of_outer(is_embedding ? changed : model_.embedding, is_head ? changed : model_.head);
@@ -137,13 +139,16 @@ class Measurement {
         done(found);
     }
 
-    PackedTensor round_outer(const WeightRow& row, const GridOptions& grid, bool is_head, RoundingError& error) {
+    PackedTensor round_outer(const WeightRow& row, const GridOptions& grid, const std::optional<Matrix>& h,
+                             RoundingError& error) {
         const size_t rows = row.rows(model_.params), cols = row.cols(model_.params);
         std::optional<HeadSolver> solver;
-        if (is_head && request_.solves_head && head_is_solved(grid)) {
+        if (h && head_is_solved(grid)) {
             GptqOptions options = request_.solver;
             options.grid = grid;
-            solver.emplace(compute_, stream_.hessian(model_.network.head_input), model_.params.tied_head, options);
+            Matrix copy(h->rows(), h->cols());
+            std::copy_n(h->data(), h->rows() * h->cols(), copy.data());
+            solver.emplace(compute_, std::move(copy), model_.params.tied_head, options);
         }
         PackedTensor packed = room_for_codes(rows, cols, grid);
         rotated_.for_strips(row, 0, [&](size_t first, size_t n, const float* values) {

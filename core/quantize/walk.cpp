@@ -1,4 +1,6 @@
 // The walk as a whole: plan, calibration, progress. See walk.h.
+// In: a checkpoint, options. Out: the order of work, what is told of it, the sections. Must not know how anything is
+// rounded.
 #include "core/quantize/walk.h"
 
 #include <algorithm>
@@ -71,7 +73,11 @@ std::string Walk::provenance() const {
     if (assignment_.provenance_bytes == 0 || text.size() <= assignment_.provenance_bytes) return text;
     RunReport terse = run_;
     for (TensorReport& tensor : terse.tensors) tensor.note.clear();
-    return provenance_json(options_, terse);
+    std::string without_words = provenance_json(options_, terse);
+    if (without_words.size() > assignment_.provenance_bytes)
+        fail(Status::internal, "provenance: at most %zu bytes expected for the target, found %zu",
+             assignment_.provenance_bytes, without_words.size());
+    return without_words;
 }
 
 void Walk::note_choice(TensorReport& report, const GridOptions& grid) const {

@@ -1,4 +1,6 @@
 // One block: its stages' statistics, its linears rounded, both streams run. See walk.h.
+// In: the streams in front of the block. Out: its tensors, written or kept for training, and the streams behind it.
+// Must not know embedding and head.
 #include <algorithm>
 
 #include "core/base/status.h"

@@ -1,4 +1,6 @@
 // What stands outside of blocks: embedding, head, final norm. The head is solved where that shows. See walk.h.
+// In: the source's rows, strip by strip. Out: their tensors, and the streams' first hidden states. Must not know
+// blocks.
 #include <algorithm>
 
 #include "core/quantize/head_hessian.h"

@@ -351,6 +351,7 @@ static void test_token_cost(const gq_session* session) {
     EXPECT(last.kv_bytes == 10 * inner.kv_bytes && inner.kv_bytes > 0);
     EXPECT(last.int8_macs > inner.int8_macs && inner.int8_macs > 0 && inner.f32_macs == 0);
     EXPECT(gq_session_token_cost(NULL, 0, 0, &inner) == GQ_INVALID_ARGUMENT);
+    EXPECT(gq_session_token_cost(session, SIZE_MAX, 0, &inner) == GQ_INVALID_ARGUMENT);
     EXPECT(gq_session_token_cost(session, 0, 0, NULL) == GQ_INVALID_ARGUMENT);
     inner.struct_size = 1;
     EXPECT(gq_session_token_cost(session, 0, 0, &inner) == GQ_INVALID_ARGUMENT);

@@ -82,6 +82,12 @@ struct Walk {
         count(name, panel_rows * cols, [&] { unpack(c.matrix.panel_codes(0), c.matrix.n_tiles(), out.data()); });
     }
 
+    static void count_unpack_f32(const std::string& name, UnpackF32Fn unpack) {
+        const std::vector<std::byte> elements(panel_rows * cols * sizeof(uint16_t));
+        std::vector<float> out(panel_rows * cols);
+        count(name, out.size(), [&] { unpack(elements.data(), out.size(), out.data()); });
+    }
+
     // Per weight and token. value_bits of the codes choose a kernel's inner loop.
     static void count_gemm_u8s8(const std::string& name, GemmU8S8Fn gemm) {
         for (const char* const codes : {"int4", "int8"}) {
@@ -140,6 +146,7 @@ struct Walk {
         const std::string suffix = (codes ? std::string("_") + codes->name : std::string()) + "_" + isa;
         if (kernels.gemv) count_gemv("gemv" + suffix, *codes, kernels.gemv);
         if (kernels.unpack) count_unpack("unpack" + suffix, *codes, kernels.unpack);
+        if (kernels.unpack_f32) count_unpack_f32("unpack_f32" + suffix, kernels.unpack_f32);
         if (kernels.gemm_u8s8) count_gemm_u8s8("gemm_u8s8_" + isa, kernels.gemm_u8s8);
         if (kernels.gemm_f32) count_gemm_f32("gemm_f32_" + isa, kernels.gemm_f32);
         count_rows(isa, kernels);

@@ -174,7 +174,8 @@ std::vector<double> reference(const Layer& layer, size_t position, size_t head) 
     return out;
 }
 
-// What rounding of a group of 32 may leave, in steps of its scale.
+// What rounding of a group of 32 may leave, in steps of its scale: half a step; of q4, whose largest number gets -8,
+// a whole one at the other end, which stops at 7. A thousandth is for the halves of the scales.
 double steps_off(const KvType& type) {
     return std::string(type.name) == "q4" ? 1.001 : 0.501;
 }

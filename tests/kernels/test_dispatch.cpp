@@ -50,7 +50,8 @@ bool contains(const std::string& text, const char* part) {
 bool is_complete(const KernelTable& t) {
     bool complete = t.quantize_q8 && t.gemm_u8s8 && t.gemm_f32 && t.softmax_block && t.silu_mul && t.rms_norm;
     for (const Codes* codes : all_codes())
-        complete &= t.gemv[codes_index(*codes)] && (codes->is_float || t.unpack[codes_index(*codes)]);
+        complete &= t.gemv[codes_index(*codes)] && (codes->is_float ? t.unpack_f32[codes_index(*codes)] != nullptr
+                                                                    : t.unpack[codes_index(*codes)] != nullptr);
     for (const KvType* type : all_kv_types()) {
         const size_t i = kv_type_index(*type);
         complete &= !type->widen_k == !t.widen_k[i] && !type->widen_v == !t.widen_v[i];
@@ -107,6 +108,7 @@ TEST_SUITE("kernels") {
                     const KernelSet& k = variant->kernels;
                     CHECK((!k.gemv || table.gemv[codes] != scalar.gemv[codes]));
                     CHECK((!k.unpack || table.unpack[codes] != scalar.unpack[codes]));
+                    CHECK((!k.unpack_f32 || table.unpack_f32[codes] != scalar.unpack_f32[codes]));
                     CHECK((!k.gemm_u8s8 || table.gemm_u8s8 != scalar.gemm_u8s8));
                     CHECK((!k.gemm_f32 || table.gemm_f32 != scalar.gemm_f32));
                     CHECK((!k.rms_norm || table.rms_norm != scalar.rms_norm));
@@ -190,7 +192,7 @@ TEST_SUITE("kernels") {
             CHECK(std::string_view(variant->name).ends_with(std::string("_") + variant->isa));
             const KernelSet& k = variant->kernels;
             if (variant->codes) REQUIRE(find_codes(variant->codes));
-            CHECK((k.gemv || k.unpack) == (variant->codes != nullptr));
+            CHECK((k.gemv || k.unpack || k.unpack_f32) == (variant->codes != nullptr));
             if (variant->kv_type) CHECK((find_kv_type(variant->kv_type).widen_k != nullptr));
             CHECK((k.widen_k || k.widen_v) == (variant->kv_type != nullptr));
             CHECK((k.quantize_q8 || k.gemv || k.unpack || k.gemm_u8s8 || k.gemm_f32 || k.widen_k || k.widen_v ||

@@ -205,6 +205,20 @@ void compare_unpack(const KernelTable& table, const Codes& codes) {
     }
 }
 
+void compare_unpack_f32(const KernelTable& table, const Codes& codes) {
+    constexpr size_t n = size_t{1} << 16;  // all that 16 bits can be, NaN and infinity among them
+    AlignedBuffer<uint16_t> elements(n);
+    for (size_t i = 0; i < n; ++i) elements[i] = static_cast<uint16_t>(i);
+    AlignedBuffer<float> expected(n), found(n);
+    const auto* bytes = reinterpret_cast<const std::byte*>(elements.data());
+    truth.unpack_f32[codes_index(codes)](bytes, n, expected.data());
+    table.unpack_f32[codes_index(codes)](bytes, n, found.data());
+    for (size_t i = 0; i < n; ++i) {
+        const bool no_number = std::isnan(expected[i]);  // which may get quiet
+        must_be(no_number ? std::isnan(found[i]) : std::memcmp(&found[i], &expected[i], sizeof(float)) == 0);
+    }
+}
+
 // --- matrices --------------------------------------------------------------------------------------------------------
 
 void compare_gemm_f32_of(const KernelTable& table, size_t m, size_t n, size_t k, Random& random, bool wild) {
@@ -356,6 +370,7 @@ void compare_variant(const KernelVariant& variant) {
     const KernelSet& provided = variant.kernels;
     if (provided.gemv) compare_gemv(table, *find_codes(variant.codes));
     if (provided.unpack) compare_unpack(table, *find_codes(variant.codes));
+    if (provided.unpack_f32) compare_unpack_f32(table, *find_codes(variant.codes));
     if (provided.gemm_u8s8) compare_gemm_u8s8(table);
     if (provided.gemm_f32) compare_gemm_f32(table);
     if (provided.quantize_q8) compare_quantize_q8(table), compare_q8_ties(table);
