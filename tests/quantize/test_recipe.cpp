@@ -69,7 +69,7 @@ TEST_SUITE("quantize") {
         for (const unsigned bits : {chosen_bits, 2U, 3U, 4U, 5U, 6U, 8U, 16U}) CHECK_NOTHROW(default_recipe(bits));
         CHECK(std::string(default_recipe(16).name) == "plain");  // which computes nothing that 16 bits don't need
         CHECK(error_of([] { recipe_of("nonesuch"); }) ==
-              "error: recipe: expected plain, qep, sweeps, rotate, rotate-sweeps, refine, found 'nonesuch'");
+              "error: recipe: expected plain, qep, sweeps, rotate, rotate-sweeps, refine or best, found 'nonesuch'");
     }
 
     TEST_CASE("parts of a recipe give way to options that they don't go with") {
