@@ -271,7 +271,7 @@ typedef struct gq_quantize_options {
     double target_bpw;            /* bits a weight of the linears, at most */
     const char* calibration_path; /* UTF-8 text; NULL: the built-in text */
     int32_t calibration_windows;  /* GQ_BY_RECIPE: 32; of refine and best 64 */
-    int32_t calibration_window;   /* tokens of a window: 512; at most the model's context */
+    int32_t calibration_window;   /* tokens of a window: 512; the log warns where a model's context is less */
     int32_t held_out_windows;     /* besides those; a block's linear is rounded to nearest where that loses less */
     int32_t adaptive_damping;     /* non-zero: the damping that loses least on them, stage by stage */
     int32_t n_threads;

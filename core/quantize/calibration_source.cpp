@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "core/base/log.h"
-#include "core/base/status.h"
 #include "core/quantize/calibrate.h"
 #include "core/quantize/calibration_text.h"
 #include "core/quantize/float_model.h"
@@ -35,9 +34,8 @@ CalibrationText calibration_text(const QuantizeOptions& options, const Checkpoin
                                  const std::function<void()>& between_steps) {
     const size_t context = source.params().context;
     if (options.window > context)
-        fail(Status::invalid_argument,
-             "calibration_window: expected at most %zu tokens, the model's context, found %zu", context,
-             options.window);
+        log_message(LogLevel::warning, "calibration windows of %zu tokens, the model was trained for %zu",
+                    options.window, context);
     if (!options.own_text) {
         if (options.calibration.empty()) return {std::string(builtin_calibration_text()), "built-in"};
         return {read_calibration_text(options.calibration), options.calibration.filename().string()};
