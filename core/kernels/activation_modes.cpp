@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/base/names.h"
 #include "core/base/status.h"
 
 namespace gq {
@@ -63,11 +64,9 @@ const ActivationMode& activation_mode(Precision precision) {
 }
 
 const ActivationMode& find_activation_mode(std::string_view name) {
-    std::string known;
-    for (const ActivationMode& mode : modes) {
+    for (const ActivationMode& mode : modes)
         if (name == mode.name) return mode;
-        known += (known.empty() ? "" : ", ") + std::string(mode.name);
-    }
+    const std::string known = join_names(modes, [](const ActivationMode& mode) { return mode.name; });
     fail(Status::invalid_argument, "activations: expected one of %s, found '%.*s'", known.c_str(),
          static_cast<int>(name.size()), name.data());
 }

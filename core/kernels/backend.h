@@ -58,8 +58,8 @@ struct LinearTask {
 // values of all heads, each head's block as its type packs it (kv.h).
 struct KvGeometry {
     size_t n_layers = 0, n_kv_heads = 0, head_dim = 0;
-    const KvType* k_type = &find_kv_type("f16");
-    const KvType* v_type = &find_kv_type("f16");
+    const KvType* k_type = &default_kv_type();
+    const KvType* v_type = &default_kv_type();
 
     size_t k_bytes() const { return k_type->k_bytes(head_dim); }  // of a head
     size_t v_bytes() const { return v_type->v_bytes(head_dim); }

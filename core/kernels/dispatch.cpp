@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/names.h"
 #include "core/base/status.h"
 #include "core/kernels/cpu_features.h"
 #include "core/kernels/kernels.h"
@@ -44,14 +45,6 @@ std::vector<KernelTable> build_tables() {
     return tables;
 }
 
-std::string join(std::span<const char* const> names, bool (*wanted)(std::string_view)) {
-    std::string list;
-    for (const char* name : names) {
-        if (wanted(name)) list += (list.empty() ? "" : ", ") + std::string(name);
-    }
-    return list;
-}
-
 // The position in known_isas() of what was asked for; messages start with `asked_by`.
 size_t usable_isa(std::string_view isa, const char* asked_by) {
     const auto known = known_isas();
@@ -61,7 +54,8 @@ size_t usable_isa(std::string_view isa, const char* asked_by) {
     const bool is_known = std::find(known.begin(), known.end(), isa) != known.end();
     fail(Status::unsupported, "%sinstruction set \"%.*s\" %s; known here: %s; this CPU can run: %s", asked_by,
          static_cast<int>(isa.size()), isa.data(), is_known ? "can't run on this CPU" : "is unknown",
-         join(known, [](std::string_view) { return true; }).c_str(), join(known, cpu_can_run).c_str());
+         join_names(known, [](const char* name) { return name; }).c_str(),
+         join_names(known, [](const char* name) { return cpu_can_run(name) ? name : ""; }).c_str());
 }
 
 size_t best_isa() {

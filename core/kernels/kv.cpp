@@ -7,6 +7,7 @@
 #include <cmath>
 #include <string>
 
+#include "core/base/names.h"
 #include "core/base/status.h"
 
 namespace gq {
@@ -54,13 +55,15 @@ size_t kv_type_index(const KvType& type) {
 }
 
 const KvType& find_kv_type(std::string_view name, const char* what) {
-    std::string known;
-    for (const KvType* type : all_kv_types()) {
+    for (const KvType* type : all_kv_types())
         if (name == type->name) return *type;
-        known += (known.empty() ? "" : ", ") + std::string(type->name);
-    }
+    const std::string known = join_names(all_kv_types(), [](const KvType* type) { return type->name; });
     fail(Status::invalid_argument, "%s: expected one of %s, found '%.*s'", what, known.c_str(),
          static_cast<int>(name.size()), name.data());
+}
+
+const KvType& default_kv_type() {
+    return find_kv_type("f16");
 }
 
 void rotate_head(float* x, size_t head_dim) {

@@ -37,6 +37,8 @@ size_t kv_type_index(const KvType& type);  // position in all_kv_types()
 // Throws Error(invalid_argument) that lists all names; `what` is what the message calls the option.
 const KvType& find_kv_type(std::string_view name, const char* what = "kv type");
 
+const KvType& default_kv_type();  // "f16"
+
 // In place: the Walsh-Hadamard transform of each run of n floats, n the largest power of two that divides head_dim,
 // times 1 / sqrt(n): its own inverse, and it leaves q · k as it is but for rounding. Contract: for strides 1, 2, 4 … of
 // a run, x[i], x[i + stride] = x[i] + x[i + stride], x[i] - x[i + stride]; then each x[i] *= 1 / sqrt(n), rounded.

@@ -4,7 +4,9 @@
 #include "core/model/arch.h"
 
 #include <algorithm>
+#include <vector>
 
+#include "core/base/names.h"
 #include "core/base/status.h"
 
 namespace gq {
@@ -26,10 +28,10 @@ bool holds(std::span<const char* const> names, std::string_view name) {
 }
 
 std::string known_names(std::span<const char* const> (*names)(const Arch&)) {
-    std::string list;
+    std::vector<const char*> list;
     for (const Arch* arch : registered)
-        for (const char* name : names(*arch)) list += (list.empty() ? "" : ", ") + std::string(name);
-    return list;
+        for (const char* name : names(*arch)) list.push_back(name);
+    return join_names(list, [](const char* name) { return name; });
 }
 
 }  // namespace

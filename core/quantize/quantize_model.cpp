@@ -5,6 +5,7 @@
 #include <cmath>
 #include <optional>
 
+#include "core/base/names.h"
 #include "core/base/status.h"
 #include "core/quantize/file_report.h"
 #include "core/quantize/solver_options.h"
@@ -17,26 +18,25 @@ namespace {
 // Integers as wide as some codes are, and floats.
 void check_width(const char* option, unsigned bits) {
     if (bits == float_bits || find_integer_codes(bits)) return;
-    std::string known;
+    std::vector<unsigned> widths;
     for (unsigned width = 1; width < float_bits; ++width)
-        if (find_integer_codes(width)) known += (known.empty() ? "" : ", ") + std::to_string(width);
+        if (find_integer_codes(width)) widths.push_back(width);
+    const std::string known = join_names(widths, [](unsigned width) { return std::to_string(width); });
     fail(Status::invalid_argument, "%s: expected %s or %u, found %u", option, known.c_str(), float_bits, bits);
 }
 
 void check_codes(const QuantizeOptions& o) {
     const Codes* codes = find_codes(o.codes);
     if (o.codes.empty() || (codes && !codes->is_float && o.bits != float_bits && !has_target(o))) return;
-    std::string known;
-    for (const Codes* other : all_codes())
-        if (!other->is_float) known += (known.empty() ? "" : ", ") + std::string(other->name);
+    const std::string known =
+        join_names(all_codes(), [](const Codes* other) { return other->is_float ? "" : other->name; });
     fail(Status::invalid_argument, "codes: expected %s, and neither bits %u nor a target, found '%s' and bits %u",
          known.c_str(), float_bits, o.codes.c_str(), o.bits);
 }
 
 void check_grid(const std::string& name) {
     if (find_grid(name)) return;
-    std::string known;
-    for (const Grid* grid : all_grids()) known += (known.empty() ? "" : ", ") + std::string(grid->name);
+    const std::string known = join_names(all_grids(), [](const Grid* grid) { return grid->name; });
     fail(Status::invalid_argument, "grid: expected %s, found '%s'", known.c_str(), name.c_str());
 }
 

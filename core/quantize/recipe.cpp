@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/base/log.h"
+#include "core/base/names.h"
 #include "core/base/status.h"
 
 namespace gq {
@@ -45,11 +46,9 @@ std::span<const Recipe> all_recipes() {
 }
 
 const Recipe& recipe_of(std::string_view name) {
-    std::string known;
-    for (const Recipe& recipe : recipes) {
+    for (const Recipe& recipe : recipes)
         if (name == recipe.name) return recipe;
-        known += (known.empty() ? "" : ", ") + std::string(recipe.name);
-    }
+    const std::string known = join_names(recipes, [](const Recipe& recipe) { return recipe.name; });
     fail(Status::invalid_argument, "recipe: expected %s or best, found '%.*s'", known.c_str(),
          static_cast<int>(name.size()), name.data());
 }

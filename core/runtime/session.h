@@ -22,9 +22,9 @@ struct BatchRow {
 
 struct SessionOptions {
     size_t context = 0;  // positions of all sequences together, rounded up to pages; 0: what the model was trained for
-    size_t max_rows = 512;                        // rows of one pass; longer batches are cut
-    const KvType* k_type = &find_kv_type("f16");  // of the cache: of keys, of values
-    const KvType* v_type = &find_kv_type("f16");
+    size_t max_rows = 512;                      // rows of one pass; longer batches are cut
+    const KvType* k_type = &default_kv_type();  // of the cache: of keys, of values
+    const KvType* v_type = &default_kv_type();
     Precision precision = Precision::int8_activations;
 };
 

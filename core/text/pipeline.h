@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/names.h"
 #include "core/text/regex.h"
 #include "core/text/tokenizer.h"
 #include "formats/format_error.h"
@@ -77,11 +78,9 @@ struct PartType {
 template <typename Part, size_t n>
 Part parse_part(const JsonValue& json, const char* what, const PartType<Part> (&types)[n]) {
     const std::string& name = json.at("type", what).as_string(what);
-    std::string known;
-    for (const PartType<Part>& type : types) {
+    for (const PartType<Part>& type : types)
         if (name == type.name) return type.parse(json);
-        known += std::string(known.empty() ? "" : ", ") + type.name;
-    }
+    const std::string known = join_names(types, [](const PartType<Part>& type) { return type.name; });
     format_fail(FormatError::Kind::unsupported, "%s of type \"%.60s\" is not supported; known: %s", what, name.c_str(),
                 known.c_str());
 }

@@ -4,6 +4,7 @@
 // docs/gguf.md); of the patterns: the tokenizer.json of the families named.
 #include <algorithm>
 
+#include "core/base/names.h"
 #include "core/text/pipeline.h"
 #include "core/text/tokenizer_spec.h"
 #include "core/text/unicode.h"
@@ -52,11 +53,9 @@ constexpr PreTokenizerName pre_tokenizer_names[] = {
 enum class TokenType { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
 
 const PreTokenizerName& find_pre_tokenizer(const std::string& name) {
-    std::string known;
-    for (const PreTokenizerName& row : pre_tokenizer_names) {
+    for (const PreTokenizerName& row : pre_tokenizer_names)
         if (name == row.name) return row;
-        known += std::string(known.empty() ? "" : ", ") + row.name;
-    }
+    const std::string known = join_names(pre_tokenizer_names, [](const PreTokenizerName& row) { return row.name; });
     format_fail(FormatError::Kind::unsupported, "tokenizer.ggml.pre = \"%.60s\" is not supported; known: %s",
                 name.c_str(), known.c_str());
 }
