@@ -1,10 +1,10 @@
 // 16-bit floats in AVX2: 16 rows are two vectors, each input is one fma for both; 4 sums (panels x tokens) side by side
 // fill the registers.
-// In: panels of a Tile (bytes; input_bytes; rows(input, half): 8 rows of one input), activations in floats. Out: gemv
-// under the float contract of kernels.h: one chain of fma per output over ascending inputs; unpack_f32. Must not know
-// what a Tile's bits mean.
+// In: panels of a Tile (float_tiles_avx2.h), activations in floats. Out: gemv under the float contract of kernels.h:
+// one chain of fma per output over ascending inputs. Must not know what a Tile's bits mean.
 #pragma once
 
+#include "cpu_simd/float_tiles_avx2.h"
 #include "cpu_simd/linear.h"
 #include "cpu_simd/math_avx2.h"
 
@@ -40,15 +40,6 @@ struct LinearFloats {
         for (int p = 0; p < n_panels; ++p) avx2::store_panel(args, first_panel + p, first_token, y[p]);
     }
 };
-
-template <class Tile>
-void unpack_tiles(const std::byte* elements, size_t n, float* values) {
-#pragma GCC unroll 4
-    for (size_t i = 0; i < n; i += panel_rows, elements += Tile::input_bytes, values += panel_rows) {
-        _mm256_storeu_ps(values, Tile::rows(elements, 0));
-        _mm256_storeu_ps(values + 8, Tile::rows(elements, 1));
-    }
-}
 
 GQ_TARGET_END
 
