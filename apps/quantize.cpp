@@ -125,13 +125,16 @@ uint64_t bytes_of(const cli::Arguments& args, const char* option) {
     return static_cast<uint64_t>(number * factor);
 }
 
+void refuse_both(const cli::Arguments& args, const char* one, const char* other) {
+    if (args.has(one) && args.has(other)) cli::stop("options '%s' and '%s' exclude each other, found both", one, other);
+}
+
 // What a target chooses is not asked for beside it.
 void set_target(const cli::Arguments& args, gq_quantize_options& o) {
     if (!args.has("--size") && !args.has("--bpw")) return;
     const char* const target = args.has("--size") ? "--size" : "--bpw";
     for (const char* other : {"--bits", "--bpw", "--sensitivity"})
-        if (args.has(other) && std::strcmp(other, target) != 0)
-            cli::stop("options '%s' and '%s' exclude each other, found both", target, other);
+        if (std::strcmp(other, target) != 0) refuse_both(args, target, other);
     if (o.method == GQ_METHOD_RTN)
         cli::stop("option '%s' expects --method gptq, which measures what widths cost", target);
     o.bits = 0;
@@ -157,10 +160,6 @@ void set_calibration(const cli::Arguments& args, gq_quantize_options& o) {
     const char* const path = path_of(args, "--calib");
     o.calibration_self = std::strcmp(path, "self") == 0;
     if (!o.calibration_self) o.calibration_path = path;
-}
-
-void refuse_both(const cli::Arguments& args, const char* one, const char* other) {
-    if (args.has(one) && args.has(other)) cli::stop("options '%s' and '%s' exclude each other, found both", one, other);
 }
 
 void set_solver_options(const cli::Arguments& args, gq_quantize_options& o) {

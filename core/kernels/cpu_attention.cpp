@@ -302,7 +302,7 @@ size_t split_floats(const AttentionShape& shape) {
 struct SplitTasks {
     struct Rows {
         const HeadTask* task;
-        Range rows, blocks;  // rows: of the rows of all tasks
+        Range rows;  // of the rows of all tasks
         RowState state;
     };
     std::vector<Rows> tasks;
@@ -317,15 +317,16 @@ struct SplitTasks {
     void add(const HeadTask& task, Carver& memory) {
         const size_t rows = task.n_rows();
         head_dim = task.call.head_dim();
-        tasks.push_back({&task, {n_rows, n_rows + rows}, task.blocks(), RowState::carve(memory, rows, head_dim)});
+        tasks.push_back({&task, {n_rows, n_rows + rows}, RowState::carve(memory, rows, head_dim)});
         n_rows += rows;
-        n_blocks = std::max(n_blocks, task.blocks().second - task.blocks().first);
+        n_blocks = std::max(n_blocks, task.n_blocks());
     }
     // use(task, its block, that block's place in the wave) for blocks [begin, end) of the task, as far as it has them.
     template <class Use>
     static void for_blocks(const Rows& of, size_t wave_begin, size_t begin, size_t end, const Use& use) {
-        end = std::min(end, of.blocks.second - of.blocks.first);
-        for (size_t i = begin; i < end; ++i) use(of.blocks.first + i, i - wave_begin);
+        const auto [first, last] = of.task->blocks();
+        end = std::min(end, last - first);
+        for (size_t i = begin; i < end; ++i) use(first + i, i - wave_begin);
     }
     // The rows [begin, end) of all tasks absorb what they have in a wave, in ascending order of blocks.
     void merge(size_t begin, size_t end, size_t wave_begin, size_t wave_end) const {

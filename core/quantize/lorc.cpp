@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <optional>
 
 #include "core/base/status.h"
 #include "core/linalg/svd.h"
@@ -26,33 +25,29 @@ void check_shapes(const Matrix& e, const Matrix* h) {
              h->rows(), h->cols());
 }
 
-// What errors are measured by: H + added · I.
+// What errors are measured by: H + added · I; null: I.
 struct Norm {
-    const Matrix& h;
+    const Matrix* h;
     float added;
 
     // y = (H + added · I) x
     void multiply(const Compute& compute, GemmWorkspace& workspace, const ConstMatrixView& x, Matrix& y) const {
-        gemm(compute, workspace, Update::set, h.view(), x, y.view());
+        gemm(compute, workspace, Update::set, h->view(), x, y.view());
         if (added == 0) return;
         for (size_t i = 0; i < y.rows(); ++i)
             for (size_t j = 0; j < y.cols(); ++j) y(i, j) += added * x(i, j);
     }
 };
 
-std::optional<Norm> norm_of(const Matrix* h, float added) {
-    return h ? std::optional<Norm>(Norm{*h, added}) : std::nullopt;
-}
-
 // The leading left singular vectors of E, or of E H^½ by the eigenvectors of E H Eᵀ; sigma are singular values.
-TruncatedSvd decompose(const Compute& compute, GemmWorkspace& workspace, const Matrix& e, const Norm* norm,
+TruncatedSvd decompose(const Compute& compute, GemmWorkspace& workspace, const Matrix& e, const Norm& norm,
                        size_t rank) {
-    if (!norm) return truncated_svd(compute, workspace, e.view(), {.rank = rank});
+    if (!norm.h) return truncated_svd(compute, workspace, e.view(), {.rank = rank});
     Matrix projected, weighted;
     const auto multiply = [&](const ConstMatrixView& x, const MatrixView& y) {
         if (projected.cols() != x.cols) projected = Matrix(e.cols(), x.cols), weighted = Matrix(e.cols(), x.cols);
         gemm(compute, workspace, Update::set, e.view().transposed(), x, projected.view());
-        norm->multiply(compute, workspace, projected.view(), weighted);
+        norm.multiply(compute, workspace, projected.view(), weighted);
         gemm(compute, workspace, Update::set, e.view(), weighted.view(), y);
     };
     TruncatedSvd svd = truncated_svd(compute, LinearOperator{e.rows(), e.rows(), multiply, multiply}, {.rank = rank});
@@ -120,12 +115,12 @@ std::vector<double> small_product(const Matrix& a, const Matrix& b) {
 }
 
 // The U with the least |(E − U V) H^½|: E H Vᵀ (V H Vᵀ)⁻¹.
-Matrix refit(const Compute& compute, const Matrix& e, const Norm* norm, const Matrix& v) {
+Matrix refit(const Compute& compute, const Matrix& e, const Norm& norm, const Matrix& v) {
     const size_t rank = v.rows();
     GemmWorkspace workspace;
     Matrix weighted(v.cols(), rank), projected(e.rows(), rank), u(e.rows(), rank);  // H Vᵀ, E H Vᵀ
-    if (norm) {
-        norm->multiply(compute, workspace, v.view().transposed(), weighted);
+    if (norm.h) {
+        norm.multiply(compute, workspace, v.view().transposed(), weighted);
     } else {
         for (size_t i = 0; i < v.cols(); ++i)
             for (size_t k = 0; k < rank; ++k) weighted(i, k) = v(k, i);
@@ -174,8 +169,7 @@ LowRankFactors low_rank_factors(const Compute& compute, const Matrix& e, const M
         fail(Status::invalid_argument, "low rank: 1 to %zu expected for a matrix of %zu x %zu, found %zu",
              std::min(e.rows(), e.cols()), e.rows(), e.cols(), rank);
     GemmWorkspace workspace;
-    const std::optional<Norm> norm = norm_of(h, added);
-    TruncatedSvd svd = decompose(compute, workspace, e, norm ? &*norm : nullptr, rank);
+    TruncatedSvd svd = decompose(compute, workspace, e, {h, added}, rank);
     LowRankFactors factors{.u = std::move(svd.u), .v = Matrix(rank, e.cols())};
     gemm(compute, workspace, Update::set, factors.u.view().transposed(), e.view(), factors.v.view());
     balance(svd.sigma, factors);
@@ -191,8 +185,7 @@ RoundedFactors round_factors(const Compute& compute, const Matrix& e, const Matr
     const auto round = [&](const Matrix& m) { return round_to_nearest(compute, m.data(), m.rows(), m.cols(), grid); };
     RoundedFactors rounded;
     rounded.v = round(factors.v);
-    const std::optional<Norm> norm = norm_of(h, added);
-    rounded.u = round(refit(compute, e, norm ? &*norm : nullptr, values_of(rounded.v)));
+    rounded.u = round(refit(compute, e, {h, added}, values_of(rounded.v)));
     return rounded;
 }
 

@@ -49,6 +49,11 @@ HeadSolver::HeadSolver(const Compute& compute, Matrix h, bool tied, GptqOptions 
       options_(without_drift(std::move(options))),
       prepared_(prepare_hessian(compute, hessian_, options_)) {}
 
+void HeadSolver::set_grid(const GridOptions& grid) {
+    options_.grid = grid;
+    prepared_ = prepare_hessian(compute_, hessian_, options_);
+}
+
 QuantizedMatrix HeadSolver::solve(const float* values, size_t n, SolveReport& sum) const {
     SolveReport strip;
     QuantizedMatrix q = gptq_solve(compute_, values, n, hessian_.cols(), hessian_, nullptr, prepared_, options_, strip);

@@ -19,6 +19,9 @@ class HeadSolver {
     // too. options.grid is the head's; corrections of drift are not made.
     HeadSolver(const Compute& compute, Matrix h, bool tied, GptqOptions options);
 
+    // Another grid for the same head.
+    void set_grid(const GridOptions& grid);
+
     // values: (n, cols). The strip's account is added to sum.
     QuantizedMatrix solve(const float* values, size_t n, SolveReport& sum) const;
 

@@ -99,7 +99,7 @@ class Measurement {
 
     SensitivityTable run() {
         for (size_t layer = 0; layer < model_.params.n_layers; ++layer) add_layer(layer);
-        stream_.run_epilogue(model_.tail);
+        if (!request_.outer.empty()) stream_.run_epilogue(model_.tail);
         add_outer(model_.arch->embedding, true);
         if (!model_.params.tied_head) add_outer(model_.arch->head, false);
         table_.float_loss = probe_.float_loss();
@@ -126,11 +126,13 @@ class Measurement {
     void add_outer(const WeightRow& row, bool is_embedding) {
         Sensitivity& found = table_.outer.emplace_back(row_of(row, 0));
         const bool is_head = !is_embedding || model_.params.tied_head;
-        std::optional<Matrix> h;  // of what the head reads
-        if (is_head && request_.solves_head) h = stream_.hessian(model_.network.head_input);
+        std::optional<HeadSolver> solver;
         for (const GridOptions& grid : request_.outer) {
+            const bool solved = is_head && request_.solves_head && head_is_solved(grid);
+            if (solved) prepare_solver(grid, solver);
             RoundingError error;
-            const PackedTensor packed = naming(found.name, [&] { return round_outer(row, grid, h, error); });
+            const PackedTensor packed =
+                naming(found.name, [&] { return round_outer(row, grid, solved ? &*solver : nullptr, error); });
             const Weight changed{.matrix = packed.matrix};
             const Divergence effect =
                 probe_.of_outer(is_embedding ? changed : model_.embedding, is_head ? changed : model_.head);
@@ -139,17 +141,18 @@ class Measurement {
         done(found);
     }
 
-    PackedTensor round_outer(const WeightRow& row, const GridOptions& grid, const std::optional<Matrix>& h,
+    // The Hessian does not depend on the grid.
+    void prepare_solver(const GridOptions& grid, std::optional<HeadSolver>& solver) {
+        if (solver) return solver->set_grid(grid);
+        GptqOptions options = request_.solver;
+        options.grid = grid;
+        solver.emplace(compute_, stream_.hessian(model_.network.head_input), model_.params.tied_head, options);
+    }
+
+    // solver: null rounds to nearest.
+    PackedTensor round_outer(const WeightRow& row, const GridOptions& grid, const HeadSolver* solver,
                              RoundingError& error) {
         const size_t rows = row.rows(model_.params), cols = row.cols(model_.params);
-        std::optional<HeadSolver> solver;
-        if (h && head_is_solved(grid)) {
-            GptqOptions options = request_.solver;
-            options.grid = grid;
-            Matrix copy(h->rows(), h->cols());
-            std::copy_n(h->data(), h->rows() * h->cols(), copy.data());
-            solver.emplace(compute_, std::move(copy), model_.params.tied_head, options);
-        }
         PackedTensor packed = room_for_codes(rows, cols, grid);
         rotated_.for_strips(row, 0, [&](size_t first, size_t n, const float* values) {
             SolveReport unread;

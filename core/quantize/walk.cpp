@@ -50,11 +50,17 @@ GridOptions Walk::linear_grid() const {
     return {codes ? codes->value_bits : options_.bits, options_.group, find_grid(options_.grid), codes};
 }
 
+// Of a pass of the float model alone, to whose Hessians that many say enough.
+std::span<const std::vector<int32_t>> Walk::float_windows() const {
+    constexpr size_t most = 32;
+    return std::span(windows_).first(std::min(options_.windows, most));
+}
+
 void Walk::choose_grids() {
     const FloatModel model(source_, rotated_, compute_);
     const SensitivityTable table = measure_sensitivity(
-        model, rotated_, std::span(windows_).first(std::min(options_.windows, most_float_windows)), compute_,
-        target_request(options_), [&](const Sensitivity& row, size_t n_done, size_t n_total) {
+        model, rotated_, float_windows(), compute_, target_request(options_),
+        [&](const Sensitivity& row, size_t n_done, size_t n_total) {
             tell({.tensor = row.name, .n_done = n_done, .n_total = n_total, .seconds = elapsed(), .note = "measured"});
         });
     assignment_ = choose({.arch = source_.arch(),

@@ -23,8 +23,7 @@
 
 namespace gq {
 
-inline constexpr unsigned float_bits = 16;        // no integers: floats are kept
-inline constexpr size_t most_float_windows = 32;  // of a pass of the float model alone: enough for its Hessians
+inline constexpr unsigned float_bits = 16;  // no integers: floats are kept
 
 // One run over one model.
 class Walk {
@@ -85,6 +84,7 @@ class Walk {
     void set_error(TensorReport& report, const RoundingError& error) const;
     void plan();
     void prepare_calibration();
+    std::span<const std::vector<int32_t>> float_windows() const;
     void choose_grids();
     std::string provenance() const;
     void note_choice(TensorReport& report, const GridOptions& grid) const;

@@ -1,8 +1,6 @@
 // What stands outside of blocks: embedding, head, final norm. The head is solved where that shows. See walk.h.
 // In: the source's rows, strip by strip. Out: their tensors, and the streams' first hidden states. Must not know
 // blocks.
-#include <algorithm>
-
 #include "core/quantize/head_hessian.h"
 #include "core/quantize/walk.h"
 
@@ -22,7 +20,7 @@ bool Walk::solves_head() const {
 std::optional<HeadSolver> Walk::head_solver() {
     if (!solves_head()) return std::nullopt;
     const bool tied = source_.params().tied_head;
-    const std::span windows = std::span(windows_).first(std::min(options_.windows, most_float_windows));
+    const auto windows = float_windows();
     Matrix hessian = head_hessian(compute_, source_, rotated_, windows,
                                   [&] { tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()}); });
     const double cost = weights_of_blocks() * static_cast<double>(windows.size() * options_.window);
@@ -85,18 +83,18 @@ PackedTensor Walk::write_rounded(const WeightRow& row, const GridOptions& grid, 
     TensorReport report = report_of(row, 0, packed.matrix.codes->name);
     report.solved = solver != nullptr;
     RoundingError error;
+    const auto rounded = [&](size_t n, const float* values) {
+        return naming(packed_name(row, 0), [&] {
+            return solver ? solver->solve(values, n, report.solve) : round_to_nearest(compute_, values, n, cols, grid);
+        });
+    };
     rotated_.for_strips(row, 0, [&](size_t first, size_t n, const float* values) {
         if (floats) {
             pack_float_strip(compute_, values, n, first, packed);
         } else if (kept) {
             pack_strip(compute_, kept_rows(row, 0, first, first + n), first, packed);
-        } else if (solver) {
-            pack_strip(compute_, naming(packed_name(row, 0), [&] { return solver->solve(values, n, report.solve); }),
-                       first, packed);
         } else {
-            pack_strip(compute_,
-                       naming(packed_name(row, 0), [&] { return round_to_nearest(compute_, values, n, cols, grid); }),
-                       first, packed);
+            pack_strip(compute_, rounded(n, values), first, packed);
         }
         error.add_strip(compute_, values, n, first, packed);
     });
