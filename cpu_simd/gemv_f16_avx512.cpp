@@ -29,10 +29,11 @@ struct LinearFloats {
         const float* x = args.x + first_token * stride;
         __m512 y[n_panels][n_tokens] = {};
         for (size_t k = 0; k < n; ++k) {
+            const size_t ahead = bytes_ahead<Tile::input_bytes, n_panels>(k, n);
 #pragma GCC unroll 8
             for (int p = 0; p < n_panels; ++p) {
                 const std::byte* input = codes + p * panel_bytes + k * Tile::input_bytes;
-                if (k % 2 == 0) prefetch_ahead<2 * Tile::input_bytes, n_panels>(input);
+                if (k % 2 == 0) prefetch<2 * Tile::input_bytes>(input + ahead);
                 const __m512 rows = Tile::rows(input);
 #pragma GCC unroll 4
                 for (int t = 0; t < n_tokens; ++t)

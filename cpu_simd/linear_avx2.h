@@ -178,15 +178,15 @@ GQ_INLINE void multiply_block(const std::byte* tile, const Q8Rows& x, const __m2
     }
 }
 
-// One block of n_panels panels, panel_bytes apart. A single one comes from unpack's cached output, or is what is left
-// over of a thread's range.
+// Block b of n_panels panels. A single one comes from unpack's cached output, or is what is left over of a thread's
+// range.
 template <class Tile, Part part, int n_tokens, int n_panels, class AnyGroup>
-GQ_INLINE void multiply_panels(const std::byte* tile, size_t panel_bytes, const Q8Rows& x,
+GQ_INLINE void multiply_panels(const std::byte* codes, const TileWalk<Tile>& walk, size_t b, const Q8Rows& x,
                                const AnyGroup (&group)[n_panels], __m256 (&acc)[n_panels][2][n_tokens]) {
-    for (int p = 0; p < n_panels; ++p, tile += panel_bytes) {
-        if (n_panels > 1 && part != Part::last) prefetch_ahead<Tile::bytes, n_panels>(tile);
-        multiply_block<Tile, part, n_tokens>(tile, x, group[p].start, acc[p]);
-    }
+    const std::byte* tile = codes + b * Tile::bytes;
+    if (n_panels > 1 && part != Part::last) prefetch_panels<n_panels>(walk, b, tile);
+    for (int p = 0; p < n_panels; ++p, tile += walk.panel_bytes)
+        multiply_block<Tile, part, n_tokens>(tile, advance(x, b), group[p].start, acc[p]);
 }
 
 // y[p][half][t] = fma(offset, sum of the activations, y[p][half][t]); the sums of tokens are sum_stride apart.
@@ -212,7 +212,7 @@ struct Linear {
                                                  .k = read_k,
                                                  .k_signed = read_k_signed,
                                                  .any = read_any};
-    static constexpr int max_panels = 4, max_sums = 8;
+    static constexpr int max_panels = 2, max_sums = 8;
 
     // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
     template <class Tile, int n_tokens, int n_panels>
@@ -224,21 +224,17 @@ struct Linear {
         __m256 y[n_panels][2][n_tokens] = {}, acc[n_panels][2][n_tokens];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
             Group group[n_panels];
-            for (int p = 0; p < n_panels; ++p)
-                groups.read(groups, (first_panel + p) * walk.n_groups + g, first_panel + p, group[p]);
+            read_groups<n_panels>(groups, first_panel, g, group);
             for (int p = 0; p < n_panels; ++p)
                 for (int t = 0; t < n_tokens; ++t) acc[p][0][t] = acc[p][1][t] = _mm256_setzero_ps();
             if constexpr (halves) {
                 if (g % 2 == 0)
-                    multiply_panels<Tile, Part::first>(codes + g / 2 * Tile::bytes, walk.panel_bytes, advance(x, g / 2),
-                                                       group, acc);
+                    multiply_panels<Tile, Part::first>(codes, walk, g / 2, x, group, acc);
                 else
-                    multiply_panels<Tile, Part::last>(codes + g / 2 * Tile::bytes, walk.panel_bytes, advance(x, g / 2),
-                                                      group, acc);
+                    multiply_panels<Tile, Part::last>(codes, walk, g / 2, x, group, acc);
             } else {
                 for (const size_t end = group_end(walk, b); b < end; ++b)
-                    multiply_panels<Tile, Part::whole>(codes + b * Tile::bytes, walk.panel_bytes, advance(x, b), group,
-                                                       acc);
+                    multiply_panels<Tile, Part::whole>(codes, walk, b, x, group, acc);
             }
             for (int p = 0; p < n_panels; ++p)
                 for (int half = 0; half < 2; ++half)

@@ -161,14 +161,13 @@ struct Linear {
         __m512 y[n_panels][n_tokens] = {}, acc[n_panels][n_tokens];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
             Group group[n_panels];
-            for (int p = 0; p < n_panels; ++p)
-                groups.read(groups, (first_panel + p) * walk.n_groups + g, first_panel + p, group[p]);
+            read_groups<n_panels>(groups, first_panel, g, group);
             for (int p = 0; p < n_panels; ++p)
                 for (int t = 0; t < n_tokens; ++t) acc[p][t] = _mm512_setzero_ps();
             if constexpr (halves) {
                 const std::byte* tile = codes + g / 2 * Tile::bytes;
                 if (g % 2 == 0) {
-                    prefetch_panels<Tile, n_panels>(tile, walk.panel_bytes);
+                    prefetch_panels<n_panels>(walk, g / 2, tile);
                     multiply_block<Tile, Part::first>(tile, walk.panel_bytes, advance(x, g / 2), group, acc);
                 } else {
                     multiply_block<Tile, Part::last>(tile, walk.panel_bytes, advance(x, g / 2), group, acc);
@@ -176,7 +175,7 @@ struct Linear {
             } else {
                 for (const size_t end = group_end(walk, b); b < end; ++b) {
                     const std::byte* tile = codes + b * Tile::bytes;
-                    prefetch_panels<Tile, n_panels>(tile, walk.panel_bytes);
+                    prefetch_panels<n_panels>(walk, b, tile);
                     multiply_block<Tile, Part::whole>(tile, walk.panel_bytes, advance(x, b), group, acc);
                 }
             }

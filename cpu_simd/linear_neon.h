@@ -127,15 +127,15 @@ GQ_INLINE void multiply_block(const std::byte* tile, const Q8Rows& x, const Grou
     for (int q = 0; q < quarters; ++q) acc[q] = vfmaq_n_f32(acc[q], vcvtq_f32_s32(dots[q]), *x.scales);
 }
 
-// One block of n_tokens tokens and n_panels panels, panel_bytes apart.
+// Block b of n_tokens tokens and n_panels panels.
 template <class Tile, Part part, int n_panels, int n_tokens, class AnyGroup>
-GQ_INLINE void multiply_panels(const std::byte* tile, size_t panel_bytes, const Q8Rows& x,
+GQ_INLINE void multiply_panels(const std::byte* codes, const TileWalk<Tile>& walk, size_t b, const Q8Rows& x,
                                const AnyGroup (&group)[n_panels], float32x4_t (&acc)[n_panels][n_tokens][quarters]) {
-    for (int p = 0; p < n_panels; ++p, tile += panel_bytes) {
-        if (part != Part::last) prefetch_ahead<Tile::bytes, n_panels>(tile);
+    const std::byte* tile = codes + b * Tile::bytes;
+    if (part != Part::last) prefetch_panels<n_panels>(walk, b, tile);
+    for (int p = 0; p < n_panels; ++p, tile += walk.panel_bytes)
         for (int t = 0; t < n_tokens; ++t)
-            multiply_block<Tile, part>(tile, advance(x, t * x.n_blocks), group[p], acc[p][t]);
-    }
+            multiply_block<Tile, part>(tile, advance(x, t * x.n_blocks + b), group[p], acc[p][t]);
 }
 
 // y of one panel and token to the rows that exist.
@@ -169,19 +169,16 @@ struct Linear {
         float32x4_t y[n_panels][n_tokens][quarters] = {}, acc[n_panels][n_tokens][quarters];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
             Group group[n_panels];
-            for (int p = 0; p < n_panels; ++p)
-                groups.read(groups, (first_panel + p) * walk.n_groups + g, first_panel + p, group[p]);
+            read_groups<n_panels>(groups, first_panel, g, group);
             __builtin_memset(acc, 0, sizeof acc);
             if constexpr (halves) {
-                const std::byte* tile = codes + g / 2 * Tile::bytes;
                 if (g % 2 == 0)
-                    multiply_panels<Tile, Part::first>(tile, walk.panel_bytes, advance(x, g / 2), group, acc);
+                    multiply_panels<Tile, Part::first>(codes, walk, g / 2, x, group, acc);
                 else
-                    multiply_panels<Tile, Part::last>(tile, walk.panel_bytes, advance(x, g / 2), group, acc);
+                    multiply_panels<Tile, Part::last>(codes, walk, g / 2, x, group, acc);
             } else {
                 for (const size_t end = group_end(walk, b); b < end; ++b)
-                    multiply_panels<Tile, Part::whole>(codes + b * Tile::bytes, walk.panel_bytes, advance(x, b), group,
-                                                       acc);
+                    multiply_panels<Tile, Part::whole>(codes, walk, b, x, group, acc);
             }
             for (int p = 0; p < n_panels; ++p)
                 for (int t = 0; t < n_tokens; ++t)
