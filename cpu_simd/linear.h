@@ -193,9 +193,9 @@ using U8Plane = BitPlane<8>;
 static_assert(U8Plane::bytes == tile_values);
 
 // Decode works on several panels at once. That hides the latency of the sums, and to the memory each panel is a stream
-// of its own. Each stream is fetched ahead of its use, into the second-level cache: what is further ahead than the first
-// level has room for would push out what is about to be used. Past the end of a panel the stream goes on in the panels
-// that come next, n_panels further; straight on there is a panel that is being read.
+// of its own. Each stream is fetched ahead of its use, into the second-level cache: what is further ahead than the
+// first level has room for would push out what is about to be used. Past the end of a panel the stream goes on in the
+// panels that come next, n_panels further; straight on there is a panel that is being read.
 inline constexpr size_t prefetched_bytes = 16384;
 inline constexpr int second_level = 2;  // a locality of __builtin_prefetch
 
@@ -210,8 +210,8 @@ template <size_t bytes>
 GQ_INLINE void prefetch(const std::byte* from) {
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, second_level);
 }
-// Group g of n_panels panels. That of the panels that come next is fetched meanwhile: groups are read too seldom for the
-// machine to see a stream.
+// Group g of n_panels panels. That of the panels that come next is fetched meanwhile: groups are read too seldom for
+// the machine to see a stream.
 template <int n_panels, class Group>
 GQ_INLINE void read_groups(const Groups<Group>& groups, size_t first_panel, size_t g, Group (&out)[n_panels]) {
     for (int p = 0; p < n_panels; ++p) {
