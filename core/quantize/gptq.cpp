@@ -35,16 +35,6 @@ void check_arguments(const SolveProblem& problem) {
     check_solver_options(problem.options);
 }
 
-// W (I + shift).
-Matrix shifted(const SolveProblem& problem) {
-    Matrix aim(problem.rows, problem.cols);
-    std::copy_n(problem.original, problem.rows * problem.cols, aim.data());
-    GemmWorkspace workspace;
-    gemm(problem.compute, workspace, Update::add, {problem.original, problem.rows, problem.cols, problem.cols},
-         problem.drift->shift.view(), aim.view());
-    return aim;
-}
-
 double total(const AlignedBuffer<double>& row_loss) {
     return std::accumulate(row_loss.begin(), row_loss.end(), 0.0);
 }
@@ -52,7 +42,8 @@ double total(const AlignedBuffer<double>& row_loss) {
 // False: the solve left the finite numbers, and q is worth nothing.
 bool solve(SolveProblem& problem, QuantizedMatrix& q, SolveReport& report) {
     const GptqOptions& options = problem.options;
-    const Matrix moved = problem.drift ? shifted(problem) : Matrix();
+    const Matrix moved =
+        problem.drift ? solve_aim(problem.compute, problem.original, problem.rows, *problem.drift) : Matrix();
     const float* aim = problem.drift ? moved.data() : problem.original;
     const bool in_loop = problem.drift && options.gptaq > 0;  // GPTAQ: the loop itself moves the weights
     problem.w = in_loop ? problem.original : aim;

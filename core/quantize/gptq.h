@@ -95,6 +95,9 @@ struct PreparedDrift {
 PreparedDrift prepare_drift(const Compute& compute, const Matrix& drift, const PreparedHessian& prepared,
                             const GptqOptions& options);
 
+// W (I + shift), what a solve of w (rows, cols as the drift) aims at and its errors are counted from.
+Matrix solve_aim(const Compute& compute, const float* w, size_t rows, const PreparedDrift& drift);
+
 // e H eᵀ/2 for each row e of the errors E (rows, cols) of a weight matrix: what they cost at its output. h as above.
 std::vector<double> hessian_losses(const Compute& compute, const Matrix& errors, const Matrix& h);
 

@@ -1,7 +1,9 @@
 // The float model's side of GPTQ: what a drift of the inputs asks of the weights. In: D, the factor of H. Out: the
-// matrices that all solves with these inputs share. Must not know weights or grids. See gptq.h.
+// matrices that all solves with these inputs share, and with weights what they aim at. Must not know grids. See gptq.h.
 //
 // With H⁻¹ = Uᵀ U in the solve's order, T = U Dᵀ gives both: D H⁻¹ = Tᵀ U, and GPTAQ's striu(D Uᵀ) U = striu(Tᵀ) U.
+#include <algorithm>
+
 #include "core/linalg/gemm.h"
 #include "core/quantize/gptq.h"
 
@@ -59,6 +61,15 @@ PreparedDrift prepare_drift(const Compute& compute, const Matrix& drift, const P
         out.pull = std::move(product);
     }
     return out;
+}
+
+Matrix solve_aim(const Compute& compute, const float* w, size_t rows, const PreparedDrift& drift) {
+    const size_t cols = drift.shift.rows();
+    Matrix aim(rows, cols);
+    std::copy_n(w, rows * cols, aim.data());
+    GemmWorkspace workspace;
+    gemm(compute, workspace, Update::add, {w, rows, cols, cols}, drift.shift.view(), aim.view());
+    return aim;
 }
 
 }  // namespace gq

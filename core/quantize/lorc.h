@@ -51,12 +51,13 @@ struct LorcOptions {
 struct LorcReport {
     size_t rank = 0;          // 0: no correction
     bool by_outputs = false;  // EoRA
-    double error = 0;         // that is left: |E − U V|² / |W|²
+    double error = 0;         // that is left: |E − U V|² / |W|², of the weights aimed at
     double loss_left = 1;     // part of tr(E H Eᵀ) that is left, on up to 32 evenly spread rows; 1 without a Hessian
     std::string note;         // "" or what deserves attention
 };
 
-// The correction of what rounding w (rows, cols) to q did. h: as above, of all inputs; null: there is none of use.
+// The correction of what rounding w (rows, cols) to q did; w: what a solve aimed at (solve_aim), else the float
+// weights. h: as above, of all inputs; null: there is none of use.
 RoundedFactors correct_rounding(const Compute& compute, const float* w, const QuantizedMatrix& q, const Matrix* h,
                                 const LorcOptions& options, LorcReport& report);
 

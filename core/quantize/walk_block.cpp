@@ -208,8 +208,10 @@ PackedLowRank Walk::correct(const AlignedBuffer<float>& w, const QuantizedMatrix
     const LorcOptions options{.rank = options_.lorc_rank,
                               .by_outputs = eora,
                               .added = usable ? static_cast<float>(input->prepared.added) : 0};
-    const RoundedFactors factors =
-        correct_rounding(compute_, w.data(), q, usable ? &input->hessian : nullptr, options, report);
+    // Errors against the float weights would hold what the solve changed on purpose, and a correction would undo it.
+    const Matrix aim = usable && input->drift ? solve_aim(compute_, w.data(), q.rows, *input->drift) : Matrix();
+    const RoundedFactors factors = correct_rounding(compute_, aim.rows() > 0 ? aim.data() : w.data(), q,
+                                                    usable ? &input->hessian : nullptr, options, report);
     return pack_low_rank(compute_, factors);
 }
 
