@@ -40,7 +40,7 @@ constexpr cli::Option options[] = {
     {"--sweeps", "", "N", "", "coordinate-descent sweeps over the codes after the solve"},
     {"--refit", "", "", "", "fit the grids to the final codes"},
     {"--rotate", "", "", "", "turn the residual stream and the heads' values by orthogonal matrices first (R1, R2)"},
-    {"--lorc", "", "RANK", "", "8-bit correction of low rank beside the weights: 8, 16, 32, … (default 0, none)"},
+    {"--lorc", "", "RANK", "", "8-bit correction of low rank beside the weights: 4, 8, 16, … (default 0, none)"},
     {"--lorc-method", "", "eora|lorc", "",
      "errors measured at the outputs or in the weights (default eora; rtn: lorc)"},
     {"--calib", "", "FILE", "",

@@ -195,7 +195,9 @@ static_assert(U8Plane::bytes == tile_values);
 // Decode works on several panels at once. That hides the latency of the sums, and to the memory each panel is a stream
 // of its own. Each stream is fetched ahead of its use, into the second-level cache: what is further ahead than the
 // first level has room for would push out what is about to be used. Past the end of a panel the stream goes on in the
-// panels that come next, n_panels further; straight on there is a panel that is being read.
+// panels that come next, n_panels further; straight on there is a panel that is being read. On Zen 3 with two threads
+// that, and two streams instead of four, read int3 1.5 times as fast, int2 1.3 and int4 1.1 times; a distance of 65536
+// bytes, or the first level, as fast.
 inline constexpr size_t prefetched_bytes = 16384;
 inline constexpr int second_level = 2;  // a locality of __builtin_prefetch
 
