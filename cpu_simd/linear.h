@@ -221,7 +221,7 @@ GQ_INLINE void read_groups(const Groups<Group>& groups, size_t first_panel, size
         if (n_panels > 1) {
             const size_t next = index + n_panels * groups.n_groups;
             prefetch<1>(unit_scales_of(groups, next, panel + n_panels));
-            prefetch<1>(zeros_of(groups, next));
+            if (groups.zero_bytes > 0) prefetch<1>(zeros_of(groups, next));
         }
         groups.read(groups, index, panel, out[p]);
     }
