@@ -35,7 +35,8 @@
 #if defined(__clang__)
 #define GQ_TARGET_NEON GQ_TARGET("dotprod")
 #else
-#define GQ_TARGET_NEON GQ_TARGET("arch=armv8.2-a+dotprod")
+// Without no-schedule-insns it begins with all loads of a block and spills sums to have registers for them.
+#define GQ_TARGET_NEON GQ_TARGET("arch=armv8.2-a+dotprod") GQ_PRAGMA(GCC optimize("no-schedule-insns"))
 #endif
 
 // For the small pieces of a kernel: a call inside an inner loop would spill its accumulators.

@@ -33,7 +33,8 @@ struct Groups {
     size_t scale_bytes, zero_bytes;
     size_t n_groups, n_units;  // of a panel
     int unit_shift;            // groups of a unit, as a power of two
-    void (*read)(const Groups& groups, size_t index, size_t panel, Group& out);
+    // Of n groups from `index` on, all of one panel: group i at out[i * stride].
+    void (*read)(const Groups& groups, size_t index, size_t n, size_t panel, size_t stride, Group* out);
 };
 
 // The records of a group: in the scales of a grid whose groups stand alone, and of any; in the zeros.
@@ -212,18 +213,28 @@ template <size_t bytes>
 GQ_INLINE void prefetch(const std::byte* from) {
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, second_level);
 }
-// Group g of n_panels panels. That of the panels that come next is fetched meanwhile: groups are read too seldom for
-// the machine to see a stream.
+GQ_INLINE void prefetch(const std::byte* from, const std::byte* end) {
+    for (; from < end; from += 64) prefetch<1>(from);
+}
+
+// Groups are read a run of them at a time: reading is a call, around which the walk has to put away its sums, and costs
+// more than what it reads.
+inline constexpr size_t run_groups = 8;
+
+// The run of groups that begins at g, of n_panels panels. That of the panels that come next is fetched meanwhile:
+// groups are read too seldom for the machine to see a stream.
 template <int n_panels, class Group>
-GQ_INLINE void read_groups(const Groups<Group>& groups, size_t first_panel, size_t g, Group (&out)[n_panels]) {
+GQ_INLINE void read_groups(const Groups<Group>& groups, size_t first_panel, size_t g,
+                           Group (&out)[run_groups][n_panels]) {
+    const size_t left = groups.n_groups - g, n = left < run_groups ? left : run_groups;
     for (int p = 0; p < n_panels; ++p) {
         const size_t panel = first_panel + p, index = panel * groups.n_groups + g;
         if (n_panels > 1) {
-            const size_t next = index + n_panels * groups.n_groups;
-            prefetch<1>(unit_scales_of(groups, next, panel + n_panels));
-            if (groups.zero_bytes > 0) prefetch<1>(zeros_of(groups, next));
+            const size_t next = index + n_panels * groups.n_groups, next_panel = panel + n_panels;
+            prefetch(unit_scales_of(groups, next, next_panel), unit_scales_of(groups, next + n, next_panel));
+            prefetch(zeros_of(groups, next), zeros_of(groups, next + n));
         }
-        groups.read(groups, index, panel, out[p]);
+        groups.read(groups, index, n, panel, n_panels, &out[0][p]);
     }
 }
 // Block b of n_panels panels, a walk's panel_bytes apart, the first of which has it at `tile`.

@@ -38,22 +38,22 @@ GQ_INLINE void start_from_middle(unsigned bits, Group& out) {
     out.start[0] = out.start[1] = _mm256_set1_epi16(static_cast<short>(-(1 << (bits - 1))));
 }
 
-static inline void read_symmetric(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_symmetric(const Groups<Group>& groups, size_t index, size_t, Group& out) {
     read_halves(scales_of(groups, index), out.scale);
     start_from_middle(groups.bits, out);
 }
 // Byte i holds row 2i in its low nibble and row 2i + 1 in its high one.
-static inline void read_nibbles(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_nibbles(const Groups<Group>& groups, size_t index, size_t, Group& out) {
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(zeros_of(groups, index)));
     const __m128i rows = _mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4));
     read_halves(scales_of(groups, index), out.scale);
     start_from_bytes(_mm_and_si128(rows, _mm_set1_epi8(15)), out);
 }
-static inline void read_bytes(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_bytes(const Groups<Group>& groups, size_t index, size_t, Group& out) {
     read_halves(scales_of(groups, index), out.scale);
     start_from_bytes(_mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros_of(groups, index))), out);
 }
-static inline void read_offset(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_offset(const Groups<Group>& groups, size_t index, size_t, Group& out) {
     read_halves(scales_of(groups, index), out.scale);
     read_halves(scales_of(groups, index) + panel_rows * sizeof(uint16_t), out.offset);
     out.start[0] = out.start[1] = _mm256_setzero_si256();
@@ -67,7 +67,7 @@ GQ_INLINE void multiply_steps(const std::byte* nibbles, const std::byte* pairs, 
     out[0] = _mm256_mul_ps(out[0], _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(steps)));
     out[1] = _mm256_mul_ps(out[1], _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(steps, 8))));
 }
-static inline void read_k(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+GQ_INLINE void read_k(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const std::byte *halves = unit_scales_of(groups, index, panel), *steps = zeros_of(groups, index);
     read_halves(halves, out.scale);
     read_halves(halves + 32, out.offset);
@@ -76,14 +76,14 @@ static inline void read_k(const Groups<Group>& groups, size_t index, size_t pane
     for (__m256& offset : out.offset) offset = _mm256_sub_ps(_mm256_setzero_ps(), offset);
     out.start[0] = out.start[1] = _mm256_setzero_si256();
 }
-static inline void read_k_signed(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+GQ_INLINE void read_k_signed(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const __m128i steps = _mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros_of(groups, index)));
     read_halves(unit_scales_of(groups, index, panel), out.scale);
     out.scale[0] = _mm256_mul_ps(out.scale[0], _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(steps)));
     out.scale[1] = _mm256_mul_ps(out.scale[1], _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(steps, 8))));
     start_from_middle(groups.bits, out);
 }
-static inline void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+GQ_INLINE void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const GroupParams params = params_of(groups, index, panel);
     for (size_t half = 0; half < 2; ++half) {
         out.scale[half] = _mm256_loadu_ps(params.scale + 8 * half);
@@ -91,6 +91,11 @@ static inline void read_any(const Groups<Group>& groups, size_t index, size_t pa
             pair_of_negatives(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(params.zero_point + 8 * half)));
         out.offset[half] = _mm256_loadu_ps(params.offset + 8 * half);
     }
+}
+// A run of groups, as Groups::read wants it, by what reads a single one.
+template <void (*read_one)(const Groups<Group>& groups, size_t index, size_t panel, Group& out)>
+static void read_each(const Groups<Group>& groups, size_t index, size_t n, size_t panel, size_t stride, Group* out) {
+    for (size_t i = 0; i < n; ++i) read_one(groups, index + i, panel, out[i * stride]);
 }
 
 // load_word in every lane.
@@ -147,6 +152,7 @@ GQ_INLINE void multiply_block(const std::byte* tile, const Q8Rows& x, const __m2
 #pragma GCC unroll 8
             for (int t = 0; t < n_tokens; ++t) {
                 const __m256i values = broadcast_word(x.values + t * x.n_blocks * q8_block + 4 * j);
+#pragma GCC unroll 2
                 for (int half = 0; half < 2; ++half) {
                     const __m256i low_codes = nibbles ? _mm256_and_si256(codes[half], nibble) : codes[half];
                     const __m256i sums = _mm256_maddubs_epi16(low_codes, values);
@@ -160,6 +166,7 @@ GQ_INLINE void multiply_block(const std::byte* tile, const Q8Rows& x, const __m2
         }
         if (run + run_words == n_words) break;
         for (int t = 0; t < n_tokens; ++t)
+#pragma GCC unroll 2
             for (int half = 0; half < 2; ++half) {
                 const __m256i sums = _mm256_madd_epi16(low[half][t], ones);
                 earlier[half][t] = run == 0 ? sums : _mm256_add_epi32(earlier[half][t], sums);
@@ -169,6 +176,7 @@ GQ_INLINE void multiply_block(const std::byte* tile, const Q8Rows& x, const __m2
     for (int t = 0; t < n_tokens; ++t) {
         const __m256i sums = _mm256_set1_epi32(load_sums<part>(x.sums + t * x.n_blocks * 2));
         const __m256 scale = _mm256_set1_ps(x.scales[t * x.n_blocks]);
+#pragma GCC unroll 2
         for (int half = 0; half < 2; ++half) {
             __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(start[half], sums), _mm256_madd_epi16(low[half][t], ones));
             if (nibbles) dot = _mm256_add_epi32(dot, _mm256_madd_epi16(high[half][t], _mm256_set1_epi16(16)));
@@ -185,6 +193,7 @@ GQ_INLINE void multiply_panels(const std::byte* codes, const TileWalk<Tile>& wal
                                const AnyGroup (&group)[n_panels], __m256 (&acc)[n_panels][2][n_tokens]) {
     const std::byte* tile = codes + b * Tile::bytes;
     if (n_panels > 1 && part != Part::last) prefetch_panels<n_panels>(walk, b, tile);
+#pragma GCC unroll 8
     for (int p = 0; p < n_panels; ++p, tile += walk.panel_bytes)
         multiply_block<Tile, part, n_tokens>(tile, advance(x, b), group[p].start, acc[p]);
 }
@@ -193,9 +202,12 @@ GQ_INLINE void multiply_panels(const std::byte* codes, const TileWalk<Tile>& wal
 template <int n_panels, int n_tokens>
 GQ_INLINE void add_offsets(const Group (&group)[n_panels], const float* sums, size_t sum_stride,
                            __m256 (&y)[n_panels][2][n_tokens]) {
+#pragma GCC unroll 8
     for (int t = 0; t < n_tokens; ++t) {
         const __m256 sum = _mm256_set1_ps(sums[t * sum_stride]);
+#pragma GCC unroll 8
         for (int p = 0; p < n_panels; ++p)
+#pragma GCC unroll 2
             for (int half = 0; half < 2; ++half)
                 y[p][half][t] = _mm256_fmadd_ps(group[p].offset[half], sum, y[p][half][t]);
     }
@@ -205,13 +217,13 @@ GQ_INLINE void add_offsets(const Group (&group)[n_panels], const float* sums, si
 template <bool halves>
 struct Linear {
     using Group = avx2::Group;
-    static constexpr GroupReaders<Group> readers{.symmetric = read_symmetric,
-                                                 .nibbles = read_nibbles,
-                                                 .bytes = read_bytes,
-                                                 .offset = read_offset,
-                                                 .k = read_k,
-                                                 .k_signed = read_k_signed,
-                                                 .any = read_any};
+    static constexpr GroupReaders<Group> readers{.symmetric = read_each<read_symmetric>,
+                                                 .nibbles = read_each<read_nibbles>,
+                                                 .bytes = read_each<read_bytes>,
+                                                 .offset = read_each<read_offset>,
+                                                 .k = read_each<read_k>,
+                                                 .k_signed = read_each<read_k_signed>,
+                                                 .any = read_each<read_any>};
     static constexpr int max_panels = 2, max_sums = 8;
 
     // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
@@ -222,10 +234,13 @@ struct Linear {
         const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
         const float* sums = groups.grid->has_offsets ? args.group_sums + first_token * walk.n_groups : nullptr;
         __m256 y[n_panels][2][n_tokens] = {}, acc[n_panels][2][n_tokens];
+        Group run[run_groups][n_panels];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
-            Group group[n_panels];
-            read_groups<n_panels>(groups, first_panel, g, group);
+            if (g % run_groups == 0) read_groups<n_panels>(groups, first_panel, g, run);
+            const Group(&group)[n_panels] = run[g % run_groups];
+#pragma GCC unroll 8
             for (int p = 0; p < n_panels; ++p)
+#pragma GCC unroll 8
                 for (int t = 0; t < n_tokens; ++t) acc[p][0][t] = acc[p][1][t] = _mm256_setzero_ps();
             if constexpr (halves) {
                 if (g % 2 == 0)
@@ -236,12 +251,16 @@ struct Linear {
                 for (const size_t end = group_end(walk, b); b < end; ++b)
                     multiply_panels<Tile, Part::whole>(codes, walk, b, x, group, acc);
             }
+#pragma GCC unroll 8
             for (int p = 0; p < n_panels; ++p)
+#pragma GCC unroll 2
                 for (int half = 0; half < 2; ++half)
+#pragma GCC unroll 8
                     for (int t = 0; t < n_tokens; ++t)
                         y[p][half][t] = _mm256_fmadd_ps(group[p].scale[half], acc[p][half][t], y[p][half][t]);
             if (sums) add_offsets(group, sums + g, walk.n_groups, y);
         }
+#pragma GCC unroll 8
         for (int p = 0; p < n_panels; ++p) store_panel(args, first_panel + p, first_token, y[p]);
     }
 };

@@ -27,7 +27,15 @@ GQ_INLINE void read_halves(const std::byte* halves, float32x4_t (&out)[quarters]
 GQ_INLINE void start_from_middle(unsigned bits, Group& out) {
     for (int32x4_t& start : out.start) start = vdupq_n_s32(-(1 << (bits - 1)));
 }
-static inline void read_symmetric(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void start_from_bytes(uint8x8_t first_rows, uint8x8_t last_rows, Group& out) {
+    const uint8x8_t rows[2] = {first_rows, last_rows};
+    for (int half = 0; half < 2; ++half) {
+        const int16x8_t wide = vreinterpretq_s16_u16(vmovl_u8(rows[half]));
+        out.start[2 * half] = vnegq_s32(vmovl_s16(vget_low_s16(wide)));
+        out.start[2 * half + 1] = vnegq_s32(vmovl_s16(vget_high_s16(wide)));
+    }
+}
+GQ_INLINE void read_symmetric(const Groups<Group>& groups, size_t index, size_t, Group& out) {
     read_halves(scales_of(groups, index), out.scale);
     start_from_middle(groups.bits, out);
 }
@@ -36,16 +44,17 @@ GQ_INLINE uint8x8x2_t rows_of_nibbles(const std::byte* nibbles) {
     const uint8x8_t bytes = vld1_u8(reinterpret_cast<const uint8_t*>(nibbles));
     return vzip_u8(vand_u8(bytes, vdup_n_u8(15)), vshr_n_u8(bytes, 4));
 }
-static inline void read_nibbles(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_nibbles(const Groups<Group>& groups, size_t index, size_t, Group& out) {
     const uint8x8x2_t rows = rows_of_nibbles(zeros_of(groups, index));
     read_halves(scales_of(groups, index), out.scale);
-    for (int half = 0; half < 2; ++half) {
-        const int16x8_t wide = vreinterpretq_s16_u16(vmovl_u8(rows.val[half]));
-        out.start[2 * half] = vnegq_s32(vmovl_s16(vget_low_s16(wide)));
-        out.start[2 * half + 1] = vnegq_s32(vmovl_s16(vget_high_s16(wide)));
-    }
+    start_from_bytes(rows.val[0], rows.val[1], out);
 }
-static inline void read_offset(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_bytes(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+    const uint8x16_t rows = vld1q_u8(reinterpret_cast<const uint8_t*>(zeros_of(groups, index)));
+    read_halves(scales_of(groups, index), out.scale);
+    start_from_bytes(vget_low_u8(rows), vget_high_u8(rows), out);
+}
+GQ_INLINE void read_offset(const Groups<Group>& groups, size_t index, size_t, Group& out) {
     read_halves(scales_of(groups, index), out.scale);
     read_halves(scales_of(groups, index) + panel_rows * sizeof(uint16_t), out.offset);
     for (int32x4_t& start : out.start) start = vdupq_n_s32(0);
@@ -68,7 +77,7 @@ GQ_INLINE void multiply_steps(const std::byte* nibbles, const std::byte* pairs, 
     const uint8x16_t steps = vorrq_u8(vcombine_u8(low.val[0], low.val[1]), vshlq_n_u8(high, 4));
     multiply_rows(vreinterpretq_s8_u8(steps), out);
 }
-static inline void read_k(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+GQ_INLINE void read_k(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const std::byte *halves = unit_scales_of(groups, index, panel), *steps = zeros_of(groups, index);
     read_halves(halves, out.scale);
     read_halves(halves + panel_rows * sizeof(uint16_t), out.offset);
@@ -77,18 +86,23 @@ static inline void read_k(const Groups<Group>& groups, size_t index, size_t pane
     for (float32x4_t& offset : out.offset) offset = vsubq_f32(vdupq_n_f32(0), offset);
     for (int32x4_t& start : out.start) start = vdupq_n_s32(0);
 }
-static inline void read_k_signed(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+GQ_INLINE void read_k_signed(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     read_halves(unit_scales_of(groups, index, panel), out.scale);
     multiply_rows(vld1q_s8(reinterpret_cast<const int8_t*>(zeros_of(groups, index))), out.scale);
     start_from_middle(groups.bits, out);
 }
-static inline void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+GQ_INLINE void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const GroupParams params = params_of(groups, index, panel);
     for (int q = 0; q < quarters; ++q) {
         out.scale[q] = vld1q_f32(params.scale + 4 * q);
         out.start[q] = vnegq_s32(vld1q_s32(params.zero_point + 4 * q));
         out.offset[q] = vld1q_f32(params.offset + 4 * q);
     }
+}
+// A run of groups, as Groups::read wants it, by what reads a single one.
+template <void (*read_one)(const Groups<Group>& groups, size_t index, size_t panel, Group& out)>
+static void read_each(const Groups<Group>& groups, size_t index, size_t n, size_t panel, size_t stride, Group* out) {
+    for (size_t i = 0; i < n; ++i) read_one(groups, index + i, panel, out[i * stride]);
 }
 
 // Quarter q of vector j of a plane: 4 words of 4 rows.
@@ -124,6 +138,7 @@ GQ_INLINE void multiply_block(const std::byte* tile, const Q8Rows& x, const Grou
     for (int q = 0; q < quarters; ++q) dots[q] = vmulq_n_s32(vaddq_s32(group.start[q], vdupq_n_s32(Tile::bias)), sum);
     if (part != Part::last) add_four_words<Tile, 0>(tile, x.values, dots);
     if (part != Part::first) add_four_words<Tile, 4>(tile, x.values, dots);
+#pragma GCC unroll 4
     for (int q = 0; q < quarters; ++q) acc[q] = vfmaq_n_f32(acc[q], vcvtq_f32_s32(dots[q]), *x.scales);
 }
 
@@ -133,7 +148,9 @@ GQ_INLINE void multiply_panels(const std::byte* codes, const TileWalk<Tile>& wal
                                const AnyGroup (&group)[n_panels], float32x4_t (&acc)[n_panels][n_tokens][quarters]) {
     const std::byte* tile = codes + b * Tile::bytes;
     if (part != Part::last) prefetch_panels<n_panels>(walk, b, tile);
+#pragma GCC unroll 2
     for (int p = 0; p < n_panels; ++p, tile += walk.panel_bytes)
+#pragma GCC unroll 4
         for (int t = 0; t < n_tokens; ++t)
             multiply_block<Tile, part>(tile, advance(x, t * x.n_blocks + b), group[p], acc[p][t]);
 }
@@ -151,13 +168,13 @@ static void store_panel(const LinearArgs& args, size_t panel, size_t token, cons
 template <bool halves>
 struct Linear {
     using Group = neon::Group;
-    static constexpr GroupReaders<Group> readers{.symmetric = read_symmetric,
-                                                 .nibbles = read_nibbles,
-                                                 .bytes = nullptr,
-                                                 .offset = read_offset,
-                                                 .k = read_k,
-                                                 .k_signed = read_k_signed,
-                                                 .any = read_any};
+    static constexpr GroupReaders<Group> readers{.symmetric = read_each<read_symmetric>,
+                                                 .nibbles = read_each<read_nibbles>,
+                                                 .bytes = read_each<read_bytes>,
+                                                 .offset = read_each<read_offset>,
+                                                 .k = read_each<read_k>,
+                                                 .k_signed = read_each<read_k_signed>,
+                                                 .any = read_each<read_any>};
     static constexpr int max_panels = 2, max_sums = 4;
     // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
     template <class Tile, int n_tokens, int n_panels>
@@ -167,10 +184,16 @@ struct Linear {
         const Q8Rows x = advance(args.q8, first_token * args.q8.n_blocks);
         const float* sums = groups.grid->has_offsets ? args.group_sums + first_token * walk.n_groups : nullptr;
         float32x4_t y[n_panels][n_tokens][quarters] = {}, acc[n_panels][n_tokens][quarters];
+        Group run[run_groups][n_panels];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
-            Group group[n_panels];
-            read_groups<n_panels>(groups, first_panel, g, group);
-            __builtin_memset(acc, 0, sizeof acc);
+            if (g % run_groups == 0) read_groups<n_panels>(groups, first_panel, g, run);
+            const Group(&group)[n_panels] = run[g % run_groups];
+#pragma GCC unroll 2
+            for (int p = 0; p < n_panels; ++p)
+#pragma GCC unroll 4
+                for (int t = 0; t < n_tokens; ++t)
+#pragma GCC unroll 4
+                    for (int q = 0; q < quarters; ++q) acc[p][t][q] = vdupq_n_f32(0);
             if constexpr (halves) {
                 if (g % 2 == 0)
                     multiply_panels<Tile, Part::first>(codes, walk, g / 2, x, group, acc);
@@ -180,14 +203,19 @@ struct Linear {
                 for (const size_t end = group_end(walk, b); b < end; ++b)
                     multiply_panels<Tile, Part::whole>(codes, walk, b, x, group, acc);
             }
+#pragma GCC unroll 2
             for (int p = 0; p < n_panels; ++p)
+#pragma GCC unroll 4
                 for (int t = 0; t < n_tokens; ++t)
+#pragma GCC unroll 4
                     for (int q = 0; q < quarters; ++q) {
                         y[p][t][q] = vfmaq_f32(y[p][t][q], group[p].scale[q], acc[p][t][q]);
                         if (sums) y[p][t][q] = vfmaq_n_f32(y[p][t][q], group[p].offset[q], sums[t * walk.n_groups + g]);
                     }
         }
+#pragma GCC unroll 2
         for (int p = 0; p < n_panels; ++p)
+#pragma GCC unroll 4
             for (int t = 0; t < n_tokens; ++t) store_panel(args, first_panel + p, first_token + t, y[p][t]);
     }
 };

@@ -18,6 +18,8 @@ using namespace gq::test;
 namespace {
 
 constexpr size_t rows = 16, cols = 256, gemm_tokens = 32;
+// As many panels as any kernel reads side by side, and inputs enough for what it does once a panel not to count.
+constexpr size_t gemv_rows = 64, gemv_cols = 256;
 
 struct Linear {
     PackedCase weights;
@@ -27,9 +29,9 @@ struct Linear {
 
     Linear(PackedCase packed, size_t n_tokens, Random& random)
         : weights(std::move(packed)),
-          q8(q8_case(n_tokens, cols, random)),
-          x(random_floats(n_tokens * cols, random)),
-          y(n_tokens * rows) {
+          q8(q8_case(n_tokens, weights.matrix.cols, random)),
+          x(random_floats(n_tokens * weights.matrix.cols, random)),
+          y(n_tokens * weights.matrix.rows) {
         if (!weights.matrix.codes->is_float) sums = group_sums(weights.matrix, q8);
         args = {.weights = &weights.matrix,
                 .panel_begin = 0,
@@ -37,17 +39,12 @@ struct Linear {
                 .n_tokens = n_tokens,
                 .q8 = q8.rows(),
                 .x = x.data(),
-                .x_stride = cols,
+                .x_stride = weights.matrix.cols,
                 .group_sums = sums.data(),
                 .y = y.data(),
-                .y_stride = rows};
+                .y_stride = weights.matrix.rows};
     }
 };
-
-PackedCase packed_case(const Codes& codes, const Grid& grid, size_t group, Random& random) {
-    return codes.is_float ? float_case(codes, rows, cols, random)
-                          : integer_case(codes, grid, rows, cols, group, random);
-}
 
 struct GridCase {
     const char* grid;
@@ -68,16 +65,19 @@ struct Walk {
         Random random(1);
         const std::span<const GridCase> cases(grid_cases, codes.is_float ? 1 : std::size(grid_cases));
         for (const GridCase& c : cases) {
-            const Linear linear(packed_case(codes, *find_grid(c.grid), c.group, random), 1, random);
+            const Linear linear(codes.is_float
+                                    ? float_case(codes, gemv_rows, gemv_cols, random)
+                                    : integer_case(codes, *find_grid(c.grid), gemv_rows, gemv_cols, c.group, random),
+                                1, random);
             const std::string suffix = codes.is_float ? "" : std::string(" ") + c.grid + " g" + std::to_string(c.group);
-            count(name + suffix, rows * cols, [&] { gemv(linear.args); });
+            count(name + suffix, gemv_rows * gemv_cols, [&] { gemv(linear.args); });
         }
     }
 
     // Per weight, once for all tokens.
     static void count_unpack(const std::string& name, const Codes& codes, UnpackFn unpack) {
         Random random(2);
-        const PackedCase c = packed_case(codes, *find_grid("zero_point"), 128, random);
+        const PackedCase c = integer_case(codes, *find_grid("zero_point"), rows, cols, 128, random);
         std::vector<uint8_t> out(c.matrix.n_tiles() * tile_values);
         count(name, panel_rows * cols, [&] { unpack(c.matrix.panel_codes(0), c.matrix.n_tiles(), out.data()); });
     }
@@ -92,7 +92,8 @@ struct Walk {
     static void count_gemm_u8s8(const std::string& name, GemmU8S8Fn gemm) {
         for (const char* const codes : {"int4", "int8"}) {
             Random random(3);
-            Linear linear(packed_case(*find_codes(codes), *find_grid("zero_point"), 128, random), gemm_tokens, random);
+            Linear linear(integer_case(*find_codes(codes), *find_grid("zero_point"), rows, cols, 128, random),
+                          gemm_tokens, random);
             std::vector<uint8_t> panel(linear.weights.matrix.n_tiles() * tile_values);
             scalar_table().unpack[codes_index(*find_codes(codes))](linear.weights.matrix.panel_codes(0),
                                                                    linear.weights.matrix.n_tiles(), panel.data());
