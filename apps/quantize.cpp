@@ -23,7 +23,7 @@ constexpr cli::Option options[] = {
     {"--sensitivity", "", "", "", "only measure what rounding each matrix does to the model; -o gets it as JSON"},
     {"--group", "-g", "N|row", "", "inputs that share a scale: 16, 32, 64, 128, …; row: the whole row (default 128)"},
     {"--method", "", "gptq|rtn", "", "how weights are rounded (default gptq)"},
-    {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric, offset, k, k_signed (default zero_point)"},
+    {"--grid", "", "NAME", "", "what a group stores: zero_point, symmetric, offset, k, k_signed (default zero_point; mixtures also offset)"},
     {"--sym", "", "", "", "short for --grid symmetric"},
     {"--recipe", "", "NAME", "",
      "plain, qep, sweeps, rotate, rotate-sweeps, refine: settings for those below (default: the width's own)"},

@@ -248,7 +248,8 @@ typedef struct gq_quantize_options {
     int32_t bits;
     int32_t group;  /* 16 or a multiple of 32; 0: one scale a row; with a target also -1: chosen */
     int32_t method; /* a gq_method */
-    /* What a group stores: "zero_point", "symmetric", "offset", "k", "k_signed"; NULL: "zero_point". */
+    /* What a group stores: "zero_point", "symmetric", "offset", "k", "k_signed"; NULL: "zero_point", with a target
+     * that or "offset", chosen for each matrix. */
     const char* grid;
     /* GPTQ's; nothing without it. Names may be NULL: the default. GQ_BY_RECIPE, and NULL of grid_search: as the recipe
      * has it, as far as that goes with what is asked for. */

@@ -104,7 +104,7 @@ QuantizeOptions from_c(const char* source, const gq_quantize_options& o) {
     to.bits = static_cast<unsigned>(at_least("bits", o.bits, 0));
     to.group = o.group == -1 ? chosen_group : at_least("group", o.group, 0);
     to.method = o.method == GQ_METHOD_RTN ? Method::rtn : Method::gptq;
-    if (o.grid) to.grid = o.grid;
+    if (o.grid || o.target_bytes > 0 || o.target_bpw > 0) to.grid = o.grid ? o.grid : chosen_grid;
     if (o.codes) to.codes = o.codes;
     if (o.order) to.solver.order = order_of(o.order);
     to.solver.damping = o.damping;

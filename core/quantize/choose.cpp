@@ -16,20 +16,26 @@ namespace gq {
 namespace {
 
 constexpr unsigned float_bits = 16, factor_bits = 8;
-constexpr size_t choice_groups[] = {32, 64, 128}, outer_groups[] = {32, 128};
+constexpr size_t coarse_group = 128, choice_groups[] = {32, 64, coarse_group}, outer_groups[] = {32, coarse_group};
 constexpr unsigned least_outer_bits = 3, probe_bits = 3;
-constexpr double longest_number = 1.2345678901234567e-05;  // as text, of the losses that there are
+constexpr unsigned most_grouped_bits = 4, most_offset_bits = 3;  // above them finer groups, offsets gain too little
+constexpr double longest_number = 1.2345678901234567e-05;        // as text, of the losses that there are
 
 std::vector<GridOptions> linear_choices(const QuantizeOptions& options) {
     std::vector<GridOptions> choices;
-    const auto add = [&](size_t group) {
-        for (unsigned bits = 2; bits < float_bits; ++bits)
-            if (find_integer_codes(bits)) choices.push_back({bits, group, find_grid(options.grid)});
+    const auto add = [&](unsigned bits, size_t group) {
+        choices.push_back({bits, group, uniform_grid(options)});
+        if (options.grid == chosen_grid && bits <= most_offset_bits)
+            choices.push_back({bits, group, find_grid("offset")});
     };
-    if (options.group != chosen_group) {
-        add(options.group);
-    } else {
-        for (const size_t group : choice_groups) add(group);
+    for (unsigned bits = 2; bits < float_bits; ++bits) {
+        if (!find_integer_codes(bits)) continue;
+        if (options.group != chosen_group) {
+            add(bits, options.group);
+        } else {
+            for (const size_t group : choice_groups)
+                if (bits <= most_grouped_bits || group == coarse_group) add(bits, group);
+        }
     }
     return choices;
 }
@@ -38,7 +44,7 @@ std::vector<GridOptions> outer_choices(const QuantizeOptions& options) {
     std::vector<GridOptions> choices;
     for (unsigned bits = least_outer_bits; bits < float_bits; ++bits)
         for (const size_t group : outer_groups)
-            if (find_integer_codes(bits)) choices.push_back({bits, group, find_grid(options.grid)});
+            if (find_integer_codes(bits)) choices.push_back({bits, group, uniform_grid(options)});
     return choices;
 }
 
@@ -287,7 +293,7 @@ SensitivityRequest target_request(const QuantizeOptions& options) {
                                .solves_head = options.method == Method::gptq,
                                .solver = options.solver};
     const size_t group = options.group == chosen_group ? 64 : options.group;
-    request.effects.push_back({probe_bits, group, find_grid(options.grid)});
+    request.effects.push_back({probe_bits, group, uniform_grid(options)});
     if (options.embed_bits == chosen_bits) request.outer = outer_choices(options);
     return request;
 }

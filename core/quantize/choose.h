@@ -21,8 +21,8 @@ struct Assignment {
     Assignment(const HyperParams& params, size_t n_roles, const GridOptions& linears, const GridOptions& outer);
 };
 
-// What has to be measured for a target. It chooses from the widths that integer codes exist for, times the groups that
-// options leave.
+// What has to be measured for a target. It chooses from the widths that integer codes exist for, times the groups and
+// grids that options leave.
 SensitivityRequest target_request(const QuantizeOptions& options);
 
 // What choose() has to know of the file beside its matrices.

@@ -33,7 +33,7 @@ SensitivityRequest request_of(const QuantizeOptions& options) {
                                .outer = {},
                                .solves_head = options.method == Method::gptq,
                                .solver = options.solver};
-    const Grid* grid = find_grid(options.grid);
+    const Grid* grid = uniform_grid(options);
     for (const unsigned bits : widths) {
         if (!find_integer_codes(bits)) continue;
         request.effects.push_back({bits, options.group, grid});

@@ -17,9 +17,10 @@ namespace gq {
 enum class Method { gptq, rtn };
 enum class LorcMethod { lorc, eora };  // lorc.h: errors measured in the weights, or at the outputs
 
-// Instead of a width or a group: a target decides, for each matrix.
+// Instead of a width, a group or a grid: a target decides, for each matrix.
 inline constexpr unsigned chosen_bits = 0;
 inline constexpr size_t chosen_group = SIZE_MAX;
+inline constexpr const char* chosen_grid = "";
 
 struct QuantizeOptions {
     // Any width that integer codes exist for: 2, 3, 4, 5, 6, 8. 16: no rounding to integers; f16 and bf16 are kept as
@@ -35,7 +36,7 @@ struct QuantizeOptions {
     uint64_t target_bytes = 0;
     double target_bpw = 0;
     Method method = Method::gptq;
-    std::string grid = "zero_point";                    // a name of packing.h; embedding and head too
+    std::string grid = "zero_point";                    // a name of packing.h; embedding and head too, if not chosen
     GptqOptions solver = {.search = GridSearch::clip};  // its grid comes from the options here; without GPTQ nothing
     bool rotate = false;                                // R1 and R2 of rotate.h
     // Rank of the correction that a block's linears get beside their integers; 0: none. Matrices that are narrower get
@@ -73,6 +74,9 @@ using QuantizeCallback = std::function<bool(const QuantizeProgress&)>;
 void check_options(const QuantizeOptions& options);
 
 bool has_target(const QuantizeOptions& options);
+
+// The grid of all that no target chooses one for.
+const Grid* uniform_grid(const QuantizeOptions& options);
 
 // A file that is read while the output is written, or was read to make it, is no place for a result, nor for the
 // PATH.partial that a result is written to: Error(invalid_argument) where `target`, named `what`, is one of them.

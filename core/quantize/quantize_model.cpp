@@ -80,6 +80,10 @@ bool has_target(const QuantizeOptions& o) {
     return o.target_bytes > 0 || o.target_bpw > 0;
 }
 
+const Grid* uniform_grid(const QuantizeOptions& o) {
+    return find_grid(o.grid == chosen_grid ? "zero_point" : o.grid);
+}
+
 void refuse_replacing(const char* what, const std::filesystem::path& target, const Checkpoint& checkpoint,
                       const QuantizeOptions& options) {
     std::vector<std::filesystem::path> inputs = checkpoint.files();
@@ -120,7 +124,7 @@ void check_options(const QuantizeOptions& o) {
     if (!has_target(o)) check_width("bits", o.bits);
     if (o.target_bytes == 0 || o.embed_bits != chosen_bits) check_width("embed bits", o.embed_bits);
     check_codes(o);
-    check_grid(o.grid);
+    if (!has_target(o) || o.grid != chosen_grid) check_grid(o.grid);
     check_solver_options(o.solver);
     if (o.adaptive_damping && o.held_out == 0)
         fail(Status::invalid_argument, "adaptive damping: expected held-out windows to choose by, found none");

@@ -46,7 +46,7 @@ JsonValue options_json(const QuantizeOptions& o) {
     if (o.keep_blocks) json.set("keep_blocks", JsonValue::of_bool(true));
     if (o.keep_outer) json.set("keep_outer", JsonValue::of_bool(true));
     if (o.group != chosen_group) size("group", o.group);
-    json.set("grid", JsonValue::of_string(o.grid));
+    if (o.grid != chosen_grid) json.set("grid", JsonValue::of_string(o.grid));
     if (o.method == Method::gptq) add_solver_options(o.solver, json);
     json.set("rotate", JsonValue::of_bool(o.rotate));
     if (o.distill_epochs > 0) size("distill_epochs", o.distill_epochs);

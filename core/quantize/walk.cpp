@@ -47,7 +47,7 @@ GptqOptions Walk::gptq_options(const GridOptions& grid) const {
 
 GridOptions Walk::linear_grid() const {
     const Codes* codes = options_.codes.empty() ? nullptr : find_codes(options_.codes);
-    return {codes ? codes->value_bits : options_.bits, options_.group, find_grid(options_.grid), codes};
+    return {codes ? codes->value_bits : options_.bits, options_.group, uniform_grid(options_), codes};
 }
 
 // Of a pass of the float model alone, to whose Hessians that many say enough.

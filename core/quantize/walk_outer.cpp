@@ -7,7 +7,7 @@
 namespace gq {
 
 GridOptions Walk::outer_grid() const {
-    return {options_.embed_bits, outer_group(options_.group), find_grid(options_.grid)};
+    return {options_.embed_bits, outer_group(options_.group), uniform_grid(options_)};
 }
 
 bool Walk::solves_head() const {
@@ -57,7 +57,7 @@ void Walk::write_head_turn() {
     const size_t n = source_.params().hidden;
     const AlignedBuffer<float> w = rotated_.head_turn();
     const bool floats = options_.embed_bits == float_bits;
-    const GridOptions grid{8, outer_group(0), find_grid(options_.grid)};
+    const GridOptions grid{8, outer_group(0), uniform_grid(options_)};
     PackedTensor packed = floats ? room_for_floats(n, n, "f16") : room_for_codes(n, n, grid);
     if (floats) {
         pack_float_strip(compute_, w.data(), n, 0, packed);
