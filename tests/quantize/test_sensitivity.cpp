@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <map>
 
 #include "core/quantize/choose.h"
 #include "formats/json.h"
@@ -193,6 +194,35 @@ TEST_CASE("a target in bits a weight: the linears keep it, whatever the embeddin
         ++n;
     }
     CHECK(n == 14);
+}
+
+TEST_CASE("a target chooses grids where none is named: offsets for narrow matrices, where they gain most") {
+    QuantizeOptions options = target_options();
+    options.target_bpw = 4.0;
+    const auto offsets_of = [&] {
+        std::map<unsigned, size_t> n;  // by width
+        for (const GridOptions& choice : target_request(options).choices) n[choice.bits] += choice.grid->has_offsets;
+        return n;
+    };
+    for (const auto& [bits, n] : offsets_of()) CHECK(n == 0);
+    options.grid = chosen_grid;
+    for (const auto& [bits, n] : offsets_of()) CHECK(n == (bits <= 3 ? 3 : 0));
+
+    const TemporaryPath out("grids.gq");
+    quantize_tiny("untied", out.path(), options);
+    const GqFile file(out.path());
+    size_t n_offsets = 0;
+    for (const GqTensor& tensor : file.tensors()) {
+        CAPTURE(tensor.name);
+        n_offsets += tensor.grid == "offset";
+        if (tensor.grid == "offset") CHECK((tensor.codes == "int2" || tensor.codes == "int3"));
+    }
+    CHECK(n_offsets > 0);
+    CHECK(file.find("embedding")->grid == "zero_point");
+    CHECK(linear_bits(file) <= 4.0);
+    options.target_bpw = 0;
+    options.bits = 4;
+    CHECK(refuse(golden_path("tiny_llama_untied"), options).says("grid: expected "));
 }
 
 TEST_CASE("targets that can't be met or contradict other options are refused") {
