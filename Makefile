@@ -45,7 +45,7 @@ CLI_OBJ  := $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out $(TOOLS:%=apps/%.cpp),$(w
 TEST_SRC := $(wildcard tests/*.cpp) $(foreach t,$(TESTS),$(wildcard tests/$(t)/test_*.cpp))
 TEST_OBJ := $(TEST_SRC:%.cpp=$(BUILD)/%.o)
 
-.PHONY: all tools lib tests test demo bench instructions asan tsan fuzz format format-check lint install clean help
+.PHONY: all tools $(filter-out bench,$(TOOLS)) lib tests test demo bench instructions asan tsan fuzz format format-check lint install clean help
 .DEFAULT_GOAL := all
 all: tools lib
 lib: libgq.a libgq.so
@@ -117,6 +117,7 @@ $(TOOLS:%=$(BUILD)/apps/%): %: %.o $(CLI_OBJ) $(BUILD)/libgq.a
 	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 tools: $(TOOLS:%=$(BUILD)/apps/%)
 	@for tool in $^; do cmp -s $$tool $${tool##*/} || { rm -f $${tool##*/} && cp -p $$tool .; }; done
+$(filter-out bench,$(TOOLS)): tools
 
 $(BUILD)/unit_tests: $(TEST_OBJ) $(if $(filter apps,$(TESTS)),$(CLI_OBJ)) $(BUILD)/libgq.a
 	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)

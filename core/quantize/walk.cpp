@@ -31,6 +31,7 @@ void Walk::run() {
     if (calibrated()) prepare_calibration();
     if (has_target(options_)) choose_grids();
     write_outer();
+    blocks_began_ = elapsed();
     for (size_t layer = 0; layer < source_.params().n_layers; ++layer) write_block(layer);
     if (refined()) refine();
     if (n_done_ != n_total_)
@@ -207,7 +208,7 @@ void Walk::done(TensorReport tensor, double cost) {
     if (!tensor.lorc.note.empty()) tensor.note += (tensor.note.empty() ? "" : "; ") + tensor.lorc.note;
     ++n_done_;
     cost_done_ += cost;
-    const double left = cost_done_ > 0 ? elapsed() / cost_done_ * std::max(0.0, cost_total_ - cost_done_) : -1;
+    const double pace = cost_done_ > 0 ? (elapsed() - blocks_began_) / cost_done_ : 0;
     run_.tensors.push_back(std::move(tensor));
     const TensorReport& t = run_.tensors.back();
     if (!t.note.empty()) log_message(LogLevel::warning, "%s: %s", t.name.c_str(), t.note.c_str());
@@ -217,7 +218,7 @@ void Walk::done(TensorReport tensor, double cost) {
           .report = t.solved ? &t.solve : nullptr,
           .rows = t.rows,
           .seconds = elapsed(),
-          .seconds_left = left,
+          .seconds_left = cost_done_ > 0 ? pace * std::max(0.0, cost_total_ - cost_done_) : -1,
           .note = t.note});
 }
 

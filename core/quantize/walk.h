@@ -152,6 +152,7 @@ class Walk {
     RunReport run_;
     const Clock::time_point start_ = Clock::now();
     size_t n_done_ = 0, n_total_ = 0;
+    double blocks_began_ = 0;  // seconds: what comes before them tells nothing of their pace
     double cost_done_ = 0, cost_total_ = 0;
 };
 

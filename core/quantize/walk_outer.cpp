@@ -23,9 +23,6 @@ std::optional<HeadSolver> Walk::head_solver() {
     const auto windows = float_windows();
     Matrix hessian = head_hessian(compute_, source_, rotated_, windows,
                                   [&] { tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()}); });
-    const double cost = weights_of_blocks() * static_cast<double>(windows.size() * options_.window);
-    cost_total_ += cost;
-    cost_done_ += cost;
     return std::optional<HeadSolver>(std::in_place, compute_, std::move(hessian), tied,
                                      gptq_options(tied ? assignment_.embedding : assignment_.head));
 }
