@@ -14,6 +14,10 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
+// Clang before 16 declares the dot products only where the whole program may use them.
+#if defined(__clang__) && __clang_major__ < 16 && !defined(__ARM_FEATURE_DOTPROD)
+#define __ARM_FEATURE_DOTPROD 1
+#endif
 #include <arm_neon.h>
 #endif
 
