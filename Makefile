@@ -12,7 +12,7 @@ CXX      ?= g++
 CC       ?= gcc
 AR       ?= ar
 # The instruction sets of a machine, as cpu_simd's file names end.
-MACHINE      := $(firstword $(subst -, ,$(shell $(CXX) -dumpmachine)))
+MACHINE      := $(patsubst amd64,x86_64,$(patsubst arm64,aarch64,$(firstword $(subst -, ,$(shell $(CXX) -dumpmachine)))))
 ISAS_x86_64  := avx2 avx512
 ISAS_aarch64 := neon
 FOREIGN      := $(addprefix %_,$(addsuffix .cpp,$(filter-out $(ISAS_$(MACHINE)),$(ISAS_x86_64) $(ISAS_aarch64))))

@@ -237,9 +237,11 @@ GQ_INLINE void read_groups(const Groups<Group>& groups, size_t first_panel, size
         groups.read(groups, index, n, panel, n_panels, &out[0][p]);
     }
 }
-// Block b of n_panels panels, a walk's panel_bytes apart, the first of which has it at `tile`.
+// Block b of n_panels panels, a walk's panel_bytes apart, the first of which has it at `tile`. A single one comes from
+// unpack's cached output, or is what is left over of a thread's range.
 template <int n_panels, class Tile>
 GQ_INLINE void prefetch_panels(const TileWalk<Tile>& walk, size_t b, const std::byte* tile) {
+    if (n_panels == 1) return;
     const size_t ahead = bytes_ahead<Tile::bytes, n_panels>(b, walk.n_tiles);
     for (int p = 0; p < n_panels; ++p) prefetch<Tile::bytes>(tile + p * walk.panel_bytes + ahead);
 }

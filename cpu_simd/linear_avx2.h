@@ -186,13 +186,12 @@ GQ_INLINE void multiply_block(const std::byte* tile, const Q8Rows& x, const __m2
     }
 }
 
-// Block b of n_panels panels. A single one comes from unpack's cached output, or is what is left over of a thread's
-// range.
+// Block b of n_panels panels.
 template <class Tile, Part part, int n_tokens, int n_panels, class AnyGroup>
 GQ_INLINE void multiply_panels(const std::byte* codes, const TileWalk<Tile>& walk, size_t b, const Q8Rows& x,
                                const AnyGroup (&group)[n_panels], __m256 (&acc)[n_panels][2][n_tokens]) {
     const std::byte* tile = codes + b * Tile::bytes;
-    if (n_panels > 1 && part != Part::last) prefetch_panels<n_panels>(walk, b, tile);
+    if (part != Part::last) prefetch_panels<n_panels>(walk, b, tile);
 #pragma GCC unroll 8
     for (int p = 0; p < n_panels; ++p, tile += walk.panel_bytes)
         multiply_block<Tile, part, n_tokens>(tile, advance(x, b), group[p].start, acc[p]);

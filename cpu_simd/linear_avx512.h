@@ -27,9 +27,12 @@ GQ_INLINE __m512i pair_of_negatives(__m512i zero_points) {
     return _mm512_mask_mov_epi16(negative, 0xaaaaaaaa, _mm512_slli_epi32(negative, 16));
 }
 
+GQ_INLINE __m512i start_of_middle(unsigned bits) {
+    return _mm512_set1_epi16(static_cast<short>(-(1 << (bits - 1))));
+}
 GQ_INLINE void read_symmetric(const Groups<Group>& groups, size_t index, size_t, Group& out) {
     out.scale = read_halves(scales_of(groups, index));
-    out.start = _mm512_set1_epi16(static_cast<short>(-(1 << (groups.bits - 1))));
+    out.start = start_of_middle(groups.bits);
 }
 // Byte i holds row 2i in its low nibble and row 2i + 1 in its high one.
 GQ_INLINE void read_nibbles(const Groups<Group>& groups, size_t index, size_t, Group& out) {
@@ -62,6 +65,12 @@ GQ_INLINE void read_k(const Groups<Group>& groups, size_t index, size_t panel, G
     out.scale = _mm512_mul_ps(read_halves(halves), read_steps(steps, steps + 16));
     out.offset = _mm512_sub_ps(_mm512_setzero_ps(), minimum);
     out.start = _mm512_setzero_si512();
+}
+GQ_INLINE void read_k_signed(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+    const __m128i steps = _mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros_of(groups, index)));
+    out.scale = _mm512_mul_ps(read_halves(unit_scales_of(groups, index, panel)),
+                              _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(steps)));
+    out.start = start_of_middle(groups.bits);
 }
 GQ_INLINE void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const GroupParams params = params_of(groups, index, panel);
@@ -152,7 +161,7 @@ struct Linear {
                                                  .bytes = read_each<read_bytes>,
                                                  .offset = read_each<read_offset>,
                                                  .k = read_each<read_k>,
-                                                 .k_signed = nullptr,
+                                                 .k_signed = read_each<read_k_signed>,
                                                  .any = read_each<read_any>};
     static constexpr int max_panels = 4, max_sums = 8;
 

@@ -1,4 +1,4 @@
-// The integer linear layer in NEON with dot product: one walk for all codes of up to 7 bits and all grids.
+// The integer linear layer in NEON with dot product: one walk for all codes and all grids.
 // In: panels of codes that a Tile knows how to spread into 8-bit words, activations in 8 bits. Out: y under the gemv
 // contract of kernels.h. One register is 4 rows x 4 inputs, a quarter of a panel: sdot takes its 4 activations from a
 // lane of the block. It multiplies signed bytes: codes below 128 are that too, larger

@@ -13,7 +13,8 @@ constexpr size_t panel_pair = 2;     // float panels expanded together: gemm_f32
 constexpr size_t k_chunk = 512;      // inputs per pass: two panels' chunk (64 KiB) stays in the second-level cache
 constexpr size_t q8_chunk_bytes = 524288;  // activations of one pass in 8 bits: half a typical second-level cache
 
-// Tokens of one pass of a prefill over n_tiles blocks of inputs.
+// Tokens of one pass of a prefill over n_tiles blocks of inputs; or over as many groups, where there are more of them:
+// their sums take no more room then.
 size_t chunk_tokens(size_t n_tiles) {
     return std::max<size_t>(32, q8_chunk_bytes / (n_tiles * tile_cols));
 }
@@ -71,7 +72,7 @@ size_t CpuBackend::prepared_bytes(const WorkSize& work, size_t width) {
     return checked_mul(work.n_rows, copies * row, "backend") + copies * buffers * cache_line;
 }
 
-// A pair of panels as floats, or one in bytes beside the sums of the smallest groups.
+// A pair of panels as floats, or one in bytes beside the sums of groups.
 size_t CpuBackend::linear_scratch_bytes(size_t width) {
     const size_t n_tiles = div_up(width, tile_cols), sums = chunk_tokens(n_tiles) * n_tiles * sizeof(float);
     return std::max(panel_pair * n_tiles * tile_values * sizeof(float), n_tiles * tile_values + sums);
@@ -127,7 +128,8 @@ void CpuBackend::decode_panels(const PanelRange& range, size_t thread) {
 
 void CpuBackend::prefill_panels(const PanelRange& range, size_t thread) {
     const PackedMatrix& w = *range.task.weights;
-    const size_t n_tiles = w.n_tiles(), chunk = std::min(chunk_tokens(n_tiles), range.n_rows);
+    const size_t n_tiles = w.n_tiles();
+    const size_t chunk = std::min(chunk_tokens(std::max(n_tiles, w.n_groups())), range.n_rows);
     const size_t panel_floats = n_tiles * tile_values / sizeof(float);  // 8-bit codes in a buffer of floats
     scratch_[thread].reserve_discard(panel_floats + chunk * w.n_groups());
     uint8_t* expanded = reinterpret_cast<uint8_t*>(scratch_[thread].data());

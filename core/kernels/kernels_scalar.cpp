@@ -134,7 +134,7 @@ void read_tile(const Codes& codes, const std::byte* tile, int16_t* out) {
 }
 
 GroupParams read_group(const PackedMatrix& w, size_t panel, size_t group) {
-    GroupParams params;
+    GroupParams params = {};
     w.grid->unpack_group(w.group_scales(panel, group), w.group_zeros(panel, group), w.codes->value_bits, params);
     return params;
 }

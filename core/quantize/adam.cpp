@@ -6,13 +6,17 @@
 #include <cmath>
 #include <numbers>
 
+#include "core/kernels/math.h"
+
 namespace gq {
 namespace {
 
 constexpr float first_decay = 0.9f, second_decay = 0.99f;  // the usual .999 outlasts the few hundred steps here
 
 float start_correction(float decay, size_t step) {
-    return static_cast<float>(1 / (1 - std::pow(static_cast<double>(decay), static_cast<double>(step))));
+    double power = 1;
+    for (size_t i = 0; i < step; ++i) power *= static_cast<double>(decay);
+    return static_cast<float>(1 / (1 - power));
 }
 
 }  // namespace
@@ -24,7 +28,7 @@ AdamStep::AdamStep(double step_rate, double quiet_share, size_t step)
       quiet(static_cast<float>(quiet_share)) {}
 
 double cosine_share(size_t step, size_t n_steps) {
-    return (1 + std::cos(std::numbers::pi * static_cast<double>(step - 1) / static_cast<double>(n_steps))) / 2;
+    return (1 + sin_cos(std::numbers::pi * static_cast<double>(step - 1) / static_cast<double>(n_steps)).cos) / 2;
 }
 
 void Trained::move(const AdamStep& step, float epsilon, float low, float high, size_t begin, size_t end) {

@@ -69,8 +69,8 @@ double divergence_of(const std::filesystem::path& file, const Checkpoint& checkp
     const FloatModel floats(source, as_it_is, compute);
     const Tokenizer tokenizer = Tokenizer::from_checkpoint(checkpoint);
     const CalibrationText text = calibration_text(options, checkpoint, source, tokenizer, compute, {});
-    const auto windows = cut_held_out_last(tokenizer, text.text, options.windows, options.held_out + options.judged,
-                                           options.window, source.params().vocab);
+    const auto windows = cut_by_kind(tokenizer, text.text, {options.windows, options.held_out, options.judged},
+                                     options.window, source.params().vocab);
     KlProbe probe(floats.model(), compute, std::span(windows).last(options.judged));
     return probe.of_model(LoadedModel::open(file, false)->model).kl;
 }

@@ -88,19 +88,36 @@ PackedMatrix row_major_f32(const float* values, size_t rows, size_t cols) {
             .code_bytes = reinterpret_cast<const std::byte*>(values)};
 }
 
-std::vector<std::vector<int32_t>> held_out_last(std::vector<std::vector<int32_t>> windows, size_t held_out) {
-    std::vector<std::vector<int32_t>> first, last;
+namespace {
+
+using Windows = std::vector<std::vector<int32_t>>;
+
+// Every (n / n_last)-th of n windows moves behind the others.
+void move_last(Windows& windows, size_t n_last) {
+    Windows first, last;
     for (size_t w = 0; w < windows.size(); ++w) {
-        const bool held = (w + 1) * held_out / windows.size() != w * held_out / windows.size();
-        (held ? last : first).push_back(std::move(windows[w]));
+        const bool moves = (w + 1) * n_last / windows.size() != w * n_last / windows.size();
+        (moves ? last : first).push_back(std::move(windows[w]));
     }
-    first.insert(first.end(), std::make_move_iterator(last.begin()), std::make_move_iterator(last.end()));
-    return first;
+    std::move(last.begin(), last.end(), std::back_inserter(first));
+    windows = std::move(first);
 }
 
-std::vector<std::vector<int32_t>> cut_held_out_last(const Tokenizer& tokenizer, std::string_view text, size_t windows,
-                                                    size_t held_out, size_t window, size_t vocab) {
-    return held_out_last(cut_windows(tokenizer, text, windows + held_out, window, vocab), held_out);
+}  // namespace
+
+std::vector<std::vector<int32_t>> by_kind(std::vector<std::vector<int32_t>> windows, const WindowCounts& counts) {
+    move_last(windows, counts.judging);
+    Windows judging(std::make_move_iterator(windows.end() - static_cast<ptrdiff_t>(counts.judging)),
+                    std::make_move_iterator(windows.end()));
+    windows.resize(windows.size() - counts.judging);
+    move_last(windows, counts.held_out);
+    std::move(judging.begin(), judging.end(), std::back_inserter(windows));
+    return windows;
+}
+
+std::vector<std::vector<int32_t>> cut_by_kind(const Tokenizer& tokenizer, std::string_view text,
+                                              const WindowCounts& counts, size_t window, size_t vocab) {
+    return by_kind(cut_windows(tokenizer, text, counts.all(), window, vocab), counts);
 }
 
 KvGeometry float_kv_layer(const HyperParams& params) {

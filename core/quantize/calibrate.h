@@ -43,11 +43,15 @@ struct UsedRows {
     Weight weight() const { return {.matrix = row_major_f32(values.data(), ids.size(), cols)}; }
 };
 
-// The windows with every (n / held_out)-th moved behind the others: what statistics of the first may be checked by.
-std::vector<std::vector<int32_t>> held_out_last(std::vector<std::vector<int32_t>> windows, size_t held_out);
-// cut_windows() of `windows` and, spread among them, `held_out` more, which come last.
-std::vector<std::vector<int32_t>> cut_held_out_last(const Tokenizer& tokenizer, std::string_view text, size_t windows,
-                                                    size_t held_out, size_t window, size_t vocab);
+// How many windows a text is cut into, and in which order they come.
+struct WindowCounts {
+    size_t calibration = 0, held_out = 0, judging = 0;
+    size_t all() const { return calibration + held_out + judging; }
+};
+// Windows in the order of the text, brought into that of their kinds, each of which is spread over the whole text.
+std::vector<std::vector<int32_t>> by_kind(std::vector<std::vector<int32_t>> windows, const WindowCounts& counts);
+std::vector<std::vector<int32_t>> cut_by_kind(const Tokenizer& tokenizer, std::string_view text,
+                                              const WindowCounts& counts, size_t window, size_t vocab);
 
 struct WindowRange {
     size_t begin = 0, end = 0;

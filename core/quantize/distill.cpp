@@ -116,7 +116,7 @@ class Distiller {
         std::vector<std::vector<float>> norms;
     };
     // Output of some windows; their loss, and its gradient where the way back follows.
-    double forward(std::span<const size_t> windows, bool with_gradient);
+    double forward(size_t window, bool with_gradient);
     double held_out_loss();
     double train_epoch(size_t epoch);
     void move(size_t step);
@@ -153,10 +153,10 @@ Distiller::Distiller(const Compute& compute, const Network& network, const StepL
       given_norms_(norms),
       rows_(rows),
       options_(options),
-      tape_(network, steps, network.residual, network.residual, rows.window, options.batch, compute),
+      tape_(network, steps, network.residual, network.residual, rows.window, 1, compute),
       values_(n_roles(linears, norms)),
       gradients_(values_.size()),
-      row_losses_(rows.window * options.batch) {
+      row_losses_(rows.window) {
     for (const DistillLinear& linear : linears) {
         TrainedLinear& trained = *linears_.emplace_back(std::make_unique<TrainedLinear>(compute, linear));
         values_[linear.role] = trained.values();
@@ -170,18 +170,17 @@ Distiller::Distiller(const Compute& compute, const Network& network, const StepL
     split_windows(rows_, options_.held_out, training_, held_out_);
 }
 
-double Distiller::forward(std::span<const size_t> windows, bool with_gradient) {
-    const size_t width = rows_.inputs.cols, window = rows_.window;
-    const MatrixView x = tape_.input(windows.size());
-    const auto source_row = [&](size_t r) { return windows[r / window] * window + r % window; };
+double Distiller::forward(size_t window, bool with_gradient) {
+    const size_t width = rows_.inputs.cols, first = window * rows_.window;
+    const MatrixView x = tape_.input(1);
     compute_.pool.for_ranges(x.rows, 1, [&](size_t begin, size_t end, size_t) {
-        for (size_t r = begin; r < end; ++r) std::copy_n(&rows_.inputs(source_row(r), 0), width, x.row(r));
+        for (size_t r = begin; r < end; ++r) std::copy_n(&rows_.inputs(first + r, 0), width, x.row(r));
     });
-    const ConstMatrixView y = tape_.forward(values_, windows.size());
+    const ConstMatrixView y = tape_.forward(values_, 1);
     const MatrixView dy = tape_.output_gradient();
     compute_.pool.for_ranges(x.rows, 1, [&](size_t begin, size_t end, size_t) {
         for (size_t r = begin; r < end; ++r) {
-            const float *out = &y(r, 0), *target = &rows_.targets(source_row(r), 0);
+            const float *out = &y(r, 0), *target = &rows_.targets(first + r, 0);
             const double size = sum_of_squares(target, width) + 1e-30;
             float* d = dy.row(r);
             for (size_t i = 0; i < width; ++i) d[i] = out[i] - target[i];
@@ -197,16 +196,15 @@ double Distiller::forward(std::span<const size_t> windows, bool with_gradient) {
 
 double Distiller::held_out_loss() {
     double sum = 0;
-    for (size_t i = 0; i < held_out_.size(); i += options_.batch)
-        sum += forward(std::span(held_out_).subspan(i, std::min(options_.batch, held_out_.size() - i)), false);
+    for (const size_t window : held_out_) sum += forward(window, false);
     return sum / static_cast<double>(held_out_.size() * rows_.window);
 }
 
 double Distiller::train_epoch(size_t epoch) {
     const std::vector<size_t> order = shuffled(training_, epoch);
     double sum = 0;
-    for (size_t i = 0; i < order.size(); i += options_.batch) {
-        sum += forward(std::span(order).subspan(i, std::min(options_.batch, order.size() - i)), true);
+    for (const size_t window : order) {
+        sum += forward(window, true);
         tape_.backward(values_, gradients_);
         move(++n_steps_);
         if (options_.between_windows) options_.between_windows();
@@ -215,8 +213,7 @@ double Distiller::train_epoch(size_t epoch) {
 }
 
 void Distiller::move(size_t step) {
-    const size_t total = options_.epochs * div_up(training_.size(), options_.batch);
-    const double fall = cosine_share(step, total);
+    const double fall = cosine_share(step, options_.epochs * training_.size());
     const AdamStep weight(options_.weight_rate * fall, options_.quiet, step);
     const AdamStep scale(options_.scale_rate * fall, options_.quiet, step);
     for (const auto& linear : linears_) linear->move(weight, scale);

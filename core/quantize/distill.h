@@ -16,7 +16,6 @@ namespace gq {
 
 struct DistillOptions {
     size_t epochs = 2;
-    size_t batch = 1;  // windows per step of Adam
     // Steps of Adam at their largest, falling to 0 along a cosine: of v in codes; of scales and offsets relative to the
     // scale that they began with; of norms relative to their mean size. Behind a solve with QEP, four times these
     // rates gained nothing in most blocks of SmolLM2 at 3 bits; behind one with sweeps at 2 bits, twice these nothing

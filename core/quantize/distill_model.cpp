@@ -29,7 +29,7 @@ class Refiner {
     void bind(Block& block);
     void forward(size_t window);
     double predict(size_t window, bool with_gradient);
-    void backward(bool moves);
+    void backward();
     void take_gradients(Block& block);
     void move(Block& block);
     double held_out_loss();
@@ -162,8 +162,8 @@ double Refiner::predict(size_t window, bool with_gradient) {
     return sum;
 }
 
-void Refiner::backward(bool moves) {
-    if (moves) ++n_steps_;
+void Refiner::backward() {
+    ++n_steps_;
     for (size_t i = blocks_.size(); i-- > 0;) {
         Block& block = blocks_[i];
         bind(block);
@@ -172,7 +172,7 @@ void Refiner::backward(bool moves) {
         copy_rows(gradient_.view(), block.tape->output_gradient());
         copy_rows(block.tape->backward(values_, gradients_), gradient_.view());
         take_gradients(block);
-        if (moves) move(block);
+        move(block);
     }
 }
 
@@ -188,7 +188,7 @@ void Refiner::take_gradients(Block& block) {
 }
 
 void Refiner::move(Block& block) {
-    const double fall = cosine_share(n_steps_, options_.epochs * div_up(training_.size(), options_.batch));
+    const double fall = cosine_share(n_steps_, options_.epochs * training_.size());
     const AdamStep norm(options_.norm_rate * fall, options_.quiet, n_steps_);
     for (size_t i = 0; i < block.grids.size(); ++i) {
         const double rate = options_.grid_rate / last_code(block.given->linears[i].grid);
@@ -209,10 +209,10 @@ double Refiner::held_out_loss() {
 double Refiner::train_epoch(size_t epoch) {
     const std::vector<size_t> order = shuffled(training_, epoch);
     double sum = 0;
-    for (size_t i = 0; i < order.size(); ++i) {
-        forward(order[i]);
-        sum += predict(order[i], true);
-        backward((i + 1) % options_.batch == 0 || i + 1 == order.size());
+    for (const size_t window : order) {
+        forward(window);
+        sum += predict(window, true);
+        backward();
         if (options_.between_windows) options_.between_windows();
     }
     return sum / static_cast<double>(order.size() * rows_.window);

@@ -12,7 +12,6 @@ namespace gq {
 
 struct RefineOptions {
     size_t epochs = 2;
-    size_t batch = 1;  // windows per step of Adam
     // A step of Adam at its largest, in steps between codes at the end of a group's range: finer grids move less.
     // On SmolLM2, 2.5 times this loses a third of the gain and more at 2 and 3 bits, a third of this hardly anything.
     double grid_rate = 0.02;

@@ -1,4 +1,5 @@
-// Losses of a solve and of plain rounding. See gptq_measure.h, and gptq.h for keep_better.
+// Losses of a solve and of plain rounding. See gptq_measure.h.
+// In: weights, codes, the Hessian. Out: sums of squares. Must not know how codes were found.
 #include "core/quantize/gptq_measure.h"
 
 #include <algorithm>

@@ -182,20 +182,14 @@ void Refit::fit_row(size_t i, size_t row) {
     find_errors(state_, row);
 }
 
-// The stored grids nearest to the changed ones. A group whose scale left the positive numbers, or whose zero point
-// would move without being able to, stays as it is.
+// The stored grids nearest to the changed ones.
 void Refit::propose(const double* delta, size_t row, std::vector<GroupGrid>& grids) const {
     const Grid& grid = *grid_.grid;
     for (size_t g = 0; g < n_groups_; ++g) {
         const GroupGrid old = q_.grid(row * n_groups_ + g);
         const double scale = old.scale + delta[g];
         const double offset = old.offset + (grid.has_offsets ? delta[n_groups_ + g] : 0.0);
-        grids[g] = old;
-        if (!std::isfinite(scale) || !std::isfinite(offset) || scale <= 0) continue;
-        const GroupGrid found =
-            grid.nearest(static_cast<float>(scale), static_cast<float>(offset - scale * old.zero_point), grid_.bits);
-        const bool fits = std::isfinite(found.scale) && std::isfinite(found.offset) && found.scale > 0;
-        if (fits && (grid.has_offsets || found.zero_point == old.zero_point)) grids[g] = found;
+        grids[g] = stored_or(old, scale, offset, grid_);
     }
     if (!grid.settle) return;
     const size_t unit = grid.unit_groups(grid_.group);

@@ -184,6 +184,14 @@ QuantizedMatrix::QuantizedMatrix(size_t n_rows, size_t n_cols, const GridOptions
     if (options.grid->has_offsets) offsets = AlignedBuffer<float>(scales.size());
 }
 
+GroupGrid stored_or(const GroupGrid& old, double scale, double offset, const GridOptions& options) {
+    if (!std::isfinite(scale) || !std::isfinite(offset) || scale <= 0) return old;
+    const GroupGrid found = options.grid->nearest(static_cast<float>(scale),
+                                                  static_cast<float>(offset - scale * old.zero_point), options.bits);
+    const bool fits = std::isfinite(found.scale) && std::isfinite(found.offset) && found.scale > 0;
+    return fits && (options.grid->has_offsets || found.zero_point == old.zero_point) ? found : old;
+}
+
 QuantizedMatrix round_to_nearest(const Compute& compute, const float* w, size_t rows, size_t cols,
                                  const GridOptions& grid, GridSearch search, const float* importance) {
     QuantizedMatrix out(rows, cols, grid);

@@ -45,6 +45,10 @@ struct GridOptions {
     }
 };
 
+// The stored grid nearest to value = scale · (code − old zero point) + offset. `old` where the scale is not positive,
+// where numbers can't be stored, or where an integer zero point would have to move.
+GroupGrid stored_or(const GroupGrid& old, double scale, double offset, const GridOptions& options);
+
 // The grid that spans the n weights of a group, and 0. Error(numeric) where a weight is not finite or the scale is
 // larger than the grid can store; it names the weight by (row, col), the place of weights[0] in its matrix.
 GroupGrid fit_grid(const float* weights, size_t n, const GridOptions& options, size_t row, size_t col);

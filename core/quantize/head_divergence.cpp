@@ -53,8 +53,8 @@ double divergence_row(float* p, float* q, size_t n, float share, float* scratch)
     const SoftmaxSum of_q = exponentials(q, n);
     const float p_scale = static_cast<float>(1 / of_p.sum), q_scale = static_cast<float>(1 / of_q.sum);
     for (size_t i = 0; i < n; ++i) q[i] = (q[i] * q_scale - p[i] * p_scale) * share;
-    return linear - static_cast<double>(of_p.max) + static_cast<double>(of_q.max) - std::log(of_p.sum) +
-           std::log(of_q.sum);
+    return linear - static_cast<double>(of_p.max) + static_cast<double>(of_q.max) - log_f64(of_p.sum) +
+           log_f64(of_q.sum);
 }
 
 Matrix room_for_turned(const HeadRows& head, size_t window, size_t hidden) {

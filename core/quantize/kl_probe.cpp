@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "core/base/status.h"
+#include "core/kernels/math.h"
 #include "core/quantize/calibrate.h"
 
 namespace gq {
@@ -146,8 +147,8 @@ KlProbe::Score KlProbe::score(size_t at, float* logits, bool is_reference) {
     float* const expected = &reference_[at * vocab];
     const float top = *std::max_element(logits, logits + vocab);
     double sum = 0;
-    for (size_t i = 0; i < vocab; ++i) sum += static_cast<double>(std::exp(logits[i] - top));
-    const auto log_sum = static_cast<float>(std::log(sum)) + top;
+    for (size_t i = 0; i < vocab; ++i) sum += static_cast<double>(exp_f32(logits[i] - top));
+    const auto log_sum = static_cast<float>(log_f64(sum)) + top;
     Score score{.kl = 0, .loss = static_cast<double>(log_sum - logits[targets_[at]])};
     if (is_reference) {
         for (size_t i = 0; i < vocab; ++i) expected[i] = logits[i] - log_sum;
@@ -155,7 +156,7 @@ KlProbe::Score KlProbe::score(size_t at, float* logits, bool is_reference) {
     }
     score.loss += static_cast<double>(expected[targets_[at]]);
     for (size_t i = 0; i < vocab; ++i) {
-        const double p = static_cast<double>(std::exp(expected[i]));
+        const double p = static_cast<double>(exp_f32(expected[i]));
         score.kl += p * static_cast<double>(expected[i] - (logits[i] - log_sum));
     }
     return score;

@@ -30,6 +30,7 @@ void add_strip(SolveReport& sum, SolveReport strip) {
     strip.true_loss += sum.true_loss;
     strip.rtn_loss += sum.rtn_loss;
     strip.check_error = std::max(strip.check_error, sum.check_error);
+    if (sum.fell_back_to_rtn) strip.fell_back_to_rtn = true, strip.reason = std::move(sum.reason);
     sum = std::move(strip);
 }
 

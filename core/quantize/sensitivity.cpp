@@ -32,26 +32,11 @@ double sum(const std::vector<double>& values) {
     return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
-// Rounds to nearest on the grids that cost least with these importances.
+// Rounds to nearest on the grids that cost least under h.
 QuantizedMatrix round_clipped(const Compute& compute, const Matrix& w, const Matrix& h, const GridOptions& grid) {
-    QuantizedMatrix q(w.rows(), w.cols(), grid);
     std::vector<float> importance(w.cols());
     for (size_t c = 0; c < w.cols(); ++c) importance[c] = h(c, c);
-    compute.pool.for_ranges(w.rows(), 1, [&](size_t begin, size_t end, size_t) {
-        std::vector<GroupGrid> grids(grid.n_groups(w.cols()));
-        for (size_t row = begin; row < end; ++row) {
-            for (size_t col = 0; col < w.cols(); col = grid.unit_end(col, w.cols()))
-                find_unit(GridSearch::clip, w.row(row) + col, importance.data() + col,
-                          grid.unit_end(col, w.cols()) - col, grid, row, col, &grids[grid.group_of(col)]);
-            for (size_t g = 0; g < grids.size(); ++g) q.set_grid(row * grids.size() + g, grids[g]);
-            for (size_t c = 0; c < w.cols(); ++c) {
-                const GroupGrid& at = grids[grid.group_of(c)];
-                const float code = nearest_code(w(row, c) - at.offset, at.scale, at.zero_point, grid.top_code());
-                q.codes[row * w.cols() + c] = static_cast<uint8_t>(static_cast<int>(code));
-            }
-        }
-    });
-    return q;
+    return round_to_nearest(compute, w.data(), w.rows(), w.cols(), grid, GridSearch::clip, importance.data());
 }
 
 Matrix sample_of(const Matrix& w) {

@@ -63,7 +63,7 @@ void TrainedGrids::settle_row(size_t row) {
         const GroupGrid start = start_.grid(at);
         const float scale = start.scale * scales_.value[at];
         const float offset = start.offset + (offsets_.value.size() == 0 ? 0 : start.scale * offsets_.value[at]);
-        grids[g] = kind.nearest(scale, offset - scale * static_cast<float>(start.zero_point), options_.bits);
+        grids[g] = stored_or(start, scale, offset, options_);
     }
     if (!kind.settle) return;
     const size_t unit = kind.unit_groups(options_.group);

@@ -167,8 +167,8 @@ void Walk::prepare_calibration() {
     run_.calibration_hash = xxh64(std::as_bytes(std::span(text)));
     const HyperParams& p = source_.params();
     const size_t n_windows = options_.windows + options_.held_out;
-    windows_ = cut_held_out_last(tokenizer_, text, options_.windows, options_.held_out + options_.judged,
-                                 options_.window, p.vocab);
+    windows_ =
+        cut_by_kind(tokenizer_, text, {options_.windows, options_.held_out, options_.judged}, options_.window, p.vocab);
     windows_.resize(n_windows);
     const auto make_stream = [&] {
         return std::make_unique<Stream>(source_.network(), float_kv_layer(p), compute_, n_windows, options_.window);

@@ -7,6 +7,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "core/kernels/math.h"
 #include "tests/kernels/kernel_cases.h"
@@ -65,6 +66,20 @@ TEST_SUITE("kernels") {
         CHECK(exp_f32(-103.97f) == std::numeric_limits<float>::denorm_min());  // log of half of it: -103.9721
         CHECK(exp_f32(-103.98f) == 0.0f);
         CHECK(exp_f32(-1e30f) == 0.0f);
+    }
+
+    TEST_CASE("log is within 1e-15 of its size") {
+        double worst = 0;
+        for (int i = -40000; i <= 40000; ++i) {
+            const double x = std::exp(i * 0.0171) * (1 + 1e-3 * (i % 7));
+            const double exact = std::log(x);
+            worst = std::max(worst, std::fabs(log_f64(x) - exact) / std::max(std::fabs(exact), 1.0));
+        }
+        CHECK(worst < 1e-15);
+        CHECK(log_f64(1) == 0);
+        CHECK(log_f64(2) == std::numbers::ln2);
+        const double near_one = 1 + 1e-10;
+        CHECK(std::fabs(log_f64(near_one) / std::log(near_one) - 1) < 1e-15);
     }
 
     TEST_CASE("exp gives the same bits with every compiler and on every machine") {

@@ -91,13 +91,15 @@ TEST_SUITE("quantize") {
         CHECK(n_solved == 14);
     }
 
-    TEST_CASE("held-out windows are spread evenly, and come last") {
+    TEST_CASE("windows of each kind are spread over the text: calibration, held out, judging") {
         std::vector<std::vector<int32_t>> windows;
         for (int32_t i = 0; i < 10; ++i) windows.push_back({i});
-        const std::vector<std::vector<int32_t>> moved = held_out_last(windows, 3);
-        const std::vector<std::vector<int32_t>> expected{{0}, {1}, {2}, {4}, {5}, {7}, {8}, {3}, {6}, {9}};
-        CHECK(moved == expected);
-        CHECK(held_out_last(windows, 0) == windows);
+        const std::vector<std::vector<int32_t>> held{{0}, {1}, {2}, {4}, {5}, {7}, {8}, {3}, {6}, {9}};
+        CHECK(by_kind(windows, {.calibration = 7, .held_out = 3}) == held);
+        CHECK(by_kind(windows, {.calibration = 7, .judging = 3}) == held);
+        CHECK(by_kind(windows, {.calibration = 10}) == windows);
+        const std::vector<std::vector<int32_t>> both{{0}, {1}, {2}, {5}, {6}, {7}, {3}, {8}, {4}, {9}};
+        CHECK(by_kind(windows, {.calibration = 6, .held_out = 2, .judging = 2}) == both);
     }
 
     TEST_CASE("solver options out of their range are named before any work") {
