@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "formats/element_type.h"
+#include "tests/near.h"
 #include "tests/quantize/block_test.h"
 #include "tests/quantize/walk_test.h"
 
@@ -101,10 +102,12 @@ TEST_SUITE("distill") {
             Machine machine(2);
             const DistillReport report = student.train(machine, many_epochs());
             CHECK(report.kept_epoch > 0);
+            // Of the loss that rounding leaves, training takes two fifths at 2 bits and a quarter at 3.
             CHECK(report.after < 0.8 * report.before);
             const size_t held_out[] = {5, 15};  // a tenth of 20, evenly spread
-            CHECK(Student(bits).loss(held_out) == doctest::Approx(report.before).epsilon(1e-4));
-            CHECK(student.loss(held_out) == doctest::Approx(report.after).epsilon(1e-4));  // of what was returned
+            // The block runs in float: 1e-7 a step, of either sign.
+            CHECK(Student(bits).loss(held_out) == near(report.before, 1e-5));
+            CHECK(student.loss(held_out) == near(report.after, 1e-5));  // of what was returned
         }
     }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tests/near.h"
 #include "tests/quantize/block_test.h"
 #include "tests/quantize/walk_test.h"
 
@@ -117,9 +118,11 @@ TEST_SUITE("distill") {
         Machine machine(2);
         const RefineReport report = student.train(machine, many_epochs());
         const size_t held_out[] = {5, 15};  // a tenth of 20, evenly spread
-        CHECK(before.divergence(held_out) == doctest::Approx(report.before).epsilon(1e-4));
-        CHECK(student.divergence(held_out) == doctest::Approx(report.after).epsilon(1e-4));
+        // Block and logits in float: 1e-7 a step, of either sign.
+        CHECK(before.divergence(held_out) == near(report.before, 1e-5));
+        CHECK(student.divergence(held_out) == near(report.after, 1e-5));
         CHECK(report.kept_epoch > 0);
+        // Scales and norms alone take a fifth here; codes hold the rest.
         CHECK(report.after < 0.9 * report.before);
         CHECK(same(student, before, false));
         CHECK_FALSE(same(student, before, true));

@@ -13,6 +13,7 @@
 
 #include "core/quantize/solver_options.h"
 #include "tests/golden/gptq.inc"
+#include "tests/near.h"
 #include "tests/quantize/gptq_problem.h"
 
 using namespace gq;
@@ -204,7 +205,8 @@ TEST_SUITE("quantize") {
                     CAPTURE(group);
                     CAPTURE(block);
                     CHECK(different <= 2);
-                    CHECK(other.report.loss == doctest::Approx(usual.report.loss).epsilon(2e-3));
+                    // Two of 40 rows may end elsewhere, by some 4 % of their loss.
+                    CHECK(other.report.loss == near(usual.report.loss, 2e-3));
                 }
             }
         }
@@ -333,8 +335,8 @@ TEST_SUITE("quantize") {
         CHECK(contains(solved.report.reason, reason));
         CHECK(same(solved.q, rounded));
         CHECK(std::isfinite(solved.report.true_loss));
-        CHECK(solved.report.true_loss ==
-              (finite ? doctest::Approx(loss_of(problem, rounded)).epsilon(1e-5) : doctest::Approx(0)));
+        // Products with H in float, where one element may be 1e4 times the others: terms that cancel keep 1e-5.
+        CHECK(solved.report.true_loss == near(finite ? loss_of(problem, rounded) : 0, 1e-5));
     }
 
     TEST_CASE("rows of zeros stay zero; rows with one sign are solved") {
@@ -362,10 +364,10 @@ TEST_SUITE("quantize") {
             const QuantizedMatrix rounded =
                 round_to_nearest(Machine().compute, problem->w.data(), problem->rows, problem->cols, options.grid);
             // All rows are measured where there are few; else 32 of 300, whose losses scatter by some 20 % about a
-            // common mean.
-            const double tolerance = problem == &few ? 1e-5 : 0.1;
-            CHECK(solved.report.true_loss == doctest::Approx(loss_of(*problem, solved.q)).epsilon(tolerance));
-            CHECK(solved.report.rtn_loss == doctest::Approx(loss_of(*problem, rounded)).epsilon(tolerance));
+            // common mean: 4 % of the sum, thrice that at the most. Products with H are in float: 1e-7 each.
+            const double tolerance = problem == &few ? 1e-6 : 0.12;
+            CHECK(solved.report.true_loss == near(loss_of(*problem, solved.q), tolerance));
+            CHECK(solved.report.rtn_loss == near(loss_of(*problem, rounded), tolerance));
             CHECK(solved.report.loss > solved.report.true_loss);  // damping adds to it
             CHECK(solved.report.loss < 1.5 * solved.report.true_loss);
         }

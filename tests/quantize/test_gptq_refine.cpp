@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "formats/element_type.h"
+#include "tests/near.h"
 #include "tests/quantize/gptq_problem.h"
 #include "tests/quantize/solver_grids.h"
 
@@ -123,8 +124,9 @@ TEST_SUITE("quantize") {
                 for (size_t row = 0; row < r.q.rows; ++row) {
                     const double was = loss_of_row(r.problem, h, before.q, row);
                     const double now = loss_of_row(r.problem, h, r.q, row);
+                    // The code compares losses of errors that are floats: 1e-6 of a loss; a row as it was has none.
                     CHECK(now <= was * (1 + 1e-6));
-                    CHECK(r.row_loss[row] == doctest::Approx(now).epsilon(1e-4));
+                    CHECK(r.row_loss[row] == near(now, 1e-5));  // of the floats, in another order
                     const bool moved =
                         !std::equal(&r.q.scales[row * r.q.n_groups()], &r.q.scales[(row + 1) * r.q.n_groups()],
                                     &before.q.scales[row * r.q.n_groups()]);
@@ -133,9 +135,10 @@ TEST_SUITE("quantize") {
                     const std::vector<double> best = best_coefficients(before, h, row);
                     for (size_t g = 0; g < r.q.n_groups(); ++g) {
                         const GroupGrid found = r.q.grid(row * r.q.n_groups() + g);
-                        // Half a unit of f16 (2^-11), and the ridge of 1e-6.
-                        CHECK(found.scale == doctest::Approx(best[g]).epsilon(6e-4));
-                        if (grid->has_offsets) CHECK(std::abs(found.offset - best[r.q.n_groups() + g]) < 1e-3);
+                        // Half a unit of f16, 4.9e-4 of a scale and 1.2e-4 of an offset below 1/4, and the ridge of
+                        // 1e-6 times a condition of some 10.
+                        CHECK(found.scale == near(best[g], 5e-4));
+                        if (grid->has_offsets) CHECK(std::abs(found.offset - best[r.q.n_groups() + g]) < 1.4e-4);
                     }
                 }
                 CHECK(n_moved > r.q.rows * 9 / 10);
@@ -159,7 +162,7 @@ TEST_SUITE("quantize") {
                         std::equal(expected.begin(), expected.end(), &r.q.codes[row * r.problem.cols]) ? 0 : 1;
                     const double now = loss_of_row(r.problem, h, r.q, row);
                     CHECK(now <= loss_of_row(r.problem, h, before.q, row));
-                    CHECK(r.row_loss[row] == doctest::Approx(now).epsilon(1e-4));
+                    CHECK(r.row_loss[row] == near(now, 1e-5));  // errors are floats, as above
                 }
                 CHECK(n_different <= 2);
             }
@@ -184,11 +187,12 @@ TEST_SUITE("quantize") {
                     CAPTURE(grid->name);
                     CAPTURE(gptaq);
                     CAPTURE(sweeps);
-                    CHECK(solved.report.loss <= last * (1 + 1e-6));
+                    CHECK(solved.report.loss <= last * (1 + 1e-6));  // errors are floats, as above
                     CHECK(solved.report.check_error < 1e-4);
                     last = solved.report.loss;
                 }
-                if (gptaq == 0) CHECK(last < 0.97 * solve(problem, {.grid = options.grid}, Machine()).report.loss);
+                // Clipping, re-fits and sweeps take a fifth to a third of a plain solve's loss at 3 bits.
+                if (gptaq == 0) CHECK(last < 0.85 * solve(problem, {.grid = options.grid}, Machine()).report.loss);
             }
         }
     }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "formats/element_type.h"
+#include "tests/near.h"
 #include "tests/quantize/solver_test.h"
 
 using namespace gq;
@@ -84,7 +85,7 @@ TEST_SUITE("quantize") {
             for (const float sign : {1.0f, -1.0f}) {
                 const GroupGrid grid = grid_of({sign * 1.0f, sign * 3.0f}, bits, true);
                 CHECK(grid.zero_point == 1 << (bits - 1));
-                CHECK(grid.scale == doctest::Approx(6.0 / top).epsilon(1.0 / 2048));  // f16
+                CHECK(grid.scale == near(6.0 / top, 1.0 / 2048));  // half a unit of f16
                 const int code = codes_of({sign * 3.0f}, grid, bits)[0];
                 CHECK(code == (sign > 0 ? top : 0));
                 // Half a step is what a symmetric grid cuts off, or overshoots.

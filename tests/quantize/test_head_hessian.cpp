@@ -6,6 +6,7 @@
 
 #include "core/quantize/float_model.h"
 #include "core/runtime/session.h"
+#include "tests/near.h"
 #include "tests/quantize/walk_test.h"
 
 using namespace gq;
@@ -78,9 +79,8 @@ TEST_SUITE("quantize") {
                 const std::vector<double> losses = hessian_losses(compute, head, h);
                 for (size_t v = 0; v < vocab; v += 29) {
                     INFO(std::string(name), " turned ", turned, " row ", v);
-                    // The runtime's model holds 16-bit weights, each within 2^-11 of the source's.
-                    CHECK(losses[v] * static_cast<double>(n_windows * window) ==
-                          doctest::Approx(expected[v]).epsilon(0.01));
+                    // Both models compute in float, in different orders: 1e-7 a step, of either sign.
+                    CHECK(losses[v] * static_cast<double>(n_windows * window) == test::near(expected[v], 1e-5));
                 }
             }
         }

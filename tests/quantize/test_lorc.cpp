@@ -164,7 +164,9 @@ TEST_SUITE("quantize") {
         subtract_product(machine.compute, rounded, refitted);
         const double by_plain = norm(to_double(plain), &wide_h), by_refit = norm(to_double(refitted), &wide_h);
         CHECK(by_refit < by_plain);
-        CHECK(by_refit < kept + 1e-3 * norm(wide_e, &wide_h));
+        // 8 bits a row: steps of 2/255 of its largest value m, errors of step^2/12. With m^2 up to 10 mean squares that
+        // is 5e-5 of the product a factor.
+        CHECK(by_refit < kept + 1e-4 * norm(wide_e, &wide_h));
         CHECK(rounded.u.rows == 96);
         CHECK(rounded.u.cols == 8);
         CHECK(rounded.v.rows == 8);
@@ -183,7 +185,9 @@ TEST_SUITE("quantize") {
             subtract_product(machine.compute,
                              round_factors(machine.compute, e, &h, low_rank_factors(machine.compute, e, &h, 8)), left);
             CAPTURE(power);
-            CHECK(norm(to_double(left), nullptr) < 0.01 * norm(to_double(e), nullptr));
+            // Beside 8 bits, what rank 8 leaves: terms that fall by 4 (in squares) from 4^-8, unweighted where H is
+            // small.
+            CHECK(norm(to_double(left), nullptr) < 2e-3 * norm(to_double(e), nullptr));
         }
         const Matrix none(64, 48);
         const LowRankFactors zero = low_rank_factors(machine.compute, none, &h, 8);
@@ -198,10 +202,10 @@ TEST_SUITE("quantize") {
         const DoubleMatrix wide_h = to_double(h);
         const Matrix e = random_matrix(64, 48, 7);
         Matrix left = copy_of(e);
-        // Rank 20 is all that H sees.
+        // Rank 20 is all that H sees; 8 bits a factor leave 5e-5 each, as above.
         subtract_product(machine.compute,
                          round_factors(machine.compute, e, &h, low_rank_factors(machine.compute, e, &h, 24)), left);
-        CHECK(norm(to_double(left), &wide_h) < 1e-3 * norm(to_double(e), &wide_h));
+        CHECK(norm(to_double(left), &wide_h) < 1e-4 * norm(to_double(e), &wide_h));
         Matrix outer(64, 48);
         for (size_t i = 0; i < 64; ++i)
             for (size_t j = 0; j < 48; ++j) outer(i, j) = e(i, 0) * e(0, j);
@@ -219,8 +223,9 @@ TEST_SUITE("quantize") {
             const LowRankFactors factors = low_rank_factors(machine.compute, e, &h, rank, 0.01f * mean);
             subtract_product(machine.compute, round_factors(machine.compute, e, &h, factors, 0.01f * mean), left);
             CAPTURE(rank);
-            CHECK(norm(to_double(left), &wide_h) < 1e-3 * norm(to_double(e), &wide_h));
-            // 28 of 48 directions are unseen: what rank is left corrects some of them, and none gets worse.
+            // 8 bits, as above, and as much again for the damping.
+            CHECK(norm(to_double(left), &wide_h) < 2e-4 * norm(to_double(e), &wide_h));
+            // 28 of 48 directions (0.58) are unseen: what rank is left corrects some of them, and none gets worse.
             CHECK(norm(to_double(left), nullptr) < norm(to_double(e), nullptr) * 0.6);
         }
     }

@@ -8,6 +8,7 @@
 #include "core/quantize/choose.h"
 #include "formats/json.h"
 #include "tests/error_of.h"
+#include "tests/near.h"
 #include "tests/quantize/walk_test.h"
 
 using namespace gq;
@@ -71,21 +72,23 @@ TEST_CASE("KL probe: nothing changed is nothing; a change is the same seen from 
     KlProbe probe(model, m.compute, m.windows);
     CHECK(probe.n_scored() == 4 * 32);
     CHECK(probe.float_loss() > 0);
-    CHECK(probe.of_block(model.blocks[0]).kl < 1e-9);
-    CHECK(probe.of_outer(model.embedding, model.head).kl < 1e-9);
+    // The same arithmetic gives the same bits.
+    CHECK(probe.of_block(model.blocks[0]).kl == 0);
+    CHECK(probe.of_outer(model.embedding, model.head).kl == 0);
     const Divergence other_head = probe.of_outer(model.embedding, model.embedding);
-    CHECK(other_head.kl > 0.01);
+    CHECK(other_head.kl > 0.1);  // random weights for other random ones: a KL of about 1
 
     BlockWeights swapped = model.blocks[1];  // as of another layer: shapes are the same
     swapped.roles = model.blocks[0].roles;
     probe.advance();
     const Divergence from_layer = probe.of_block(swapped);
-    CHECK(from_layer.kl > 0.01);
+    CHECK(from_layer.kl > 0.1);  // likewise
     Model changed = model;
     changed.blocks[1] = swapped;
     // The reference of this one is the changed model: KL is not symmetric, the loss is.
     KlProbe other(changed, m.compute, m.windows);
-    CHECK(other.float_loss() - probe.float_loss() == doctest::Approx(from_layer.loss).epsilon(1e-4));
+    // The same bits of logits: what is left is a difference of sums in double.
+    CHECK(other.float_loss() - probe.float_loss() == test::near(from_layer.loss, 1e-12));
 
     const std::vector<float> nothing(model.params.hidden, std::numeric_limits<float>::quiet_NaN());
     for (Weight& weight : swapped.roles)
@@ -118,13 +121,15 @@ TEST_CASE("sensitivity: losses fall with the width as theory says, and effects w
         CAPTURE(row.name);
         for (size_t i = 0; i < 3; ++i) {
             // Clipping is off in these solves: the formula assumes errors that are uniform, good to a fifth here.
-            CHECK(row.losses[i].predicted / row.losses[i].measured == doctest::Approx(1).epsilon(0.2));
-            CHECK(row.losses[i].measured < row.effects[i].rounding * 1.05);
+            CHECK(row.losses[i].predicted / row.losses[i].measured == test::near(1, 0.2));
+            CHECK(row.losses[i].measured < row.effects[i].rounding);
         }
-        CHECK(row.losses[0].measured > 2.5 * row.losses[1].measured);
+        // Steps of 1/7 and 1/15 of a range: squares (15/7)^2 = 4.6 apart, good to a tenth.
+        CHECK(row.losses[0].measured > 4.1 * row.losses[1].measured);
         CHECK(row.effects[0].effect.kl > row.effects[1].effect.kl);
         CHECK(row.effects[1].effect.kl > row.effects[2].effect.kl);
-        CHECK(row.kl_of(row.effects[0].rounding) == doctest::Approx(row.effects[0].effect.kl));
+        CHECK(row.kl_of(row.effects[0].rounding) ==
+              test::near(row.effects[0].effect.kl, 1e-15));  // a product, a quotient
     }
 }
 
