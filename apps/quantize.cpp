@@ -221,6 +221,10 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
     for (const char* option : {"--calib", "--calib-windows", "--calib-window"})
         if (args.has(option) && o.method == GQ_METHOD_RTN)
             cli::stop("option '%s' expects --method gptq: rounding to nearest is not calibrated", option);
+    const bool rounds = o.bits != 16 || (o.embed_bits > 0 && o.embed_bits < 8);  // or only the head, which is solved
+    for (const char* option : {"--recipe", "--best", "--calib", "--calib-windows", "--calib-window"})
+        if (args.has(option) && !rounds)
+            cli::stop("option '%s' expects other '--bits' than 16, which round nothing", option);
     o.calibration_windows = args.integer_or("--calib-windows", o.calibration_windows);
     o.calibration_window = args.integer_or("--calib-window", o.calibration_window);
     o.distill_epochs = args.integer_or("--distill", o.distill_epochs);
@@ -238,6 +242,9 @@ int measure(const cli::Arguments& args) {
     for (const char* option : {"--bits", "--codes", "--lorc", "--embed-bits"})
         if (args.has(option))
             cli::stop("option '%s' expects no --sensitivity, which measures widths of its own", option);
+    for (const char* option : {"--qep", "--gptaq", "--sweeps", "--refit", "--held-out", "--distill", "--refine"})
+        if (args.has(option))
+            cli::stop("option '%s' expects no --sensitivity, which looks at each matrix alone", option);
     if (args.has("--output")) o.report_path = path_of(args, "--output");
     cli::show_log();
     cli::catch_interrupt();

@@ -19,7 +19,8 @@ constexpr unsigned float_bits = 16, factor_bits = 8;
 constexpr size_t coarse_group = 128, choice_groups[] = {32, 64, coarse_group}, outer_groups[] = {32, coarse_group};
 constexpr unsigned least_outer_bits = 3, probe_bits = 3;
 constexpr unsigned most_grouped_bits = 4, most_offset_bits = 3;  // above them finer groups, offsets gain too little
-constexpr double longest_number = 1.2345678901234567e-05;        // as text, of the losses that there are
+constexpr double most_bpw = 1000;  // far above any choice, and what a number of bytes can be computed of
+constexpr double longest_number = 1.2345678901234567e-05;  // as text, of the losses that there are
 
 std::vector<GridOptions> linear_choices(const QuantizeOptions& options) {
     std::vector<GridOptions> choices;
@@ -166,6 +167,7 @@ void for_block_weights(const FileFrame& f, const Work& work) {
 size_t longest_provenance(const FileFrame& f, const Assignment& a) {
     RunReport run = f.run;
     run.tensors.clear();
+    if (f.options.refine_epochs > 0) run.refinement = {longest_number, longest_number, f.options.refine_epochs};
     run.tensors.push_back(longest_report(f, f.arch.embedding, 0, a.embedding));
     if (!f.params.tied_head) run.tensors.push_back(longest_report(f, f.arch.head, 0, a.head));
     if (head_is_solved(f.params.tied_head ? a.embedding : a.head)) add_longest_solve(f, run.tensors.back());
@@ -255,13 +257,14 @@ uint64_t weights_of(const SensitivityTable& sensitivities) {
     return n;
 }
 
-// Every matrix has the choice that loses least, and the target is far: it will not be reached.
+// Every matrix has a choice that loses least, and the target is far: it will not be reached.
 void note_surplus(const Table& table, const Plan& plan, uint64_t budget) {
     if (static_cast<double>(plan.bytes) > 0.99 * static_cast<double>(budget)) return;
     for (size_t i = 0; i < table.rows.size(); ++i)
         for (const PlanChoice& choice : table.rows[i])
             if (choice.loss < table.rows[i][plan.choice[i]].loss) return;
-    log_message(LogLevel::warning, "the target is more than the widest choices take: the file will be smaller");
+    log_message(LogLevel::warning,
+                "the target is more than any choice that loses less takes: the file will be smaller");
 }
 
 // The plan of least size says what is possible.
@@ -279,6 +282,39 @@ void check_bytes(const FileFrame& f, const Table& table, const SensitivityTable&
         fail(Status::invalid_argument, "target: at least %llu bytes expected for this model%s, found %llu",
              static_cast<unsigned long long>(bytes), chooses_outer(f) ? "" : " and its embedding's width",
              static_cast<unsigned long long>(f.options.target_bytes));
+}
+
+// The table before anything was measured: sizes are known, losses are 0.
+SensitivityTable unmeasured(const FileFrame& f, const SensitivityRequest& request) {
+    SensitivityTable table;
+    for (size_t layer = 0; layer < f.params.n_layers; ++layer)
+        for (size_t role = 0; role < f.arch.block_weights.size(); ++role) {
+            const WeightRow& row = f.arch.block_weights[role];
+            if (row.kind == WeightKind::vector) continue;
+            Sensitivity& s = table.linears.emplace_back();
+            s.layer = layer;
+            s.role = static_cast<RoleId>(role);
+            s.rows = row.rows(f.params);
+            s.cols = row.cols(f.params);
+            for (const GridOptions& grid : request.choices) s.losses.push_back({.grid = grid});
+        }
+    for (size_t i = 0; i < (f.params.tied_head ? 1 : 2); ++i)
+        for (Sensitivity& s = table.outer.emplace_back(); const GridOptions& grid : request.outer)
+            s.effects.push_back({.grid = grid, .effect = {}});
+    return table;
+}
+
+void check_target(const FileFrame& f, const Table& table, const SensitivityTable& sensitivities,
+                  const Assignment& start) {
+    if (f.options.target_bpw > 0)
+        check_bpw(f, table, weights_of(sensitivities));
+    else
+        check_bytes(f, table, sensitivities, start);
+}
+
+Assignment without_kl(Assignment start, const FileFrame& f) {
+    start.kl.assign(start.blocks.size(), std::vector<double>(f.arch.block_weights.size()));
+    return start;
 }
 
 }  // namespace
@@ -320,21 +356,26 @@ uint64_t file_bytes(const FileFrame& f, const Assignment& a) {
     return meter.file_bytes();
 }
 
+void check_target(const FileFrame& f, const SensitivityRequest& request, const Assignment& start) {
+    const SensitivityTable sizes = unmeasured(f, request);
+    check_target(f, table_of(f, sizes), sizes, without_kl(start, f));
+}
+
 // Parts of a page or more begin at pages: how much that adds is known only of a whole assignment. So the budget shrinks
 // until the file fits.
 Assignment choose(const FileFrame& f, const SensitivityTable& sensitivities, Assignment start) {
     const Table table = table_of(f, sensitivities);
     const uint64_t n_weights = weights_of(sensitivities);
-    start.kl.assign(start.blocks.size(), std::vector<double>(f.arch.block_weights.size()));
+    start = without_kl(std::move(start), f);
+    check_target(f, table, sensitivities, start);
     if (f.options.target_bpw > 0) {
-        check_bpw(f, table, n_weights);
-        const auto budget = static_cast<uint64_t>(f.options.target_bpw * static_cast<double>(n_weights) / 8);
+        const double bits = std::min(f.options.target_bpw, most_bpw);
+        const auto budget = static_cast<uint64_t>(bits * static_cast<double>(n_weights) / 8);
         const Plan plan = best_plan(table.rows, budget);
         note_surplus(table, plan, budget);
         apply(table, plan, sensitivities, start);
         return start;
     }
-    check_bytes(f, table, sensitivities, start);
     const uint64_t target = f.options.target_bytes, least = least_bytes(table.rows);
     uint64_t budget = target;
     for (;;) {

@@ -39,7 +39,9 @@ struct FileFrame {
 // How long the file will be at most: all but the provenance exactly, that with numbers as long as they can get.
 uint64_t file_bytes(const FileFrame& frame, const Assignment& assignment);
 
-// Error(invalid_argument) naming the least that is possible where the target is below it.
+// Error(invalid_argument) naming the least that is possible where the target is below it: before anything is measured,
+// and where not all of the request could be.
+void check_target(const FileFrame& frame, const SensitivityRequest& request, const Assignment& start);
 Assignment choose(const FileFrame& frame, const SensitivityTable& table, Assignment start);
 
 }  // namespace gq

@@ -118,6 +118,30 @@ void refuse_losses(const std::filesystem::path& output, const Checkpoint& checkp
     if (!options.report.empty()) refuse_clash(output, options.report);
 }
 
+namespace {
+
+// What is asked for linears that stay floats.
+void check_floats(const QuantizeOptions& o) {
+    const struct {
+        const char* name;
+        double value;
+    } asked[] = {{"lorc", static_cast<double>(o.lorc_rank)},
+                 {"qep", o.solver.qep},
+                 {"gptaq", o.solver.gptaq},
+                 {"foem", o.solver.foem},
+                 {"sweeps", static_cast<double>(o.solver.sweeps)},
+                 {"refit", o.solver.refit ? 1.0 : 0.0},
+                 {"distill", static_cast<double>(o.distill_epochs)},
+                 {"refine", static_cast<double>(o.refine_epochs)},
+                 {"held-out windows", static_cast<double>(o.held_out)}};
+    for (const auto& option : asked)
+        if (option.value > 0)
+            fail(Status::invalid_argument, "%s: 0 expected with bits 16, which round nothing, found %g", option.name,
+                 option.value);
+}
+
+}  // namespace
+
 void check_options(const QuantizeOptions& o) {
     check_target(o);
     check_keeping(o);
@@ -128,9 +152,7 @@ void check_options(const QuantizeOptions& o) {
     check_solver_options(o.solver);
     if (o.adaptive_damping && o.held_out == 0)
         fail(Status::invalid_argument, "adaptive damping: expected held-out windows to choose by, found none");
-    if (o.lorc_rank > 0 && o.bits == float_bits)
-        fail(Status::invalid_argument, "lorc: a rank of 0 expected with bits 16, which round nothing, found %zu",
-             o.lorc_rank);
+    if (o.bits == float_bits) check_floats(o);
     if (!is_group(o.group) && !(has_target(o) && o.group == chosen_group))
         fail(Status::invalid_argument, "group: expected %s, found %zu", group_words, o.group);
     if (o.distill_epochs + o.refine_epochs > 0) check_training(o);

@@ -124,6 +124,13 @@ JsonValue provenance(const QuantizeOptions& options, const RunReport& run) {
         json.set("calibration", std::move(calibration));
     }
     if (!run.note.empty()) json.set("note", JsonValue::of_string(run.note));
+    if (run.refinement) {
+        JsonValue refinement;
+        refinement.set("kl_before", JsonValue::of_number(run.refinement->kl_before));
+        refinement.set("kl_after", JsonValue::of_number(run.refinement->kl_after));
+        refinement.set("kept_epoch", JsonValue::of_integer(static_cast<int64_t>(run.refinement->kept_epoch)));
+        json.set("refinement", std::move(refinement));
+    }
     JsonValue::Array tensors;
     for (const TensorReport& t : run.tensors) tensors.push_back(tensor_json(t));
     json.set("tensors", JsonValue::of_array(std::move(tensors)));

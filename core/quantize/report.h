@@ -44,12 +44,19 @@ struct TensorReport {
     std::optional<double> expected_kl;  // of the linears where a target chose their grids
 };
 
+// What training end to end did: KL(float ‖ quantized) on windows that it did not see; epoch 0: nothing was better.
+struct RefinementReport {
+    double kl_before = 0, kl_after = 0;
+    size_t kept_epoch = 0;
+};
+
 struct RunReport {
     std::string source_name, source_kind, architecture;
     uint64_t source_hash = 0;       // XXH64 over the hashes of the source's tensors, in the order of use
     std::string calibration_name;   // "built-in", or the file's name; empty without calibration
     uint64_t calibration_hash = 0;  // XXH64 of the text
     std::string note;               // on the model as a whole, "" when there is none
+    std::optional<RefinementReport> refinement;
     std::vector<TensorReport> tensors;
 };
 

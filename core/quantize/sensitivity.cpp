@@ -7,6 +7,7 @@
 #include <numeric>
 #include <optional>
 
+#include "core/base/log.h"
 #include "core/base/status.h"
 #include "core/quantize/calibrate.h"
 #include "core/quantize/outer_rounding.h"
@@ -177,9 +178,11 @@ class Measurement {
             for (const GridOptions& grid : request_.effects)
                 found.effects.push_back(effect_of(layer, role, w, sample, h, power, grid));
             for (const GridOptions& grid : request_.choices) {
-                ChoiceLoss& loss = found.losses.emplace_back(loss_of(sample, h, prepared, grid));
-                loss.predicted = power > 0 ? loss.predicted / power : 0;
-                loss.measured = power > 0 ? loss.measured / power : 0;
+                const std::optional<ChoiceLoss> loss = storable_loss(found.name, sample, h, prepared, grid);
+                if (!loss) continue;
+                found.losses.push_back(*loss);
+                found.losses.back().predicted = power > 0 ? loss->predicted / power : 0;
+                found.losses.back().measured = power > 0 ? loss->measured / power : 0;
             }
         });
         done(found);
@@ -198,6 +201,20 @@ class Measurement {
         changed.roles[role].matrix = packed.matrix;
         const double rounding = power > 0 ? sum(hessian_losses(compute_, errors, h)) / power : 0;
         return {grid, rounding, probe_.of_block(changed)};
+    }
+
+    // None where the scales that this choice needs can't be stored: narrower codes have larger ones. The last choice is
+    // the widest, without which the matrix has none.
+    std::optional<ChoiceLoss> storable_loss(const std::string& name, const Matrix& sample, const Matrix& h,
+                                            const PreparedHessian& prepared, const GridOptions& grid) const {
+        try {
+            return loss_of(sample, h, prepared, grid);
+        } catch (const Error& error) {
+            if (error.status() != Status::numeric || &grid == &request_.choices.back()) throw;
+            log_message(LogLevel::warning, "%s: %u bits in groups of %zu are no choice: %s", name.c_str(), grid.bits,
+                        grid.group, error.what());
+            return std::nullopt;
+        }
     }
 
     // In units of tr(E H Eᵀ)/2 of the sample.

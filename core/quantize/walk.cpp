@@ -58,20 +58,22 @@ std::span<const std::vector<int32_t>> Walk::float_windows() const {
 }
 
 void Walk::choose_grids() {
-    const FloatModel model(source_, rotated_, compute_);
-    const SensitivityTable table = measure_sensitivity(
-        model, rotated_, float_windows(), compute_, target_request(options_),
-        [&](const Sensitivity& row, size_t n_done, size_t n_total) {
-            tell({.tensor = row.name, .n_done = n_done, .n_total = n_total, .seconds = elapsed(), .note = "measured"});
-        });
-    assignment_ = choose({.arch = source_.arch(),
+    const FileFrame frame{.arch = source_.arch(),
                           .network = source_.network(),
                           .params = rotated_.params(),
                           .sections = sections_,
                           .run = run_,
                           .options = options_,
-                          .float_codes = float_codes_for(source_.arch().embedding, 0)},
-                         table, assignment_);
+                          .float_codes = float_codes_for(source_.arch().embedding, 0)};
+    const SensitivityRequest request = target_request(options_);
+    check_target(frame, request, assignment_);
+    const FloatModel model(source_, rotated_, compute_);
+    const SensitivityTable table = measure_sensitivity(
+        model, rotated_, float_windows(), compute_, request,
+        [&](const Sensitivity& row, size_t n_done, size_t n_total) {
+            tell({.tensor = row.name, .n_done = n_done, .n_total = n_total, .seconds = elapsed(), .note = "measured"});
+        });
+    assignment_ = choose(frame, table, assignment_);
 }
 
 // Words on tensors go where a target leaves no room for them; the report beside the file has them still.

@@ -84,6 +84,7 @@ void Walk::refine() {
                                              {embedded_.view(), targets.view(), options_.window}, options);
     log_message(LogLevel::info, "model: KL on held-out windows %.5f, %.5f after refinement (epoch %zu kept)",
                 report.before, report.after, report.kept_epoch);
+    run_.refinement = {report.before, report.after, report.kept_epoch};
     for (size_t layer = 0; layer < kept_.size(); ++layer) {
         for (const DistillLinear& linear : blocks[layer].linears) pack(kept_[layer], layer, linear.role);
         write_trained(kept_[layer], layer);

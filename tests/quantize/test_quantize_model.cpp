@@ -267,7 +267,11 @@ TEST_SUITE("quantize") {
         options.lorc_rank = 4;
         options.bits = 16;
         CHECK(refuse(golden_path("tiny_llama_tied"), options)
-                  .says("lorc: a rank of 0 expected with bits 16, which round nothing, found 4"));
+                  .says("lorc: 0 expected with bits 16, which round nothing, found 4"));
+        options.lorc_rank = 0;
+        options.refine_epochs = 2;
+        CHECK(refuse(golden_path("tiny_llama_tied"), options)
+                  .says("refine: 0 expected with bits 16, which round nothing, found 2"));
         const TemporaryPath out("narrow.gq");
         const auto checkpoint = open_checkpoint(golden_path("tiny_llama_tied"));
         options = tiny_options(3);

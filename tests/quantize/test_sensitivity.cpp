@@ -179,6 +179,9 @@ TEST_CASE("a target in bits a weight: the linears keep it, whatever the embeddin
     const TemporaryPath out("bpw.gq"), report("bpw.json");
     QuantizeOptions options = target_options();
     options.report = report.path();
+    options.target_bpw = 1e300;
+    quantize_tiny("untied", out.path(), options);
+    CHECK(linear_bits(GqFile(out.path())) > 8);  // the widest choice
     for (const double bpw : {3.3, 4.0, 5.5}) {
         CAPTURE(bpw);
         options.target_bpw = bpw;
@@ -236,6 +239,7 @@ TEST_CASE("targets that can't be met or contradict other options are refused") {
     options.target_bytes = 20000;
     CHECK(refuse(source, options).says("target: at least "));
     CHECK(refuse(source, options).says("found 20000"));
+    CHECK(refuse(source, options).n_progress == 0);  // before anything is measured
     options.target_bytes = 0;
     options.target_bpw = 1.5;
     CHECK(refuse(source, options).says("target: at least 3.0864 bits a weight expected"));
