@@ -84,8 +84,7 @@ int32_t print_sensitivity(const gq_quantize_progress* p, void*) {
     } else if (*p->note != '\0') {
         std::printf("%s\n", p->note);
     }
-    std::fflush(stdout);
-    return cli::interrupted();
+    return std::fflush(stdout) != 0 || cli::interrupted();  // measures nothing that can't be told
 }
 
 gq_method method_of(const std::string& name) {
@@ -250,6 +249,7 @@ int measure(const cli::Arguments& args) {
     cli::catch_interrupt();
     const gq_status status = gq_measure_sensitivity(args.words()[0].c_str(), &o, print_sensitivity, nullptr);
     if (status == GQ_CANCELLED && cli::interrupted()) return cli::exit_interrupted();
+    cli::flush_output();
     cli::check(status);
     return 0;
 }

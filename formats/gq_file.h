@@ -81,10 +81,10 @@ class GqMeter {
     uint64_t end_, directory_bytes_;
 };
 
-// Writes PATH.partial and renames it to PATH in finish(). A writer that fails or is destroyed before leaves PATH
-// untouched and removes PATH.partial; what a killed process left behind is replaced by the next writer. PATH.partial is
-// locked: a second writer is refused. Every function throws FormatError: io with the system's reason, or malformed when
-// the reader would refuse what was passed.
+// Writes PATH.partial and renames it to PATH in finish(); a symbolic link stands for what it leads to. A writer that
+// fails or is destroyed before leaves PATH untouched and removes PATH.partial; what a killed process left behind is
+// replaced by the next writer. PATH.partial is locked: a second writer is refused. Every function throws FormatError:
+// io with the system's reason, or malformed when the reader would refuse what was passed.
 class GqWriter {
   public:
     // The folder of path must exist; path itself must not exist or be a regular file.

@@ -1,4 +1,4 @@
-// POSIX files: lock, write in place, fsync, rename. See output_file.h.
+// POSIX files: follow links, lock, write in place, fsync, rename. See output_file.h.
 // In: bytes and where they stand. Out: a file under its final name. Must not know what the bytes mean.
 #include "formats/output_file.h"
 
@@ -33,20 +33,34 @@ fs::path folder_of(const fs::path& path) {
     return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
+// As errors call it.
+std::string shown(const fs::path& name, const fs::path& file) {
+    return name == file ? name.string() : name.string() + ", a link to " + file.string();
+}
+
 // What is wrong with a target is said before hours of work, not after.
-void check_target(const fs::path& path) {
-    std::error_code ignored;
-    const fs::path folder = folder_of(path);
-    if (!fs::is_directory(folder, ignored)) {
-        format_fail(io, "%s: an existing folder expected for %s, %s found", folder.c_str(), path.c_str(),
-                    fs::exists(folder, ignored) ? "something else" : "nothing");
+void check_target(const fs::path& name, const fs::path& file) {
+    std::error_code error, ignored;
+    const std::string where = shown(name, file);
+    const auto type = fs::status(name, error).type();
+    if (type == fs::file_type::directory || !file.has_filename()) {
+        format_fail(io, "%s: the name of a file to write expected, a folder found", where.c_str());
     }
-    const auto type = fs::status(path, ignored).type();
-    if (type == fs::file_type::directory || !path.has_filename()) {
-        format_fail(io, "%s: the name of a file to write expected, a folder found", path.c_str());
+    if (type == fs::file_type::none) {
+        format_fail(io, "%s: a regular file or nothing expected, cannot be looked at: %s", where.c_str(),
+                    error.message().c_str());
     }
     if (type != fs::file_type::regular && type != fs::file_type::not_found) {
-        format_fail(io, "%s: a regular file or nothing expected, a device, pipe or socket found", path.c_str());
+        format_fail(io, "%s: a regular file or nothing expected, a device, pipe or socket found", where.c_str());
+    }
+    // The system's links to open files lead on after their names were removed.
+    if (type == fs::file_type::regular && !fs::equivalent(name, file, ignored)) {
+        format_fail(io, "%s: a file with a name expected, one that was removed found", where.c_str());
+    }
+    const fs::path folder = folder_of(file);
+    if (!fs::is_directory(folder, ignored)) {
+        format_fail(io, "%s: an existing folder expected for %s, %s found", folder.c_str(), where.c_str(),
+                    fs::exists(folder, ignored) ? "something else" : "nothing");
     }
 }
 
@@ -76,9 +90,26 @@ void sync_folder_of(const fs::path& target) {
 
 }  // namespace
 
-OutputFile::OutputFile(const fs::path& target) : target_(target), partial_(target) {
-    check_target(target);
-    partial_ += ".partial";
+fs::path followed(const fs::path& name) {
+    constexpr int most_links = 40;  // as Linux follows
+    fs::path file = name;
+    for (int n = 0; n <= most_links; ++n) {
+        std::error_code error;
+        if (!fs::is_symlink(fs::symlink_status(file, error))) return file;
+        const fs::path next = fs::read_symlink(file, error);
+        if (error) format_fail(io, "%s: a link that can be read expected: %s", file.c_str(), error.message().c_str());
+        file = file.parent_path() / next;  // an absolute one stands for itself
+    }
+    format_fail(io, "%s: a file, or links that lead to one, expected; more than %d links found", name.c_str(),
+                most_links);
+}
+
+fs::path partial_of(const fs::path& file) {
+    return file.string() + ".partial";
+}
+
+OutputFile::OutputFile(const fs::path& target) : target_(followed(target)), partial_(partial_of(target_)) {
+    check_target(target, target_);
     open_locked();
     if (::ftruncate(fd_, 0) != 0) fail_io("emptying", errno);
 }
@@ -154,9 +185,10 @@ void OutputFile::fail_write(size_t n_bytes, uint64_t offset, int error) {
 }
 
 void move_file(const fs::path& from, const fs::path& to) {
-    if (::rename(from.c_str(), to.c_str()) != 0)
-        format_fail(io, "%s: cannot become %s: %s", from.c_str(), to.c_str(), reason(errno).c_str());
-    sync_folder_of(to);
+    const fs::path file = followed(to);
+    if (::rename(from.c_str(), file.c_str()) != 0)
+        format_fail(io, "%s: cannot become %s: %s", from.c_str(), file.c_str(), reason(errno).c_str());
+    sync_folder_of(file);
 }
 
 }  // namespace gq

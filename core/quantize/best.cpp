@@ -45,17 +45,17 @@ class PassingFile {
     std::filesystem::path path_;
 };
 
-// R.html with .try is R.try.html: the ending says what a report is.
-std::filesystem::path inserted(std::filesystem::path report, const std::string& word) {
-    return report.empty() ? report : report.replace_extension(word + report.extension().string());
+// R.html with .try is R.try.html: the ending of the name that was asked for, also of a link, says what a report is.
+std::filesystem::path inserted(const std::filesystem::path& report, const std::string& word) {
+    return report.empty() ? report : followed(report).replace_extension(word + report.extension().string());
 }
 
-// A result and, where one is asked for, the report on it.
+// A result and, where one is asked for, the report on it, beside the files that links of those names lead to.
 struct Files {
     PassingFile model, report;
 
     Files(const std::filesystem::path& output, const std::filesystem::path& report_path, const char* word)
-        : model(output.string() + word), report(inserted(report_path, word)) {}
+        : model(followed(output).string() + word), report(inserted(report_path, word)) {}
     void become(const std::filesystem::path& output, const std::filesystem::path& report_path) const {
         report.become(report_path);
         model.become(output);

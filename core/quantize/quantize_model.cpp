@@ -88,15 +88,16 @@ void refuse_replacing(const char* what, const std::filesystem::path& target, con
                       const QuantizeOptions& options) {
     std::vector<std::filesystem::path> inputs = checkpoint.files();
     if (!options.calibration.empty()) inputs.push_back(options.calibration);
+    const std::filesystem::path partial = partial_of(followed(target));
     for (const std::filesystem::path& input : inputs) {
         std::error_code ignored;  // a target that does not exist yet is none of them
         if (std::filesystem::equivalent(target, input, ignored))
             fail(Status::invalid_argument, "%s %s: expected another file than the source's own %s", what,
                  target.c_str(), input.c_str());
-        if (std::filesystem::equivalent(target.string() + ".partial", input, ignored))
+        if (std::filesystem::equivalent(partial, input, ignored))
             fail(Status::invalid_argument,
-                 "%s %s: expected another name, since it is written as %s.partial, which is the source's own %s", what,
-                 target.c_str(), target.c_str(), input.c_str());
+                 "%s %s: expected another name, since it is written as %s, which is the source's own %s", what,
+                 target.c_str(), partial.c_str(), input.c_str());
     }
 }
 
@@ -104,8 +105,11 @@ namespace {
 
 // The output and the report are two files, and each is PATH.partial while it is written.
 void refuse_clash(const std::filesystem::path& output, const std::filesystem::path& report) {
-    const std::string out = std::filesystem::weakly_canonical(output), rep = std::filesystem::weakly_canonical(report);
-    if (out == rep || out + ".partial" == rep || out == rep + ".partial")
+    const auto place = [](const std::filesystem::path& name) {
+        return std::filesystem::weakly_canonical(followed(name));  // which itself follows no link to nothing
+    };
+    const std::filesystem::path out = place(output), rep = place(report);
+    if (out == rep || partial_of(out) == rep || out == partial_of(rep))
         fail(Status::invalid_argument, "report %s: expected another file than the output %s and its .partial",
              report.c_str(), output.c_str());
 }

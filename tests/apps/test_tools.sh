@@ -247,11 +247,13 @@ done
 # Streams: a closed stderr costs the messages and nothing else; a stdout that takes nothing is an error.
 ./quantize $tiny -o "$work/mute.gq" --method rtn 2>&-
 ok "quantize with stderr closed" "" ./inspect "$work/mute.gq" --verify
-for command in "run $work/tiny.gq hi --raw -n 2" "inspect $work/tiny.gq" "run --help" "bench $work/tiny.gq -p 4 -n 1 -r 1 -t 1"; do
+for command in "run $work/tiny.gq hi --raw -n 2" "inspect $work/tiny.gq" "run --help" "bench $work/tiny.gq -p 4 -n 1 -r 1 -t 1" \
+    "quantize $tiny --sensitivity $few -o $work/x.json"; do
     ./$command >/dev/full 2>"$work/err" </dev/null
     status=$?
     if [ $status -eq 1 ] && grep -q "stdout: can't be written" "$work/err"; then passed=$((passed + 1)); else fail "$command on a full stdout (exit $status)"; fi
 done
+no_file "$work/x.json"
 # A stdout that is closed takes nothing either; a closed stdin holds no prompt.
 for command in "run $work/tiny.gq hi --raw -n 2" "inspect $work/tiny.gq" "run --help"; do
     ./$command >&- 2>"$work/err" </dev/null
@@ -270,10 +272,31 @@ ok "the source is whole" "" cmp $tiny/model.safetensors "$work/partial/x.gq.part
 cp "$work/prompt" "$work/y.gq.partial"
 bad "text is the output's partial" "written as .*/y.gq.partial" ./quantize $tiny -o "$work/y.gq" --calib "$work/y.gq.partial" $few
 ok "the text is whole" "" cmp "$work/prompt" "$work/y.gq.partial"
+# Links: each stays, and what it leads to is written; two names that lead to one file are one.
+mkdir "$work/places" && ln -s places/linked.gq "$work/link.gq" && ln -s places/linked.json "$work/link.json" && ln -s places "$work/again"
+bad "report is what the output leads to" "expected another file than the output" ./quantize $tiny -o "$work/link.gq" --report "$work/places/linked.gq"
+bad "report is the partial of it" "expected another file" ./quantize $tiny -o "$work/link.gq" --report "$work/again/linked.gq.partial"
+cp $tiny/* "$work/places" && mv "$work/places/model.safetensors" "$work/places/linked.gq.partial"
+bad "source is the partial of it" "written as .*/places/linked.gq.partial, which is the source's own" ./quantize "$work/places/linked.gq.partial" -o "$work/link.gq" $few
+ok "the source is whole" "" cmp $tiny/model.safetensors "$work/places/linked.gq.partial"
+rm "$work"/places/*
+for try in "which are not there yet" "which are there"; do
+    ok "quantize to links to files $try" "" ./quantize $tiny -o "$work/link.gq" --method rtn --report "$work/link.json"
+    ok "the file is written" "" cmp "$work/rtn.gq" "$work/places/linked.gq"
+    ok "the report is written" "tensors" python3 -c "import json,sys; print(list(json.load(open(sys.argv[1]))))" "$work/places/linked.json"
+    if [ -L "$work/link.gq" ] && [ -L "$work/link.json" ]; then passed=$((passed + 1)); else fail "links stay"; fi
+    for file in gq json; do echo stale >"$work/places/linked.$file"; done
+done
+ok "sensitivity to a link" "class I" ./quantize $tiny --sensitivity -o "$work/link.json" $few
+ok "its JSON is written" "classes" python3 -c "import json,sys; print(list(json.load(open(sys.argv[1]))))" "$work/places/linked.json"
 bad "sensitivities over the text" "output .*: expected another file" ./quantize $tiny --sensitivity -o "$work/prompt" --calib "$work/prompt"
 bad "report is a folder" "a folder found" ./quantize $tiny -o "$work/x.gq" --report "$work"
 mkfifo "$work/pipe"
 bad "report is a pipe" "a device, pipe or socket found" ./quantize $tiny -o "$work/x.gq" --report "$work/pipe"
+ln -s pipe "$work/link.pipe"
+bad "report leads to a pipe" "link.pipe, a link to .*/pipe: .*a device, pipe or socket found" ./quantize $tiny -o "$work/x.gq" --report "$work/link.pipe"
+bad "output leads to a pipe" "link.pipe, a link to .*/pipe: .*a device, pipe or socket found" ./quantize $tiny -o "$work/link.pipe"
+bad "sensitivities lead to a pipe" "link.pipe, a link to .*/pipe: .*a device, pipe or socket found" ./quantize $tiny --sensitivity -o "$work/link.pipe"
 bad "empty path" "expects a path, found an empty one" ./quantize $tiny -o "$work/x.gq" --calib ""
 bad "text for rounding" "rounding to nearest is not calibrated" ./quantize $tiny -o "$work/x.gq" --method rtn --calib "$work/prompt"
 bad "windows for rounding" "'--calib-windows' expects --method gptq" ./quantize $tiny -o "$work/x.gq" --method rtn --calib-windows 3
@@ -398,6 +421,12 @@ refused "too long" "choice 1: with its context at most 512 tokens .--ctx. expect
 bad "choices, no question" "at least one question expected, found none" ./perplexity "$work/tiny.gq" --choices /dev/null
 bad "choices and a text" "'--file' is about a text" ./perplexity "$work/tiny.gq" --choices "$work/questions" -f "$work/text"
 bad "choices and KL" "'--kl' is about a text" ./perplexity "$work/tiny.gq" --choices "$work/questions" --kl "$work/tiny16.gq"
+# Weights are finite, what becomes of them is not.
+python3 tests/apps/make_overflowing.py $tiny "$work/overflowing"
+ok "quantize, weights near the end of float32" "" ./quantize "$work/overflowing" -o "$work/overflowing.gq" --bits 16 --embed-bits 16
+bad "logits that are no numbers" "perplexity is not a finite number" ./perplexity "$work/overflowing.gq" -f "$work/text" --ctx 64 --chunks 1
+bad "logits that are no numbers, KL" "divergence from it is not a finite number" ./perplexity "$work/tiny.gq" -f "$work/text" --ctx 64 --chunks 1 --kl "$work/overflowing.gq"
+bad "logits that are no numbers, choices" "likelihood is not a finite number" ./perplexity "$work/overflowing.gq" --choices "$work/questions" --ctx 1000
 bad "choices are missing" "/no/file" ./perplexity "$work/tiny.gq" --choices /no/file
 bad "ids" "token id expected, found 'x'" sh -c "echo x | ./inspect $tiny --detokenize -"
 bad "NUL is no id" "token id expected" sh -c "printf '\\000\\n' | ./inspect $tiny --detokenize -"

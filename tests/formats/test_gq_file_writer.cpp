@@ -2,6 +2,7 @@
 // In: tensors and sections, folders that refuse, processes that end in the middle. Out: checks of what lies on disk.
 // Must not leave files behind.
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -147,6 +148,67 @@ TEST_SUITE("formats") {
         check_fails([&] { GqWriter writer(folder.path() / "pipe.gq"); }, "io", {"pipe.gq.partial", "regular file"});
         CHECK(fs::exists(folder.path() / "pipe.gq.partial"));  // nothing that a writer left
         CHECK_THROWS_AS(GqFile(folder.path() / "absent.gq"), FormatError);
+    }
+
+    TEST_CASE("gq: a link stays, and the file it leads to is written, be it there already or not") {
+        const TemporaryFolder folder;
+        fs::create_directory(folder.path() / "models");
+        const fs::path link = folder.path() / "link.gq", file = folder.path() / "models" / "real.gq";
+        const fs::path first = folder.path() / "first.gq", partial = folder.path() / "models" / "real.gq.partial";
+        fs::create_symlink("models/real.gq", link);
+        fs::create_symlink(link, first);
+        for (const fs::path& name : {link, first, link}) {  // to nothing at first, by two links, to a file
+            {
+                GqWriter writer(name);
+                CHECK(fs::exists(partial));
+                CHECK_FALSE(fs::exists(fs::symlink_status(name.string() + ".partial")));
+                check_fails([&] { GqWriter second(file); }, "io", {partial.c_str(), "another writer"});
+            }
+            CHECK_FALSE(fs::exists(partial));
+            Example().write(name);
+            CHECK(fs::is_symlink(fs::symlink_status(name)));
+            REQUIRE(fs::is_regular_file(fs::symlink_status(file)));
+            CHECK(xxh64(read_file(file)) == example_hash);
+            if (name == first) write_file(file, bytes_of("an older file"));
+        }
+    }
+
+    TEST_CASE("gq: what the system's links to open files lead to is written only where it has a name") {
+        const TemporaryFolder folder;
+        const fs::path file = folder.path() / "open.gq";
+        const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        REQUIRE(fd >= 0);
+        const fs::path link = "/proc/self/fd/" + std::to_string(fd);  // as /dev/stdout is one
+        Example().write(link);
+        CHECK(xxh64(read_file(file)) == example_hash);
+        // The descriptor is still that of the file which was replaced, and that has no name any more.
+        check_fails([&] { GqWriter writer(link); }, "io",
+                    {link.c_str(), "a file with a name expected", "removed found"});
+        ::close(fd);
+        int pipe[2];
+        REQUIRE(::pipe(pipe) == 0);
+        const fs::path end = "/proc/self/fd/" + std::to_string(pipe[1]);
+        check_fails([&] { GqWriter writer(end); }, "io", {end.c_str(), "regular file", "pipe or socket found"});
+        for (const int each : pipe) ::close(each);
+    }
+
+    TEST_CASE("gq: links to what can't be written are refused before any work, and stay") {
+        const TemporaryFolder folder;
+        const fs::path link = folder.path() / "link.gq";
+        fs::create_directory(folder.path() / "folder");
+        REQUIRE(::mkfifo((folder.path() / "pipe").c_str(), 0600) == 0);
+        const auto refused = [&](const char* to, const char* found) {
+            fs::create_symlink(to, link);
+            check_fails([&] { GqWriter writer(link); }, "io", {link.c_str(), to, found});
+            CHECK(fs::read_symlink(link) == to);
+            fs::remove(link);
+        };
+        refused("folder", "a folder found");
+        refused("absent/", "a folder found");
+        refused("pipe", "a device, pipe or socket found");
+        refused("absent/model.gq", "nothing found");
+        refused("link.gq", "more than 40 links found");
+        CHECK(fs::is_fifo(folder.path() / "pipe"));
     }
 
     TEST_CASE("gq: a full disk is an error that says how much was needed, and leaves nothing") {

@@ -116,18 +116,27 @@ TEST_SUITE("quantize") {
     }
 
     TEST_CASE("the best recipe's file is kept, and nothing else") {
-        const TemporaryPath out("best.gq"), again("again.gq");
+        // Links to what is not there yet: they stay, and the report's own ending says that it is a page.
+        const TemporaryPath out("best.gq"), again("again.gq"), report("best_report"), link("linked.gq"),
+            report_link("linked.html");
+        std::filesystem::create_symlink(out.path(), link.path());
+        std::filesystem::create_symlink(report.path(), report_link.path());
         ThreadPool pool(2);
         const Compute compute{pool, kernel_table()};
         const std::filesystem::path source = golden_path("tiny_llama_untied");
         const LogLines log;
-        quantize_best(source, out.path(), best_options(), compute, {});
+        QuantizeOptions options = best_options();
+        options.report = report_link.path();
+        quantize_best(source, link.path(), options, compute, {});
         const std::map<std::string, double> found = log.divergences();
         REQUIRE(found.size() == all_recipes().size());
         const auto least = std::min_element(found.begin(), found.end(),
                                             [](const auto& a, const auto& b) { return a.second < b.second; });
         CHECK(log.last() == "best: recipe " + least->first);
         CHECK(names_beside(out.path()).empty());
+        CHECK(std::filesystem::is_symlink(link.path()));
+        CHECK(std::filesystem::is_symlink(report_link.path()));
+        CHECK(file_bytes(report.path()).starts_with("<!"));
 
         QuantizeOptions same = with_recipe(recipe_of(least->first), best_options());
         same.judged = same.held_out = 4;
