@@ -18,8 +18,13 @@ using namespace gq::test;
 namespace {
 
 constexpr size_t rows = 16, cols = 256, gemm_tokens = 32;
-// As many panels as any kernel reads side by side, and inputs enough for what it does once a panel not to count.
+// As many panels as kernels of the machine read side by side, and inputs enough for what is done once a panel to count
+// little.
+#if defined(__aarch64__)
+constexpr size_t gemv_rows = 32, gemv_cols = 256;
+#else
 constexpr size_t gemv_rows = 64, gemv_cols = 256;
+#endif
 
 struct Linear {
     PackedCase weights;
