@@ -3,8 +3,7 @@
 // In: LinearArgs, a Tile (how codes stand in memory; its `bytes`), and a Kernel: multiply<Tile, n_tokens, n_panels>,
 // how many panels and sums it takes side by side, and for integer codes, where it is made for groups of 16 inputs
 // (`halves` of a block) or for longer ones, its Group (what one group of one panel means, in its vectors) with its
-// `readers`. Out: every row and token multiplied once. Must not
-// know vectors or bits.
+// read_run. Out: every row and token multiplied once. Must not know vectors or bits.
 #pragma once
 
 #include <string_view>
@@ -59,35 +58,36 @@ GQ_INLINE GroupParams params_of(const Groups<Group>& groups, size_t index, size_
     return params;
 }
 
-// The ways to read a group that a Kernel has of its own, null where it has none, and `any`, which asks params_of.
-template <class Group>
-struct GroupReaders {
-    decltype(Groups<Group>::read) symmetric;  // the zero point is 2^(bits - 1)
-    decltype(Groups<Group>::read) nibbles;    // zero points as grid_zero_point.cpp draws them for codes of up to 4 bits
-    decltype(Groups<Group>::read) bytes;      // and for wider ones
-    decltype(Groups<Group>::read) offset;     // as grid_offset.cpp draws them
-    decltype(Groups<Group>::read) k;          // as grid_k.cpp draws them
-    decltype(Groups<Group>::read) k_signed;   // as grid_k_signed.cpp draws them
-    decltype(Groups<Group>::read) any;
-};
+// How a group stands in memory: what chooses among an instruction set's read_group(). Unnamed around, so that what is
+// made for these types is each file's own, as isa.h asks.
+namespace {
+namespace stored {
+struct Symmetric {};  // the zero point is 2^(bits - 1)
+struct Nibbles {};    // zero points as grid_zero_point.cpp draws them for codes of up to 4 bits
+struct Bytes {};      // and for wider ones
+struct Offset {};     // as grid_offset.cpp draws it
+struct K {};          // as grid_k.cpp draws it
+struct KSigned {};    // as grid_k_signed.cpp draws it
+struct Any {};        // as params_of tells
+}  // namespace stored
+}  // namespace
 
-template <class Kernel>
-static Groups<typename Kernel::Group> groups_of(const PackedMatrix& w) {
+template <class Group>
+static Groups<Group> groups_of(const PackedMatrix& w) {
     static constexpr struct {
         std::string_view grid;
         size_t zero_bytes;
-        decltype(Groups<typename Kernel::Group>::read) read;
-    } table[] = {{"symmetric", 0, Kernel::readers.symmetric},
-                 {"zero_point", panel_rows / 2, Kernel::readers.nibbles},
-                 {"zero_point", panel_rows, Kernel::readers.bytes},
-                 {"offset", 0, Kernel::readers.offset},
-                 {"k", 24, Kernel::readers.k},
-                 {"k_signed", panel_rows, Kernel::readers.k_signed}};
+        decltype(Groups<Group>::read) read;
+    } table[] = {{"symmetric", 0, Group::template read_run<stored::Symmetric>},
+                 {"zero_point", panel_rows / 2, Group::template read_run<stored::Nibbles>},
+                 {"zero_point", panel_rows, Group::template read_run<stored::Bytes>},
+                 {"offset", 0, Group::template read_run<stored::Offset>},
+                 {"k", 24, Group::template read_run<stored::K>},
+                 {"k_signed", panel_rows, Group::template read_run<stored::KSigned>}};
     const size_t zero_bytes = w.grid->zero_bytes(w.codes->value_bits);
-    auto read = Kernel::readers.any;
-    for (const auto& row : table) {
-        if (row.read && row.zero_bytes == zero_bytes && row.grid == w.grid->name) read = row.read;
-    }
+    decltype(Groups<Group>::read) read = Group::template read_run<stored::Any>;
+    for (const auto& row : table)
+        if (row.zero_bytes == zero_bytes && row.grid == w.grid->name) read = row.read;
     return {.grid = w.grid,
             .bits = w.codes->value_bits,
             .scales = w.scales,
@@ -128,7 +128,8 @@ static void multiply_tokens(const LinearArgs& args, const GroupsOrNone& groups, 
 // One call of a kernel of integer codes: panels side by side, and the numbers of tokens that it takes together.
 template <class Kernel, class Tile, int max_panels, int... numbers_of_tokens>
 static void multiply_integers(const LinearArgs& args, const std::byte* codes) {
-    multiply_tokens<Kernel, Tile, max_panels, numbers_of_tokens...>(args, groups_of<Kernel>(*args.weights), codes);
+    multiply_tokens<Kernel, Tile, max_panels, numbers_of_tokens...>(
+        args, groups_of<typename Kernel::Group>(*args.weights), codes);
 }
 
 // Groups of 16 inputs are there for the smallest files: they decode up to two tokens at once, half the code of four.
@@ -231,7 +232,8 @@ GQ_INLINE void read_groups(const Groups<Group>& groups, size_t first_panel, size
         const size_t panel = first_panel + p, index = panel * groups.n_groups + g;
         if (n_panels > 1) {
             const size_t next = index + n_panels * groups.n_groups, next_panel = panel + n_panels;
-            prefetch(unit_scales_of(groups, next, next_panel), unit_scales_of(groups, next + n, next_panel));
+            prefetch(unit_scales_of(groups, next, next_panel),
+                     unit_scales_of(groups, next + n - 1, next_panel) + groups.scale_bytes);
             prefetch(zeros_of(groups, next), zeros_of(groups, next + n));
         }
         groups.read(groups, index, n, panel, n_panels, &out[0][p]);

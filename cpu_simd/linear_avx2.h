@@ -18,6 +18,12 @@ struct Group {
     __m256 scale[2];
     __m256i start[2];  // -zero_point, twice in int16
     __m256 offset[2];  // for grids with offsets
+
+    // As Groups::read, of groups that are `Stored` so.
+    template <class Stored>
+    static void read_run(const Groups<Group>& groups, size_t index, size_t n, size_t panel, size_t stride, Group* out) {
+        for (size_t i = 0; i < n; ++i) read_group(Stored{}, groups, index + i, panel, out[i * stride]);
+    }
 };
 
 GQ_INLINE void read_halves(const std::byte* halves, __m256 (&out)[2]) {
@@ -38,27 +44,28 @@ GQ_INLINE void start_from_middle(unsigned bits, Group& out) {
     out.start[0] = out.start[1] = _mm256_set1_epi16(static_cast<short>(-(1 << (bits - 1))));
 }
 
-GQ_INLINE void read_symmetric(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_group(stored::Symmetric, const Groups<Group>& groups, size_t index, size_t, Group& out) {
     read_halves(scales_of(groups, index), out.scale);
     start_from_middle(groups.bits, out);
 }
 // Byte i holds row 2i in its low nibble and row 2i + 1 in its high one.
-GQ_INLINE void read_nibbles(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_group(stored::Nibbles, const Groups<Group>& groups, size_t index, size_t, Group& out) {
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(zeros_of(groups, index)));
     const __m128i rows = _mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4));
     read_halves(scales_of(groups, index), out.scale);
     start_from_bytes(_mm_and_si128(rows, _mm_set1_epi8(15)), out);
 }
-GQ_INLINE void read_bytes(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_group(stored::Bytes, const Groups<Group>& groups, size_t index, size_t, Group& out) {
     read_halves(scales_of(groups, index), out.scale);
     start_from_bytes(_mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros_of(groups, index))), out);
 }
-GQ_INLINE void read_offset(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_group(stored::Offset, const Groups<Group>& groups, size_t index, size_t, Group& out) {
     read_halves(scales_of(groups, index), out.scale);
     read_halves(scales_of(groups, index) + panel_rows * sizeof(uint16_t), out.offset);
     out.start[0] = out.start[1] = _mm256_setzero_si256();
 }
-// out *= 16 numbers of 6 bits: 8 bytes of nibbles as read_nibbles, and a word of pairs, byte i for the rows i + 4p.
+// out *= 16 numbers of 6 bits: 8 bytes of nibbles as of stored::Nibbles, and a word of pairs, byte i for the rows i +
+// 4p.
 GQ_INLINE void multiply_steps(const std::byte* nibbles, const std::byte* pairs, __m256 (&out)[2]) {
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(nibbles));
     const __m128i low = _mm_and_si128(_mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4)), _mm_set1_epi8(15));
@@ -67,7 +74,7 @@ GQ_INLINE void multiply_steps(const std::byte* nibbles, const std::byte* pairs, 
     out[0] = _mm256_mul_ps(out[0], _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(steps)));
     out[1] = _mm256_mul_ps(out[1], _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(steps, 8))));
 }
-GQ_INLINE void read_k(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+GQ_INLINE void read_group(stored::K, const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const std::byte *halves = unit_scales_of(groups, index, panel), *steps = zeros_of(groups, index);
     read_halves(halves, out.scale);
     read_halves(halves + 32, out.offset);
@@ -76,14 +83,14 @@ GQ_INLINE void read_k(const Groups<Group>& groups, size_t index, size_t panel, G
     for (__m256& offset : out.offset) offset = _mm256_sub_ps(_mm256_setzero_ps(), offset);
     out.start[0] = out.start[1] = _mm256_setzero_si256();
 }
-GQ_INLINE void read_k_signed(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+GQ_INLINE void read_group(stored::KSigned, const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const __m128i steps = _mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros_of(groups, index)));
     read_halves(unit_scales_of(groups, index, panel), out.scale);
     out.scale[0] = _mm256_mul_ps(out.scale[0], _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(steps)));
     out.scale[1] = _mm256_mul_ps(out.scale[1], _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(steps, 8))));
     start_from_middle(groups.bits, out);
 }
-GQ_INLINE void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+GQ_INLINE void read_group(stored::Any, const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const GroupParams params = params_of(groups, index, panel);
     for (size_t half = 0; half < 2; ++half) {
         out.scale[half] = _mm256_loadu_ps(params.scale + 8 * half);
@@ -91,11 +98,6 @@ GQ_INLINE void read_any(const Groups<Group>& groups, size_t index, size_t panel,
             pair_of_negatives(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(params.zero_point + 8 * half)));
         out.offset[half] = _mm256_loadu_ps(params.offset + 8 * half);
     }
-}
-// A run of groups, as Groups::read wants it, by what reads a single one.
-template <void (*read_one)(const Groups<Group>& groups, size_t index, size_t panel, Group& out)>
-static void read_each(const Groups<Group>& groups, size_t index, size_t n, size_t panel, size_t stride, Group* out) {
-    for (size_t i = 0; i < n; ++i) read_one(groups, index + i, panel, out[i * stride]);
 }
 
 // load_word in every lane.
@@ -216,13 +218,6 @@ GQ_INLINE void add_offsets(const Group (&group)[n_panels], const float* sums, si
 template <bool halves>
 struct Linear {
     using Group = avx2::Group;
-    static constexpr GroupReaders<Group> readers{.symmetric = read_each<read_symmetric>,
-                                                 .nibbles = read_each<read_nibbles>,
-                                                 .bytes = read_each<read_bytes>,
-                                                 .offset = read_each<read_offset>,
-                                                 .k = read_each<read_k>,
-                                                 .k_signed = read_each<read_k_signed>,
-                                                 .any = read_each<read_any>};
     static constexpr int max_panels = 2, max_sums = 8;
 
     // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.

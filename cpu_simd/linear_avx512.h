@@ -17,6 +17,12 @@ struct Group {
     __m512 scale;
     __m512i start;  // -zero_point, twice in int16
     __m512 offset;  // for grids with offsets
+
+    // As Groups::read, of groups that are `Stored` so.
+    template <class Stored>
+    static void read_run(const Groups<Group>& groups, size_t index, size_t n, size_t panel, size_t stride, Group* out) {
+        for (size_t i = 0; i < n; ++i) read_group(Stored{}, groups, index + i, panel, out[i * stride]);
+    }
 };
 
 GQ_INLINE __m512 read_halves(const std::byte* halves) {
@@ -30,28 +36,28 @@ GQ_INLINE __m512i pair_of_negatives(__m512i zero_points) {
 GQ_INLINE __m512i start_of_middle(unsigned bits) {
     return _mm512_set1_epi16(static_cast<short>(-(1 << (bits - 1))));
 }
-GQ_INLINE void read_symmetric(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_group(stored::Symmetric, const Groups<Group>& groups, size_t index, size_t, Group& out) {
     out.scale = read_halves(scales_of(groups, index));
     out.start = start_of_middle(groups.bits);
 }
 // Byte i holds row 2i in its low nibble and row 2i + 1 in its high one.
-GQ_INLINE void read_nibbles(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_group(stored::Nibbles, const Groups<Group>& groups, size_t index, size_t, Group& out) {
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(zeros_of(groups, index)));
     const __m128i rows = _mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4));
     out.scale = read_halves(scales_of(groups, index));
     out.start = pair_of_negatives(_mm512_cvtepu8_epi32(_mm_and_si128(rows, _mm_set1_epi8(15))));
 }
-GQ_INLINE void read_bytes(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_group(stored::Bytes, const Groups<Group>& groups, size_t index, size_t, Group& out) {
     const __m128i rows = _mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros_of(groups, index)));
     out.scale = read_halves(scales_of(groups, index));
     out.start = pair_of_negatives(_mm512_cvtepu8_epi32(rows));
 }
-GQ_INLINE void read_offset(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_group(stored::Offset, const Groups<Group>& groups, size_t index, size_t, Group& out) {
     out.scale = read_halves(scales_of(groups, index));
     out.offset = read_halves(scales_of(groups, index) + panel_rows * sizeof(uint16_t));
     out.start = _mm512_setzero_si512();
 }
-// 16 numbers of 6 bits: 8 bytes of nibbles as read_nibbles, and a word of pairs, byte i for the rows i + 4p.
+// 16 numbers of 6 bits: 8 bytes of nibbles as of stored::Nibbles, and a word of pairs, byte i for the rows i + 4p.
 GQ_INLINE __m512 read_steps(const std::byte* nibbles, const std::byte* pairs) {
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(nibbles));
     const __m128i low = _mm_and_si128(_mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4)), _mm_set1_epi8(15));
@@ -59,29 +65,24 @@ GQ_INLINE __m512 read_steps(const std::byte* nibbles, const std::byte* pairs) {
     const __m128i steps = _mm_or_si128(low, _mm_slli_epi16(_mm_and_si128(high, _mm_set1_epi8(3)), 4));
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(steps));
 }
-GQ_INLINE void read_k(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+GQ_INLINE void read_group(stored::K, const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const std::byte *halves = unit_scales_of(groups, index, panel), *steps = zeros_of(groups, index);
     const __m512 minimum = _mm512_mul_ps(read_halves(halves + 32), read_steps(steps + 8, steps + 20));
     out.scale = _mm512_mul_ps(read_halves(halves), read_steps(steps, steps + 16));
     out.offset = _mm512_sub_ps(_mm512_setzero_ps(), minimum);
     out.start = _mm512_setzero_si512();
 }
-GQ_INLINE void read_k_signed(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+GQ_INLINE void read_group(stored::KSigned, const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const __m128i steps = _mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros_of(groups, index)));
     out.scale = _mm512_mul_ps(read_halves(unit_scales_of(groups, index, panel)),
                               _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(steps)));
     out.start = start_of_middle(groups.bits);
 }
-GQ_INLINE void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+GQ_INLINE void read_group(stored::Any, const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const GroupParams params = params_of(groups, index, panel);
     out.scale = _mm512_loadu_ps(params.scale);
     out.start = pair_of_negatives(_mm512_loadu_si512(params.zero_point));
     out.offset = _mm512_loadu_ps(params.offset);
-}
-// A run of groups, as Groups::read wants it, by what reads a single one.
-template <void (*read_one)(const Groups<Group>& groups, size_t index, size_t panel, Group& out)>
-static void read_each(const Groups<Group>& groups, size_t index, size_t n, size_t panel, size_t stride, Group* out) {
-    for (size_t i = 0; i < n; ++i) read_one(groups, index + i, panel, out[i * stride]);
 }
 
 // load_word in every lane.
@@ -156,13 +157,6 @@ GQ_INLINE void add_offsets(const Group (&group)[n_panels], const float* sums, si
 template <bool halves>
 struct Linear {
     using Group = avx512::Group;
-    static constexpr GroupReaders<Group> readers{.symmetric = read_each<read_symmetric>,
-                                                 .nibbles = read_each<read_nibbles>,
-                                                 .bytes = read_each<read_bytes>,
-                                                 .offset = read_each<read_offset>,
-                                                 .k = read_each<read_k>,
-                                                 .k_signed = read_each<read_k_signed>,
-                                                 .any = read_each<read_any>};
     static constexpr int max_panels = 4, max_sums = 8;
 
     // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.

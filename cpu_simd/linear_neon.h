@@ -18,6 +18,12 @@ struct Group {
     float32x4_t scale[quarters];
     int32x4_t start[quarters];     // -zero_point
     float32x4_t offset[quarters];  // for grids with offsets
+
+    // As Groups::read, of groups that are `Stored` so.
+    template <class Stored>
+    static void read_run(const Groups<Group>& groups, size_t index, size_t n, size_t panel, size_t stride, Group* out) {
+        for (size_t i = 0; i < n; ++i) read_group(Stored{}, groups, index + i, panel, out[i * stride]);
+    }
 };
 
 GQ_INLINE void read_halves(const std::byte* halves, float32x4_t (&out)[quarters]) {
@@ -35,7 +41,7 @@ GQ_INLINE void start_from_bytes(uint8x8_t first_rows, uint8x8_t last_rows, Group
         out.start[2 * half + 1] = vnegq_s32(vmovl_s16(vget_high_s16(wide)));
     }
 }
-GQ_INLINE void read_symmetric(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_group(stored::Symmetric, const Groups<Group>& groups, size_t index, size_t, Group& out) {
     read_halves(scales_of(groups, index), out.scale);
     start_from_middle(groups.bits, out);
 }
@@ -44,17 +50,17 @@ GQ_INLINE uint8x8x2_t rows_of_nibbles(const std::byte* nibbles) {
     const uint8x8_t bytes = vld1_u8(reinterpret_cast<const uint8_t*>(nibbles));
     return vzip_u8(vand_u8(bytes, vdup_n_u8(15)), vshr_n_u8(bytes, 4));
 }
-GQ_INLINE void read_nibbles(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_group(stored::Nibbles, const Groups<Group>& groups, size_t index, size_t, Group& out) {
     const uint8x8x2_t rows = rows_of_nibbles(zeros_of(groups, index));
     read_halves(scales_of(groups, index), out.scale);
     start_from_bytes(rows.val[0], rows.val[1], out);
 }
-GQ_INLINE void read_bytes(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_group(stored::Bytes, const Groups<Group>& groups, size_t index, size_t, Group& out) {
     const uint8x16_t rows = vld1q_u8(reinterpret_cast<const uint8_t*>(zeros_of(groups, index)));
     read_halves(scales_of(groups, index), out.scale);
     start_from_bytes(vget_low_u8(rows), vget_high_u8(rows), out);
 }
-GQ_INLINE void read_offset(const Groups<Group>& groups, size_t index, size_t, Group& out) {
+GQ_INLINE void read_group(stored::Offset, const Groups<Group>& groups, size_t index, size_t, Group& out) {
     read_halves(scales_of(groups, index), out.scale);
     read_halves(scales_of(groups, index) + panel_rows * sizeof(uint16_t), out.offset);
     for (int32x4_t& start : out.start) start = vdupq_n_s32(0);
@@ -68,7 +74,8 @@ GQ_INLINE void multiply_rows(int8x16_t numbers, float32x4_t (&out)[quarters]) {
         second = vmulq_f32(second, vcvtq_f32_s32(vmovl_s16(vget_high_s16(wide[half]))));
     }
 }
-// out *= 16 numbers of 6 bits: 8 bytes of nibbles as read_nibbles, and a word of pairs, byte i for the rows i + 4p.
+// out *= 16 numbers of 6 bits: 8 bytes of nibbles as of stored::Nibbles, and a word of pairs, byte i for the rows i +
+// 4p.
 GQ_INLINE void multiply_steps(const std::byte* nibbles, const std::byte* pairs, float32x4_t (&out)[quarters]) {
     const uint8x8x2_t low = rows_of_nibbles(nibbles);
     constexpr int8_t down[16] = {0, 0, 0, 0, -2, -2, -2, -2, -4, -4, -4, -4, -6, -6, -6, -6};
@@ -77,7 +84,7 @@ GQ_INLINE void multiply_steps(const std::byte* nibbles, const std::byte* pairs, 
     const uint8x16_t steps = vorrq_u8(vcombine_u8(low.val[0], low.val[1]), vshlq_n_u8(high, 4));
     multiply_rows(vreinterpretq_s8_u8(steps), out);
 }
-GQ_INLINE void read_k(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+GQ_INLINE void read_group(stored::K, const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const std::byte *halves = unit_scales_of(groups, index, panel), *steps = zeros_of(groups, index);
     read_halves(halves, out.scale);
     read_halves(halves + panel_rows * sizeof(uint16_t), out.offset);
@@ -86,23 +93,18 @@ GQ_INLINE void read_k(const Groups<Group>& groups, size_t index, size_t panel, G
     for (float32x4_t& offset : out.offset) offset = vsubq_f32(vdupq_n_f32(0), offset);
     for (int32x4_t& start : out.start) start = vdupq_n_s32(0);
 }
-GQ_INLINE void read_k_signed(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+GQ_INLINE void read_group(stored::KSigned, const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     read_halves(unit_scales_of(groups, index, panel), out.scale);
     multiply_rows(vld1q_s8(reinterpret_cast<const int8_t*>(zeros_of(groups, index))), out.scale);
     start_from_middle(groups.bits, out);
 }
-GQ_INLINE void read_any(const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
+GQ_INLINE void read_group(stored::Any, const Groups<Group>& groups, size_t index, size_t panel, Group& out) {
     const GroupParams params = params_of(groups, index, panel);
     for (int q = 0; q < quarters; ++q) {
         out.scale[q] = vld1q_f32(params.scale + 4 * q);
         out.start[q] = vnegq_s32(vld1q_s32(params.zero_point + 4 * q));
         out.offset[q] = vld1q_f32(params.offset + 4 * q);
     }
-}
-// A run of groups, as Groups::read wants it, by what reads a single one.
-template <void (*read_one)(const Groups<Group>& groups, size_t index, size_t panel, Group& out)>
-static void read_each(const Groups<Group>& groups, size_t index, size_t n, size_t panel, size_t stride, Group* out) {
-    for (size_t i = 0; i < n; ++i) read_one(groups, index + i, panel, out[i * stride]);
 }
 
 // Quarter q of vector j of a plane: 4 words of 4 rows.
@@ -168,13 +170,6 @@ static void store_panel(const LinearArgs& args, size_t panel, size_t token, cons
 template <bool halves>
 struct Linear {
     using Group = neon::Group;
-    static constexpr GroupReaders<Group> readers{.symmetric = read_each<read_symmetric>,
-                                                 .nibbles = read_each<read_nibbles>,
-                                                 .bytes = read_each<read_bytes>,
-                                                 .offset = read_each<read_offset>,
-                                                 .k = read_each<read_k>,
-                                                 .k_signed = read_each<read_k_signed>,
-                                                 .any = read_each<read_any>};
     static constexpr int max_panels = 2, max_sums = 4;
     // n_panels panels from first_panel on, whose codes stand at `codes`, times n_tokens tokens from first_token on.
     template <class Tile, int n_tokens, int n_panels>

@@ -104,7 +104,6 @@ QuantizeOptions from_c(const char* source, const gq_quantize_options& o) {
     to.bits = static_cast<unsigned>(at_least("bits", o.bits, 0));
     to.group = o.group == -1 ? chosen_group : at_least("group", o.group, 0);
     to.method = o.method == GQ_METHOD_RTN ? Method::rtn : Method::gptq;
-    if (o.grid || o.target_bytes > 0 || o.target_bpw > 0) to.grid = o.grid ? o.grid : chosen_grid;
     if (o.codes) to.codes = o.codes;
     if (o.order) to.solver.order = order_of(o.order);
     to.solver.damping = o.damping;
@@ -115,6 +114,7 @@ QuantizeOptions from_c(const char* source, const gq_quantize_options& o) {
     to.embed_bits = static_cast<unsigned>(at_least("embed_bits", o.embed_bits, 0));
     to.target_bytes = o.target_bytes;
     to.target_bpw = o.target_bpw;
+    if (o.grid || has_target(to)) to.grid = o.grid ? o.grid : chosen_grid;
     set_widths(source, o, to);
     const auto path = [](const char* name, const char* value) {
         if (*value == '\0') fail(Status::invalid_argument, "%s: expected a path or NULL, found an empty path", name);

@@ -48,9 +48,10 @@ inline constexpr uint64_t one_bits = std::bit_cast<uint64_t>(1.0), mantissa_bits
 inline double log_f64(double x) {
     using namespace log_steps;
     const uint64_t bits = std::bit_cast<uint64_t>(x);
-    double m = std::bit_cast<double>((bits & mantissa_bits) | one_bits);
-    double n = static_cast<double>(static_cast<int64_t>(bits >> 52) - 1023);
-    if (m >= sqrt_2) m /= 2, n += 1;
+    const double from_one = std::bit_cast<double>((bits & mantissa_bits) | one_bits);  // below 2
+    const bool halved = from_one >= sqrt_2;
+    const double m = halved ? from_one / 2 : from_one;
+    const double n = static_cast<double>(static_cast<int64_t>(bits >> 52) - 1023 + halved);
     const double s = (m - 1) / (m + 1), square = s * s;
     double sum = 0;
     for (int k = 21; k >= 3; k -= 2) sum = (sum + 1.0 / k) * square;

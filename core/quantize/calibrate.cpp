@@ -90,28 +90,21 @@ PackedMatrix row_major_f32(const float* values, size_t rows, size_t cols) {
 
 namespace {
 
-using Windows = std::vector<std::vector<int32_t>>;
-
 // Every (n / n_last)-th of n windows moves behind the others.
-void move_last(Windows& windows, size_t n_last) {
-    Windows first, last;
+void move_last(std::span<std::vector<int32_t>> windows, size_t n_last) {
+    std::vector<std::vector<int32_t>> first, last;
     for (size_t w = 0; w < windows.size(); ++w) {
         const bool moves = (w + 1) * n_last / windows.size() != w * n_last / windows.size();
         (moves ? last : first).push_back(std::move(windows[w]));
     }
-    std::move(last.begin(), last.end(), std::back_inserter(first));
-    windows = std::move(first);
+    std::move(last.begin(), last.end(), std::move(first.begin(), first.end(), windows.begin()));
 }
 
 }  // namespace
 
 std::vector<std::vector<int32_t>> by_kind(std::vector<std::vector<int32_t>> windows, const WindowCounts& counts) {
     move_last(windows, counts.judging);
-    Windows judging(std::make_move_iterator(windows.end() - static_cast<ptrdiff_t>(counts.judging)),
-                    std::make_move_iterator(windows.end()));
-    windows.resize(windows.size() - counts.judging);
-    move_last(windows, counts.held_out);
-    std::move(judging.begin(), judging.end(), std::back_inserter(windows));
+    move_last(std::span(windows).first(windows.size() - counts.judging), counts.held_out);
     return windows;
 }
 

@@ -239,6 +239,8 @@ Table table_of(const FileFrame& f, const SensitivityTable& sensitivities) {
 
 void apply(const Table& table, const Plan& plan, const SensitivityTable& sensitivities, Assignment& assignment) {
     const size_t n_linears = sensitivities.linears.size();
+    assignment.kl.clear();
+    for (const auto& roles : assignment.blocks) assignment.kl.emplace_back(roles.size());
     for (size_t i = 0; i < plan.choice.size(); ++i) {
         const GridOptions& grid = table.grids[i][plan.choice[i]];
         if (i >= n_linears) {
@@ -286,21 +288,21 @@ void check_bytes(const FileFrame& f, const Table& table, const SensitivityTable&
 
 // The table before anything was measured: sizes are known, losses are 0.
 SensitivityTable unmeasured(const FileFrame& f, const SensitivityRequest& request) {
+    Sensitivity linear, outer;
+    for (const GridOptions& grid : request.choices) linear.losses.push_back({.grid = grid});
+    for (const GridOptions& grid : request.outer) outer.effects.push_back({.grid = grid, .effect = {}});
     SensitivityTable table;
+    table.outer.assign(f.params.tied_head ? 1 : 2, outer);
     for (size_t layer = 0; layer < f.params.n_layers; ++layer)
         for (size_t role = 0; role < f.arch.block_weights.size(); ++role) {
             const WeightRow& row = f.arch.block_weights[role];
             if (row.kind == WeightKind::vector) continue;
-            Sensitivity& s = table.linears.emplace_back();
-            s.layer = layer;
-            s.role = static_cast<RoleId>(role);
-            s.rows = row.rows(f.params);
-            s.cols = row.cols(f.params);
-            for (const GridOptions& grid : request.choices) s.losses.push_back({.grid = grid});
+            linear.layer = layer;
+            linear.role = static_cast<RoleId>(role);
+            linear.rows = row.rows(f.params);
+            linear.cols = row.cols(f.params);
+            table.linears.push_back(linear);
         }
-    for (size_t i = 0; i < (f.params.tied_head ? 1 : 2); ++i)
-        for (Sensitivity& s = table.outer.emplace_back(); const GridOptions& grid : request.outer)
-            s.effects.push_back({.grid = grid, .effect = {}});
     return table;
 }
 
@@ -310,11 +312,6 @@ void check_target(const FileFrame& f, const Table& table, const SensitivityTable
         check_bpw(f, table, weights_of(sensitivities));
     else
         check_bytes(f, table, sensitivities, start);
-}
-
-Assignment without_kl(Assignment start, const FileFrame& f) {
-    start.kl.assign(start.blocks.size(), std::vector<double>(f.arch.block_weights.size()));
-    return start;
 }
 
 }  // namespace
@@ -358,7 +355,7 @@ uint64_t file_bytes(const FileFrame& f, const Assignment& a) {
 
 void check_target(const FileFrame& f, const SensitivityRequest& request, const Assignment& start) {
     const SensitivityTable sizes = unmeasured(f, request);
-    check_target(f, table_of(f, sizes), sizes, without_kl(start, f));
+    check_target(f, table_of(f, sizes), sizes, start);
 }
 
 // Parts of a page or more begin at pages: how much that adds is known only of a whole assignment. So the budget shrinks
@@ -366,7 +363,6 @@ void check_target(const FileFrame& f, const SensitivityRequest& request, const A
 Assignment choose(const FileFrame& f, const SensitivityTable& sensitivities, Assignment start) {
     const Table table = table_of(f, sensitivities);
     const uint64_t n_weights = weights_of(sensitivities);
-    start = without_kl(std::move(start), f);
     check_target(f, table, sensitivities, start);
     if (f.options.target_bpw > 0) {
         const double bits = std::min(f.options.target_bpw, most_bpw);

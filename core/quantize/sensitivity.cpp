@@ -178,11 +178,11 @@ class Measurement {
             for (const GridOptions& grid : request_.effects)
                 found.effects.push_back(effect_of(layer, role, w, sample, h, power, grid));
             for (const GridOptions& grid : request_.choices) {
-                const std::optional<ChoiceLoss> loss = storable_loss(found.name, sample, h, prepared, grid);
+                std::optional<ChoiceLoss> loss = storable_loss(found.name, sample, h, prepared, grid);
                 if (!loss) continue;
+                loss->predicted = power > 0 ? loss->predicted / power : 0;
+                loss->measured = power > 0 ? loss->measured / power : 0;
                 found.losses.push_back(*loss);
-                found.losses.back().predicted = power > 0 ? loss->predicted / power : 0;
-                found.losses.back().measured = power > 0 ? loss->measured / power : 0;
             }
         });
         done(found);

@@ -210,7 +210,8 @@ void Walk::done(TensorReport tensor, double cost) {
     if (!tensor.lorc.note.empty()) tensor.note += (tensor.note.empty() ? "" : "; ") + tensor.lorc.note;
     ++n_done_;
     cost_done_ += cost;
-    const double pace = cost_done_ > 0 ? (elapsed() - blocks_began_) / cost_done_ : 0;
+    const double left =
+        cost_done_ > 0 ? (elapsed() - blocks_began_) / cost_done_ * std::max(0.0, cost_total_ - cost_done_) : -1;
     run_.tensors.push_back(std::move(tensor));
     const TensorReport& t = run_.tensors.back();
     if (!t.note.empty()) log_message(LogLevel::warning, "%s: %s", t.name.c_str(), t.note.c_str());
@@ -220,7 +221,7 @@ void Walk::done(TensorReport tensor, double cost) {
           .report = t.solved ? &t.solve : nullptr,
           .rows = t.rows,
           .seconds = elapsed(),
-          .seconds_left = cost_done_ > 0 ? pace * std::max(0.0, cost_total_ - cost_done_) : -1,
+          .seconds_left = left,
           .note = t.note});
 }
 
