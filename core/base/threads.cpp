@@ -4,9 +4,12 @@
 //   caller:  work_ = f;  epoch += 1 (release) ── f(0) ── waits until pending == 0 (acquire)
 //   worker:  waits until epoch changes (acquire) ── f(i) ── pending -= 1 (release) ── waits again
 //
-// Both waits spin for some microseconds, which is as long as the gap between two ops of a forward pass, and then sleep
-// in the kernel, so that an idle pool costs nothing and a machine with fewer free cores than threads loses at most the
-// spin.
+// Both waits spin and then sleep in the kernel, so that an idle pool costs nothing. Two threads that stream from memory
+// need times for the same work that differ by a tenth of a millisecond and more, and a wake-up takes as long: on
+// Sapphire Rapids decode reads 25.9 GB/s if waits of up to 0.4 ms spin, 20.3 if they sleep after 20 us. Where there are
+// fewer free cores than threads it is the other way round, 5.0 and 9.7: whoever spins holds the core that the other
+// one needs. So a wait that is far longer than such a difference, while the run is under way, makes the pool wary: for
+// some runs its waits are short.
 #include "core/base/threads.h"
 
 #include <algorithm>
@@ -25,7 +28,9 @@ namespace gq {
 
 namespace {
 
-constexpr std::chrono::microseconds spin_time{20};
+using std::chrono::microseconds;
+constexpr microseconds usual_spin{500}, wary_spin{20};
+constexpr int wary_runs = 128;        // two tokens' of 16 blocks: one long wait in so many is a loss of a few percent
 constexpr size_t max_threads = 4096;  // far above any machine; catches a size that was computed wrongly
 
 void relax_cpu() {
@@ -36,16 +41,16 @@ void relax_cpu() {
 #endif
 }
 
-// Returns when `value` is no longer `old`, with acquire order.
-void wait_while_equal(const std::atomic<int>& value, int old) {
-    const auto deadline = std::chrono::steady_clock::now() + spin_time;
+// Whether `value` has become another than `old` meanwhile, with acquire order.
+bool changes_within(microseconds time, const std::atomic<int>& value, int old) {
+    const auto deadline = std::chrono::steady_clock::now() + time;
     do {
         for (int i = 0; i < 16; ++i) {
-            if (value.load(std::memory_order_acquire) != old) return;
+            if (value.load(std::memory_order_acquire) != old) return true;
             relax_cpu();
         }
     } while (std::chrono::steady_clock::now() < deadline);
-    value.wait(old, std::memory_order_acquire);
+    return false;
 }
 
 }  // namespace
@@ -98,8 +103,28 @@ struct ThreadPool::State {
         }
     }
 
-    void wait_for_workers() {
+    void begin_run() {
+        if (const int left = wary_for.load(std::memory_order_relaxed); left > 0)
+            wary_for.store(left - 1, std::memory_order_relaxed);
+        caller_works.store(true, std::memory_order_relaxed);
+        pending.store(static_cast<int>(size - 1), std::memory_order_relaxed);
+        next_epoch();
+    }
+
+    void end_run() {
+        caller_works.store(false, std::memory_order_relaxed);
         for (int left; (left = pending.load(std::memory_order_acquire)) != 0;) wait_while_equal(pending, left);
+    }
+
+    // Returns when `value` is no longer `old`, with acquire order.
+    void wait_while_equal(const std::atomic<int>& value, int old) {
+        const bool wary = wary_for.load(std::memory_order_relaxed) > 0;
+        if (changes_within(wary ? wary_spin : usual_spin, value, old)) return;
+        if (!wary && under_way()) wary_for.store(wary_runs, std::memory_order_relaxed);
+        value.wait(old, std::memory_order_acquire);
+    }
+    bool under_way() const {
+        return caller_works.load(std::memory_order_relaxed) || pending.load(std::memory_order_relaxed) != 0;
     }
 
     const size_t size;
@@ -107,7 +132,8 @@ struct ThreadPool::State {
     bool stopping = false;
     std::mutex error_mutex;
     std::exception_ptr error;  // the first one of this run
-    std::atomic<bool> running{false};
+    std::atomic<bool> running{false}, caller_works{false};
+    std::atomic<int> wary_for{0};                     // runs
     alignas(cache_line) std::atomic<int> epoch{0};    // int: what the kernel can wait on without a proxy
     alignas(cache_line) std::atomic<int> pending{0};  // workers that have not finished this epoch
     std::vector<std::thread> threads;                 // last: started when everything above is ready
@@ -133,12 +159,9 @@ void ThreadPool::run(FunctionRef<void(size_t)> work) {
         fail(Status::internal, "thread pool: run() was called while a run() of the same pool is under way");
     }
     state.work = &work;
-    if (state.size > 1) {
-        state.pending.store(static_cast<int>(state.size - 1), std::memory_order_relaxed);
-        state.next_epoch();
-    }
+    if (state.size > 1) state.begin_run();
     state.call(0);
-    state.wait_for_workers();
+    if (state.size > 1) state.end_run();
     const std::exception_ptr error = std::exchange(state.error, nullptr);
     state.running.store(false, std::memory_order_release);
     if (error) std::rethrow_exception(error);
