@@ -101,19 +101,29 @@ static Groups<Group> groups_of(const PackedMatrix& w) {
 }
 struct NoGroups {};  // float codes
 
-// All panels of args, the first of which has its codes at `codes`, times n_tokens tokens. Those that are left over
-// where panels go together, fewer than that, take one token after the other: they save the code of a kernel.
+// A Tile of panels that unpack expanded: they stand in a cache, many tokens read them, and only few kernels are made of
+// it.
+template <class Tile>
+struct Expanded : Tile {};
+template <class Tile>
+inline constexpr bool is_expanded = false;
+template <class Tile>
+inline constexpr bool is_expanded<Expanded<Tile>> = true;
+
+// All panels of args, the first of which has its codes at `codes`, times n_tokens tokens. Panels that are left over
+// where some go together take one token after the other: that saves the code of a kernel for each codes.
 template <class Kernel, class Tile, int max_panels, int n_tokens, class GroupsOrNone>
 static void multiply_panels(const LinearArgs& args, const GroupsOrNone& groups, const std::byte* codes, size_t token) {
-    constexpr int fitting = Kernel::max_sums / n_tokens;
+    constexpr int fitting = is_expanded<Tile> ? max_panels : Kernel::max_sums / n_tokens;
     constexpr size_t n_panels = fitting < 1 ? 1 : fitting < max_panels ? fitting : max_panels;
+    constexpr int left_tokens = is_expanded<Tile> ? n_tokens : 1;
     const size_t panel_bytes = args.weights->n_tiles() * Tile::bytes;
     size_t p = args.panel_begin;
     for (; args.panel_end - p >= n_panels; p += n_panels, codes += n_panels * panel_bytes)
         Kernel::template multiply<Tile, n_tokens, n_panels>(args, groups, codes, p, token);
     for (; n_panels > 1 && p < args.panel_end; ++p, codes += panel_bytes)
-        for (size_t t = token; t < token + n_tokens; ++t)
-            Kernel::template multiply<Tile, 1, 1>(args, groups, codes, p, t);
+        for (size_t t = token; t < token + n_tokens; t += left_tokens)
+            Kernel::template multiply<Tile, left_tokens, 1>(args, groups, codes, p, t);
 }
 
 // All tokens of args: n at a time, and those that are left in smaller numbers, the last of which must be 1.
@@ -148,14 +158,14 @@ static void gemv_floats(const LinearArgs& args) {
     multiply_tokens<Kernel, Tile, Kernel::max_panels, 4, 2, 1>(args, NoGroups{}, codes);
 }
 
-// One panel in 8-bit layout, up to the first of numbers_of_tokens tokens side by side.
-template <template <bool halves> class Linear, class Tile, int... numbers_of_tokens>
-static void gemm_u8s8(const LinearArgs& args, const uint8_t* panel_u8) {
-    const auto* codes = reinterpret_cast<const std::byte*>(panel_u8);
+// Panels in 8-bit layout, max_panels side by side, times up to the first of numbers_of_tokens tokens.
+template <template <bool halves> class Linear, class Tile, int max_panels, int... numbers_of_tokens>
+static void gemm_u8s8(const LinearArgs& args, const uint8_t* panels_u8) {
+    const auto* codes = reinterpret_cast<const std::byte*>(panels_u8);
     if (args.weights->group == half_tile_cols)
-        multiply_integers<Linear<true>, Tile, 1, numbers_of_tokens...>(args, codes);
+        multiply_integers<Linear<true>, Expanded<Tile>, max_panels, numbers_of_tokens...>(args, codes);
     else
-        multiply_integers<Linear<false>, Tile, 1, numbers_of_tokens...>(args, codes);
+        multiply_integers<Linear<false>, Expanded<Tile>, max_panels, numbers_of_tokens...>(args, codes);
 }
 
 // Past the given blocks of a token; past whole tokens, x.n_blocks blocks each.
@@ -239,11 +249,11 @@ GQ_INLINE void read_groups(const Groups<Group>& groups, size_t first_panel, size
         groups.read(groups, index, n, panel, n_panels, &out[0][p]);
     }
 }
-// Block b of n_panels panels, a walk's panel_bytes apart, the first of which has it at `tile`. A single one comes from
-// unpack's cached output, or is what is left over of a thread's range.
+// Block b of n_panels panels, a walk's panel_bytes apart, the first of which has it at `tile`. A single one is what is
+// left over of a thread's range.
 template <int n_panels, class Tile>
 GQ_INLINE void prefetch_panels(const TileWalk<Tile>& walk, size_t b, const std::byte* tile) {
-    if (n_panels == 1) return;
+    if (n_panels == 1 || is_expanded<Tile>) return;
     const size_t ahead = bytes_ahead<Tile::bytes, n_panels>(b, walk.n_tiles);
     for (int p = 0; p < n_panels; ++p) prefetch<Tile::bytes>(tile + p * walk.panel_bytes + ahead);
 }

@@ -9,14 +9,14 @@ namespace gq {
 namespace {
 
 constexpr size_t decode_tokens = 4;  // up to here gemv reads the packed panel; beyond, expanding it pays
-constexpr size_t panel_pair = 2;     // float panels expanded together: gemm_f32 reuses each activation twice
 constexpr size_t k_chunk = 512;      // inputs per pass: two panels' chunk (64 KiB) stays in the second-level cache
 constexpr size_t q8_chunk_bytes = 524288;  // activations of one pass in 8 bits: half a typical second-level cache
 
 // Tokens of one pass of a prefill over n_tiles blocks of inputs; or over as many groups, where there are more of them:
 // their sums take no more room then.
 size_t chunk_tokens(size_t n_tiles) {
-    return std::max<size_t>(32, q8_chunk_bytes / (n_tiles * tile_cols));
+    constexpr size_t together = 12;  // a multiple of what kernels take side by side
+    return std::max<size_t>(36, q8_chunk_bytes / (n_tiles * tile_cols) / together * together);
 }
 
 // The sums of a grid with offsets, in `room`, n_tokens * n_groups floats; null for the others.
@@ -72,10 +72,10 @@ size_t CpuBackend::prepared_bytes(const WorkSize& work, size_t width) {
     return checked_mul(work.n_rows, copies * row, "backend") + copies * buffers * cache_line;
 }
 
-// A pair of panels as floats, or one in bytes beside the sums of groups.
+// A pair of panels, as floats or in bytes beside the sums of groups.
 size_t CpuBackend::linear_scratch_bytes(size_t width) {
     const size_t n_tiles = div_up(width, tile_cols), sums = chunk_tokens(n_tiles) * n_tiles * sizeof(float);
-    return std::max(panel_pair * n_tiles * tile_values * sizeof(float), n_tiles * tile_values + sums);
+    return std::max(panel_pair * n_tiles * tile_values * sizeof(float), panel_pair * n_tiles * tile_values + sums);
 }
 
 Q8Rows CpuBackend::Q8Memory::rows(size_t n_tokens, size_t n_blocks) {
@@ -130,8 +130,8 @@ void CpuBackend::prefill_panels(const PanelRange& range, size_t thread) {
     const PackedMatrix& w = *range.task.weights;
     const size_t n_tiles = w.n_tiles();
     const size_t chunk = std::min(chunk_tokens(std::max(n_tiles, w.n_groups())), range.n_rows);
-    const size_t panel_floats = n_tiles * tile_values / sizeof(float);  // 8-bit codes in a buffer of floats
-    scratch_[thread].reserve_discard(panel_floats + chunk * w.n_groups());
+    const size_t pair_floats = panel_pair * n_tiles * tile_values / sizeof(float);  // 8-bit codes in a buffer of floats
+    scratch_[thread].reserve_discard(pair_floats + chunk * w.n_groups());
     uint8_t* expanded = reinterpret_cast<uint8_t*>(scratch_[thread].data());
     const UnpackFn unpack = compute_.kernels.unpack[codes_index(*w.codes)];
     for (size_t t = 0; t < range.n_rows; t += chunk) {
@@ -139,11 +139,12 @@ void CpuBackend::prefill_panels(const PanelRange& range, size_t thread) {
         args.n_tokens = std::min(chunk, range.n_rows - t);
         args.q8 = range.q8.at(t, 0);
         args.y += t * args.y_stride;
-        args.group_sums = group_sums_of(args, scratch_[thread].data() + panel_floats);
-        for (size_t panel = range.begin; panel < range.end; ++panel) {
-            unpack(w.panel_codes(panel), n_tiles, expanded);
+        args.group_sums = group_sums_of(args, scratch_[thread].data() + pair_floats);
+        for (size_t panel = range.begin; panel < range.end; panel = args.panel_end) {
             args.panel_begin = panel;
-            args.panel_end = panel + 1;
+            args.panel_end = std::min(panel + panel_pair, range.end);
+            for (size_t p = panel; p < args.panel_end; ++p)
+                unpack(w.panel_codes(p), n_tiles, expanded + (p - panel) * n_tiles * tile_values);
             compute_.kernels.gemm_u8s8(args, expanded);
         }
     }

@@ -36,7 +36,7 @@ AlignedBuffer<T> filled(size_t n, int byte = 0x2c) {
 // What all operations read and write. The codes are zeros, written, so that the probe of reading may read them too.
 struct Material {
     AlignedBuffer<std::byte> codes = filled<std::byte>(streamed_bytes, 0), scales, zeros;
-    AlignedBuffer<uint8_t> panel = filled<uint8_t>(n_tiles * tile_values);
+    AlignedBuffer<uint8_t> expanded = filled<uint8_t>(panel_pair * n_tiles * tile_values);
     AlignedBuffer<int8_t> values = filled<int8_t>(gemm_tokens * cols);
     AlignedBuffer<float> q8_scales = filled<float>(gemm_tokens * n_tiles);
     AlignedBuffer<int16_t> sums = filled<int16_t>(gemm_tokens * n_tiles * 2);
@@ -94,8 +94,8 @@ double run_gemv(Material& m, const KernelTable& table, size_t n_tokens) {
 }
 
 double run_unpack(Material& m, const KernelTable& table, size_t) {
-    table.unpack[codes_index(*m.weights.codes)](m.weights.panel_codes(0), n_tiles, m.panel.data());
-    return static_cast<double>(m.weights.panel_code_bytes() + m.panel.size());
+    table.unpack[codes_index(*m.weights.codes)](m.weights.panel_codes(0), n_tiles, m.expanded.data());
+    return static_cast<double>(m.weights.panel_code_bytes() + n_tiles * tile_values);
 }
 
 double run_unpack_f32(Material& m, const KernelTable& table, size_t) {
@@ -104,11 +104,11 @@ double run_unpack_f32(Material& m, const KernelTable& table, size_t) {
 }
 
 double run_gemm_u8s8(Material& m, const KernelTable& table, size_t n_tokens) {
-    LinearArgs args = m.linear(0, 1, n_tokens);
+    LinearArgs args = m.linear(0, panel_pair, n_tokens);
     args.y = m.out.data();
-    args.y_stride = panel_rows;
-    table.gemm_u8s8(args, m.panel.data());
-    return static_cast<double>(2 * panel_rows * cols * n_tokens);
+    args.y_stride = panel_pair * panel_rows;
+    table.gemm_u8s8(args, m.expanded.data());
+    return static_cast<double>(2 * panel_pair * panel_rows * cols * n_tokens);
 }
 
 double run_gemm_f32(Material& m, const KernelTable& table, size_t n_tokens) {

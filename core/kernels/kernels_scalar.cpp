@@ -207,8 +207,11 @@ void gemv_integer_scalar(const LinearArgs& args) {
         integer_panel(args, panel, *args.weights->codes, args.weights->panel_codes(panel));
 }
 
-void gemm_u8s8_scalar(const LinearArgs& args, const uint8_t* panel_u8) {
-    integer_panel(args, args.panel_begin, expanded_codes(), reinterpret_cast<const std::byte*>(panel_u8));
+void gemm_u8s8_scalar(const LinearArgs& args, const uint8_t* panels_u8) {
+    const auto* codes = reinterpret_cast<const std::byte*>(panels_u8);
+    const size_t panel_bytes = args.weights->n_tiles() * expanded_codes().tile_bytes;
+    for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel, codes += panel_bytes)
+        integer_panel(args, panel, expanded_codes(), codes);
 }
 
 // A function per registered codes, because UnpackFn does not name them.

@@ -17,7 +17,7 @@ using namespace gq::test;
 
 namespace {
 
-constexpr size_t rows = 16, cols = 256, gemm_tokens = 32;
+constexpr size_t rows = 16, cols = 256, gemm_rows = panel_pair * panel_rows, gemm_tokens = 36;
 // As many panels as kernels of the machine read side by side, and inputs enough for what is done once a panel to count
 // little.
 #if defined(__aarch64__)
@@ -97,13 +97,15 @@ struct Walk {
     static void count_gemm_u8s8(const std::string& name, GemmU8S8Fn gemm) {
         for (const char* const codes : {"int4", "int8"}) {
             Random random(3);
-            Linear linear(integer_case(*find_codes(codes), *find_grid("zero_point"), rows, cols, 128, random),
+            Linear linear(integer_case(*find_codes(codes), *find_grid("zero_point"), gemm_rows, cols, 128, random),
                           gemm_tokens, random);
-            std::vector<uint8_t> panel(linear.weights.matrix.n_tiles() * tile_values);
-            scalar_table().unpack[codes_index(*find_codes(codes))](linear.weights.matrix.panel_codes(0),
-                                                                   linear.weights.matrix.n_tiles(), panel.data());
-            linear.args.panel_end = 1;
-            count(name + " of " + codes, panel_rows * cols * gemm_tokens, [&] { gemm(linear.args, panel.data()); });
+            const PackedMatrix& w = linear.weights.matrix;
+            const size_t panel_bytes = w.n_tiles() * tile_values;
+            std::vector<uint8_t> expanded(w.n_panels() * panel_bytes);
+            for (size_t p = 0; p < w.n_panels(); ++p)
+                scalar_table().unpack[codes_index(*w.codes)](w.panel_codes(p), w.n_tiles(),
+                                                             expanded.data() + p * panel_bytes);
+            count(name + " of " + codes, gemm_rows * cols * gemm_tokens, [&] { gemm(linear.args, expanded.data()); });
         }
     }
 

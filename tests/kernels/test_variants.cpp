@@ -61,13 +61,12 @@ void run_gemv(const KernelTable& table, LinearArgs args) {
 
 void run_gemm_u8s8(const KernelTable& table, LinearArgs args) {
     const PackedMatrix& w = *args.weights;
-    AlignedBuffer<uint8_t> expanded(w.n_tiles() * tile_values);
-    for (size_t panel = args.panel_begin, end = args.panel_end; panel < end; ++panel) {
-        truth.unpack[codes_index(*w.codes)](w.panel_codes(panel), w.n_tiles(), expanded.data());
-        args.panel_begin = panel;
-        args.panel_end = panel + 1;
-        table.gemm_u8s8(args, expanded.data());
-    }
+    const size_t panel_bytes = w.n_tiles() * tile_values;
+    AlignedBuffer<uint8_t> expanded((args.panel_end - args.panel_begin) * panel_bytes);
+    for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel)
+        truth.unpack[codes_index(*w.codes)](w.panel_codes(panel), w.n_tiles(),
+                                            expanded.data() + (panel - args.panel_begin) * panel_bytes);
+    table.gemm_u8s8(args, expanded.data());
 }
 
 void compare_linear(const KernelTable& table, RunLinear run, const PackedCase& c, LinearArgs args) {
