@@ -99,7 +99,7 @@ void CpuBackend::add(const Activations& x, const Activations& y, size_t n_rows, 
 
 size_t cpu_backend_bytes(const WorkSize& work) {
     const size_t scratch =
-        std::max(CpuBackend::linear_scratch_bytes(work.linear_in), CpuBackend::attention_scratch_bytes(work.attention));
+        std::max(CpuBackend::linear_scratch_bytes(work), CpuBackend::attention_scratch_bytes(work.attention));
     const size_t sin_cos = checked_mul(work.n_rows, work.attention.head_dim * sizeof(float), "backend") + cache_line;
     return sin_cos + CpuBackend::prepared_bytes(work, work.linear_in) +
            checked_mul(work.n_threads, round_up(scratch, cache_line), "backend") + CpuBackend::low_rank_bytes(work) +

@@ -37,7 +37,7 @@ class CpuBackend final : public Backend {
     static size_t prepared_bytes(const WorkSize& work, size_t width);
     static size_t low_rank_bytes(const WorkSize& work);
     static size_t sums_bytes(const WorkSize& work);
-    static size_t linear_scratch_bytes(size_t width);
+    static size_t linear_scratch_bytes(const WorkSize& work);
     static size_t attention_scratch_bytes(const AttentionShape& shape);
     static size_t attention_shared_bytes(const WorkSize& work);
 
