@@ -30,8 +30,9 @@ namespace {
 
 using std::chrono::microseconds;
 constexpr microseconds usual_spin{500}, wary_spin{20};
-constexpr int wary_runs = 128;        // two tokens' of 16 blocks: one long wait in so many is a loss of a few percent
-constexpr size_t max_threads = 4096;  // far above any machine; catches a size that was computed wrongly
+constexpr int wary_runs = 128;          // two tokens' of 16 blocks: one long wait in so many is a loss of a few percent
+constexpr size_t pieces_per_share = 8;  // what a thread takes over from another one is an eighth of a share
+constexpr size_t max_threads = 4096;    // far above any machine; catches a size that was computed wrongly
 
 void relax_cpu() {
 #if defined(__x86_64__)
@@ -58,7 +59,7 @@ bool changes_within(microseconds time, const std::atomic<int>& value, int old) {
 struct ThreadPool::State {
     using Work = FunctionRef<void(size_t)>;
 
-    explicit State(size_t n_threads) : size(n_threads) {
+    explicit State(size_t n_threads) : size(n_threads), shares(n_threads) {
         threads.reserve(size - 1);
         for (size_t i = 1; i < size; ++i) start(i);
     }
@@ -136,7 +137,11 @@ struct ThreadPool::State {
     std::atomic<int> wary_for{0};                     // runs
     alignas(cache_line) std::atomic<int> epoch{0};    // int: what the kernel can wait on without a proxy
     alignas(cache_line) std::atomic<int> pending{0};  // workers that have not finished this epoch
-    std::vector<std::thread> threads;                 // last: started when everything above is ready
+    struct alignas(cache_line) Share {
+        std::atomic<size_t> next{0};  // piece
+    };
+    std::vector<Share> shares;
+    std::vector<std::thread> threads;  // last: started when everything above is ready
 };
 
 ThreadPool::ThreadPool(size_t n_threads) {
@@ -177,6 +182,22 @@ void ThreadPool::for_ranges(size_t n, size_t grain, FunctionRef<void(size_t, siz
         const size_t begin = n_grains * thread / size() * grain;
         const size_t end = std::min(n, n_grains * (thread + 1) / size() * grain);
         if (begin < end) work(begin, end, thread);
+    });
+}
+
+void ThreadPool::for_shares(size_t n, size_t grain, FunctionRef<void(size_t, size_t, size_t)> work) {
+    const size_t piece = n / size() / pieces_per_share / grain * grain;
+    if (size() == 1 || piece == 0) return for_ranges(n, 1, work);
+    const size_t n_pieces = div_up(n, piece);
+    const auto share_begin = [&](size_t thread) { return n_pieces * thread / size(); };
+    for (size_t i = 0; i < size(); ++i) state_->shares[i].next.store(share_begin(i), std::memory_order_relaxed);
+    run([&](size_t thread) {
+        for (size_t i = thread; i < thread + size(); ++i) {
+            const size_t of = i % size(), end = share_begin(of + 1);
+            std::atomic<size_t>& next = state_->shares[of].next;
+            for (size_t p; (p = next.fetch_add(1, std::memory_order_relaxed)) < end;)
+                work(p * piece, std::min(n, (p + 1) * piece), thread);
+        }
     });
 }
 

@@ -8,8 +8,9 @@
 namespace gq {
 namespace {
 
-constexpr size_t decode_tokens = 4;  // up to here gemv reads the packed panel; beyond, expanding it pays
-constexpr size_t k_chunk = 512;      // inputs per pass: two panels' chunk (64 KiB) stays in the second-level cache
+constexpr size_t decode_tokens = 4;    // up to here gemv reads the packed panel; beyond, expanding it pays
+constexpr size_t panels_together = 8;  // a multiple of what kernels take side by side
+constexpr size_t k_chunk = 512;        // inputs per pass: two panels' chunk (64 KiB) stays in the second-level cache
 // Panels that a prefill expands at once fill half of the smallest second-level cache: some tokens stay in the first
 // level while the codes of all these panels stream past them. That is 1.1 to 1.4 times as fast as many tokens past one
 // pair.
@@ -64,7 +65,7 @@ void CpuBackend::run_alike(const Activations& x, size_t n_rows, std::span<const 
     for (const LinearTask& task : tasks) needs_q8 |= mode.prepare && !task.weights->codes->is_float;
     const InputPart whole{0, x.width, mode.span_blocks(*tasks[0].weights)};
     const Prepared prepared = needs_q8 ? prepare(x, n_rows, {&whole, 1}, mode, prepared_) : Prepared{};
-    compute_.pool.for_ranges(count_panels(tasks), 1, [&](size_t begin, size_t end, size_t thread) {
+    compute_.pool.for_shares(count_panels(tasks), panels_together, [&](size_t begin, size_t end, size_t thread) {
         for_panels(tasks, begin, end, [&](size_t i, size_t from, size_t to) {
             run_panels({tasks[i], x, prepared.q8, n_rows, from, to}, thread);
             if (prepared.shifts.values && !tasks[i].weights->codes->is_float)

@@ -101,6 +101,45 @@ TEST_SUITE("base") {
         CHECK(lengths == std::vector<size_t>{33, 33, 34});
     }
 
+    TEST_CASE("thread pool: for_shares covers [0, n) once, with borders at multiples of the grain") {
+        for (const size_t size : pool_sizes) {
+            ThreadPool pool(size);
+            for (const size_t n : {0, 1, 7, 16, 100, 1000, 10001}) {
+                for (const size_t grain : {1, 4, 16}) {
+                    CAPTURE(size);
+                    CAPTURE(n);
+                    CAPTURE(grain);
+                    const bool in_pieces = size > 1 && n / size / 8 >= grain;
+                    std::vector<int> covered(n);
+                    std::vector<int> wrong(size);
+                    std::atomic<size_t> calls{0};
+                    pool.for_shares(n, grain, [&](size_t begin, size_t end, size_t thread) {
+                        ++calls;
+                        wrong[thread] +=
+                            !(begin < end) || (in_pieces && (begin % grain != 0 || (end % grain && end != n)));
+                        for (size_t i = begin; i < end; ++i) ++covered[i];
+                    });
+                    CHECK(covered == std::vector<int>(n, 1));
+                    CHECK(wrong == std::vector<int>(size, 0));
+                    CHECK((in_pieces ? calls >= 8 * size : calls <= size));
+                }
+            }
+        }
+    }
+
+    TEST_CASE("thread pool: for_shares lets the others do what a thread that is held up has not begun") {
+        ThreadPool pool(3);
+        std::atomic<size_t> left{240};
+        std::vector<size_t> done(3);
+        pool.for_shares(240, 1, [&](size_t begin, size_t end, size_t thread) {
+            left -= end - begin;
+            done[thread] += end - begin;
+            while (thread == 0 && left != 0) std::this_thread::yield();  // for ever, if it had to do its share alone
+        });
+        CHECK(done[0] <= 10);
+        CHECK(done[0] + done[1] + done[2] == 240);
+    }
+
     TEST_CASE("thread pool: for_each hands out every item once") {
         for (const size_t size : pool_sizes) {
             ThreadPool pool(size);
