@@ -100,11 +100,7 @@ struct Walk {
             Linear linear(integer_case(*find_codes(codes), *find_grid("zero_point"), gemm_rows, cols, 128, random),
                           gemm_tokens, random);
             const PackedMatrix& w = linear.weights.matrix;
-            const size_t panel_bytes = w.n_tiles() * tile_values;
-            std::vector<uint8_t> expanded(w.n_panels() * panel_bytes);
-            for (size_t p = 0; p < w.n_panels(); ++p)
-                scalar_table().unpack[codes_index(*w.codes)](w.panel_codes(p), w.n_tiles(),
-                                                             expanded.data() + p * panel_bytes);
+            const std::vector<uint8_t> expanded = expand_panels(w, 0, w.n_panels());
             count(name + " of " + codes, gemm_rows * cols * gemm_tokens, [&] { gemm(linear.args, expanded.data()); });
         }
     }

@@ -139,6 +139,16 @@ inline PackedCase integer_case(const Codes& codes, const Grid& grid, size_t rows
     return c;
 }
 
+// Panels [begin, end) in 8-bit layout, one after another, by the scalar unpack.
+inline std::vector<uint8_t> expand_panels(const PackedMatrix& w, size_t begin, size_t end) {
+    const size_t panel_bytes = w.n_tiles() * tile_values;
+    std::vector<uint8_t> expanded((end - begin) * panel_bytes);
+    for (size_t panel = begin; panel < end; ++panel)
+        scalar_table().unpack[codes_index(*w.codes)](w.panel_codes(panel), w.n_tiles(),
+                                                     expanded.data() + (panel - begin) * panel_bytes);
+    return expanded;
+}
+
 // n floats that `codes` holds exactly.
 inline std::vector<float> representable_floats(const Codes& codes, size_t n, Random& random) {
     std::vector<float> values(n);

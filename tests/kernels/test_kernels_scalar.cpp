@@ -84,13 +84,8 @@ TEST_SUITE("kernels") {
                                         .y = y.data(),
                                         .y_stride = rows};
                         truth.gemv[codes_index(*codes)](args);
-                        const size_t panel_bytes = c.matrix.n_tiles() * tile_values;
-                        std::vector<uint8_t> expanded(2 * panel_bytes);
                         args.y = prefill.data();
-                        for (size_t panel = 0; panel < 2; ++panel)
-                            truth.unpack[codes_index(*codes)](c.matrix.panel_codes(panel), c.matrix.n_tiles(),
-                                                              expanded.data() + panel * panel_bytes);
-                        truth.gemm_u8s8(args, expanded.data());
+                        truth.gemm_u8s8(args, expand_panels(c.matrix, 0, 2).data());
                         INFO("codes ", std::string(codes->name), " grid ", std::string(grid->name), " group ", group);
                         REQUIRE(first_difference(y, expected) == y.size());
                         REQUIRE(first_difference(prefill, expected) == y.size());

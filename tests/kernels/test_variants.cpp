@@ -60,13 +60,7 @@ void run_gemv(const KernelTable& table, LinearArgs args) {
 }
 
 void run_gemm_u8s8(const KernelTable& table, LinearArgs args) {
-    const PackedMatrix& w = *args.weights;
-    const size_t panel_bytes = w.n_tiles() * tile_values;
-    AlignedBuffer<uint8_t> expanded((args.panel_end - args.panel_begin) * panel_bytes);
-    for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel)
-        truth.unpack[codes_index(*w.codes)](w.panel_codes(panel), w.n_tiles(),
-                                            expanded.data() + (panel - args.panel_begin) * panel_bytes);
-    table.gemm_u8s8(args, expanded.data());
+    table.gemm_u8s8(args, expand_panels(*args.weights, args.panel_begin, args.panel_end).data());
 }
 
 void compare_linear(const KernelTable& table, RunLinear run, const PackedCase& c, LinearArgs args) {
