@@ -110,13 +110,24 @@ inline constexpr bool is_expanded = false;
 template <class Tile>
 inline constexpr bool is_expanded<Expanded<Tile>> = true;
 
-// All panels of args, the first of which has its codes at `codes`, times n_tokens tokens. Panels that are left over
-// where some go together take one token after the other: that saves the code of a kernel for each codes.
+// Panels that go together where n_tokens tokens do; and tokens, for a panel that is left over of them: one, which saves
+// the code of a kernel for each codes.
+template <class Kernel, class Tile>
+constexpr int panels_together(int n_tokens, int max_panels) {
+    if (is_expanded<Tile>) return max_panels;
+    const int fitting = Kernel::max_sums / n_tokens;
+    return fitting < 1 ? 1 : fitting < max_panels ? fitting : max_panels;
+}
+template <class Tile>
+constexpr int tokens_of_left_panel(int n_tokens) {
+    return is_expanded<Tile> ? n_tokens : 1;
+}
+
+// All panels of args, the first of which has its codes at `codes`, times n_tokens tokens.
 template <class Kernel, class Tile, int max_panels, int n_tokens, class GroupsOrNone>
 static void multiply_panels(const LinearArgs& args, const GroupsOrNone& groups, const std::byte* codes, size_t token) {
-    constexpr int fitting = is_expanded<Tile> ? max_panels : Kernel::max_sums / n_tokens;
-    constexpr size_t n_panels = fitting < 1 ? 1 : fitting < max_panels ? fitting : max_panels;
-    constexpr int left_tokens = is_expanded<Tile> ? n_tokens : 1;
+    constexpr size_t n_panels = panels_together<Kernel, Tile>(n_tokens, max_panels);
+    constexpr int left_tokens = tokens_of_left_panel<Tile>(n_tokens);
     const size_t panel_bytes = args.weights->n_tiles() * Tile::bytes;
     size_t p = args.panel_begin;
     for (; args.panel_end - p >= n_panels; p += n_panels, codes += n_panels * panel_bytes)
