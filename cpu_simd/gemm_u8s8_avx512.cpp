@@ -7,6 +7,9 @@
 namespace gq {
 
 extern const KernelVariant gemm_u8s8_avx512{
-    "gemm_u8s8_avx512", "avx512", nullptr, {.gemm_u8s8 = gemm_u8s8<avx512::Linear, avx512::TileU8, 2, 6, 2, 1>}};
+    "gemm_u8s8_avx512",
+    "avx512",
+    nullptr,
+    {.gemm_u8s8 = gemm_u8s8<avx512::Linear, avx512::TileU8, panel_pair, 6, 2, 1>}};
 
 }  // namespace gq

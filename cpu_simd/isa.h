@@ -17,12 +17,10 @@
 #endif
 
 #define GQ_PRAGMA(...) _Pragma(#__VA_ARGS__)
-#define GQ_AVX512 "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"
 #if defined(__clang__)
 #define GQ_TARGET(features) GQ_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
 #define GQ_TARGET_END GQ_PRAGMA(clang attribute pop)
 #define GQ_TARGET_AVX2 GQ_TARGET("avx2,fma,f16c")
-#define GQ_TARGET_AVX512 GQ_TARGET(GQ_AVX512)
 #define GQ_TARGET_NEON GQ_TARGET("dotprod")
 #else
 // Without no-tree-ter GCC 12 orders a tile's products before its sums and spills them: prefill in AVX2 took 1.4 times
@@ -32,11 +30,11 @@
 #define GQ_TARGET_END GQ_PRAGMA(GCC pop_options)
 // Without no-tree-reassoc it makes two shorter chains of an integer sum, twice the registers, and AVX2 has 16.
 #define GQ_TARGET_AVX2 GQ_TARGET("avx2,fma,f16c") GQ_PRAGMA(GCC optimize("no-tree-reassoc"))
-// Without no-tree-pre it loads a block's first words before it has registers for them: prefill took 1.08 times as long.
-#define GQ_TARGET_AVX512 GQ_TARGET(GQ_AVX512) GQ_PRAGMA(GCC optimize("no-tree-pre"))
 // Without no-schedule-insns it begins with all loads of a block and spills sums to have registers for them.
 #define GQ_TARGET_NEON GQ_TARGET("arch=armv8.2-a+dotprod") GQ_PRAGMA(GCC optimize("no-schedule-insns"))
 #endif
+
+#define GQ_TARGET_AVX512 GQ_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")
 
 // For the small pieces of a kernel: a call inside an inner loop would spill its accumulators.
 #define GQ_INLINE static inline __attribute__((always_inline))

@@ -101,8 +101,7 @@ static Groups<Group> groups_of(const PackedMatrix& w) {
 }
 struct NoGroups {};  // float codes
 
-// A Tile of panels that unpack expanded: they stand in a cache, many tokens read them, and only few kernels are made of
-// it.
+// A Tile of panels that unpack expanded: they stand in a cache, many tokens read them, and few kernels are made of it.
 template <class Tile>
 struct Expanded : Tile {};
 template <class Tile>

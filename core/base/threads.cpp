@@ -1,15 +1,10 @@
 // The thread pool: workers that sleep between jobs, and a barrier that spins shortly before it sleeps.
 // In: a function per job. Out: its effects on every thread, made visible to the caller by the barrier. See threads.h.
 //
-//   caller:  work_ = f;  epoch += 1 (release) ── f(0) ── waits until pending == 0 (acquire)
+//   caller:  work = f;  epoch += 1 (release) ── f(0) ── pending -= 1 ── waits until pending == 0 (acquire)
 //   worker:  waits until epoch changes (acquire) ── f(i) ── pending -= 1 (release) ── waits again
 //
-// Both waits spin and then sleep in the kernel, so that an idle pool costs nothing. Two threads that stream from memory
-// need times for the same work that differ by a tenth of a millisecond and more, and a wake-up takes as long: on
-// Sapphire Rapids decode reads 25.9 GB/s if waits of up to 0.4 ms spin, 20.3 if they sleep after 20 us. Where there are
-// fewer free cores than threads it is the other way round, 5.0 and 9.7: whoever spins holds the core that the other
-// one needs. So a wait that is far longer than such a difference, while the run is under way, makes the pool wary: for
-// some runs its waits are short.
+// Both waits spin and then sleep in the kernel, so that an idle pool costs nothing.
 #include "core/base/threads.h"
 
 #include <algorithm>
@@ -28,10 +23,15 @@ namespace gq {
 
 namespace {
 
+// Two threads that stream from memory need times for the same work that differ by a tenth of a millisecond and more,
+// and a wake-up takes as long: on Sapphire Rapids decode read 25.9 GB/s when waits spun for up to 0.4 ms, 20.3 when
+// they slept after 20 us. Where there are fewer free cores than threads it is the other way round, 5.0 and 9.7: whoever
+// spins holds the core that another one needs. So a wait that is longer while others are at work, be it that they were
+// held up or that the work is long, makes the pool wary: for some runs its waits are short.
 using std::chrono::microseconds;
 constexpr microseconds usual_spin{500}, wary_spin{20};
 constexpr int wary_runs = 128;          // two tokens' of 16 blocks: one long wait in so many is a loss of a few percent
-constexpr size_t pieces_per_share = 8;  // what a thread takes over from another one is an eighth of a share
+constexpr size_t pieces_per_share = 8;  // at least: the smaller a piece, the shorter the wait for the last one
 constexpr size_t max_threads = 4096;    // far above any machine; catches a size that was computed wrongly
 
 void relax_cpu() {
@@ -41,6 +41,11 @@ void relax_cpu() {
     asm volatile("yield");
 #endif
 }
+
+// The pieces of a thread's share that nobody has taken begin there.
+struct alignas(cache_line) Share {
+    std::atomic<size_t> next{0};
+};
 
 // Whether `value` has become another than `old` meanwhile, with acquire order.
 bool changes_within(microseconds time, const std::atomic<int>& value, int old) {
@@ -59,7 +64,7 @@ bool changes_within(microseconds time, const std::atomic<int>& value, int old) {
 struct ThreadPool::State {
     using Work = FunctionRef<void(size_t)>;
 
-    explicit State(size_t n_threads) : size(n_threads), shares(n_threads) {
+    explicit State(size_t n_threads) : size(n_threads) {
         threads.reserve(size - 1);
         for (size_t i = 1; i < size; ++i) start(i);
     }
@@ -107,13 +112,12 @@ struct ThreadPool::State {
     void begin_run() {
         if (const int left = wary_for.load(std::memory_order_relaxed); left > 0)
             wary_for.store(left - 1, std::memory_order_relaxed);
-        caller_works.store(true, std::memory_order_relaxed);
-        pending.store(static_cast<int>(size - 1), std::memory_order_relaxed);
+        pending.store(static_cast<int>(size), std::memory_order_relaxed);
         next_epoch();
     }
 
     void end_run() {
-        caller_works.store(false, std::memory_order_relaxed);
+        pending.fetch_sub(1, std::memory_order_acq_rel);
         for (int left; (left = pending.load(std::memory_order_acquire)) != 0;) wait_while_equal(pending, left);
     }
 
@@ -121,11 +125,8 @@ struct ThreadPool::State {
     void wait_while_equal(const std::atomic<int>& value, int old) {
         const bool wary = wary_for.load(std::memory_order_relaxed) > 0;
         if (changes_within(wary ? wary_spin : usual_spin, value, old)) return;
-        if (!wary && under_way()) wary_for.store(wary_runs, std::memory_order_relaxed);
+        if (!wary && pending.load(std::memory_order_relaxed) != 0) wary_for.store(wary_runs, std::memory_order_relaxed);
         value.wait(old, std::memory_order_acquire);
-    }
-    bool under_way() const {
-        return caller_works.load(std::memory_order_relaxed) || pending.load(std::memory_order_relaxed) != 0;
     }
 
     const size_t size;
@@ -133,15 +134,11 @@ struct ThreadPool::State {
     bool stopping = false;
     std::mutex error_mutex;
     std::exception_ptr error;  // the first one of this run
-    std::atomic<bool> running{false}, caller_works{false};
+    std::atomic<bool> running{false};
     std::atomic<int> wary_for{0};                     // runs
     alignas(cache_line) std::atomic<int> epoch{0};    // int: what the kernel can wait on without a proxy
-    alignas(cache_line) std::atomic<int> pending{0};  // workers that have not finished this epoch
-    struct alignas(cache_line) Share {
-        std::atomic<size_t> next{0};  // piece
-    };
-    std::vector<Share> shares;
-    std::vector<std::thread> threads;  // last: started when everything above is ready
+    alignas(cache_line) std::atomic<int> pending{0};  // threads that have not finished this epoch
+    std::vector<std::thread> threads;                 // last: started when everything above is ready
 };
 
 ThreadPool::ThreadPool(size_t n_threads) {
@@ -190,11 +187,12 @@ void ThreadPool::for_shares(size_t n, size_t grain, FunctionRef<void(size_t, siz
     if (size() == 1 || piece == 0) return for_ranges(n, 1, work);
     const size_t n_pieces = div_up(n, piece);
     const auto share_begin = [&](size_t thread) { return n_pieces * thread / size(); };
-    for (size_t i = 0; i < size(); ++i) state_->shares[i].next.store(share_begin(i), std::memory_order_relaxed);
+    std::vector<Share> shares(size());
+    for (size_t i = 0; i < size(); ++i) shares[i].next = share_begin(i);
     run([&](size_t thread) {
         for (size_t i = thread; i < thread + size(); ++i) {
             const size_t of = i % size(), end = share_begin(of + 1);
-            std::atomic<size_t>& next = state_->shares[of].next;
+            std::atomic<size_t>& next = shares[of].next;
             for (size_t p; (p = next.fetch_add(1, std::memory_order_relaxed)) < end;)
                 work(p * piece, std::min(n, (p + 1) * piece), thread);
         }

@@ -11,7 +11,7 @@
 namespace gq {
 
 CpuBackend::CpuBackend(const Compute& compute)
-    : compute_(compute), scratch_(compute.pool.size()), sums_(compute.pool.size()) {}
+    : compute_(compute), scratch_(compute.pool.size()), group_sums_(compute.pool.size()), sums_(compute.pool.size()) {}
 
 // A cache line in front says how long the memory is. What is large is zeroed by the system page by page when it is
 // touched: a session makes room for hundreds of rows, and its first token may need one.
@@ -103,7 +103,7 @@ size_t cpu_backend_bytes(const WorkSize& work) {
     const size_t sin_cos = checked_mul(work.n_rows, work.attention.head_dim * sizeof(float), "backend") + cache_line;
     return sin_cos + CpuBackend::prepared_bytes(work, work.linear_in) +
            checked_mul(work.n_threads, round_up(scratch, cache_line), "backend") + CpuBackend::low_rank_bytes(work) +
-           CpuBackend::sums_bytes(work) + CpuBackend::attention_shared_bytes(work);
+           CpuBackend::sums_bytes(work) + CpuBackend::group_sums_bytes(work) + CpuBackend::attention_shared_bytes(work);
 }
 
 std::unique_ptr<Backend> make_cpu_backend(const Compute& compute) {

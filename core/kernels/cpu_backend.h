@@ -32,11 +32,12 @@ class CpuBackend final : public Backend {
     void gather_rows(const Activations& x, std::span<const size_t> rows, const Activations& out) override;
     void add(const Activations& x, const Activations& y, size_t n_rows, const Activations& out) override;
 
-    // What cpu_backend_bytes() adds up: of all prepared rows, of a low rank, of the sums that threads add to y, of
-    // one thread's scratch memory, and of attention that threads share.
+    // What cpu_backend_bytes() adds up: of all prepared rows, of a low rank, of the sums that threads add to y and
+    // those of groups, of one thread's scratch memory, and of attention that threads share.
     static size_t prepared_bytes(const WorkSize& work, size_t width);
     static size_t low_rank_bytes(const WorkSize& work);
     static size_t sums_bytes(const WorkSize& work);
+    static size_t group_sums_bytes(const WorkSize& work);
     static size_t linear_scratch_bytes(const WorkSize& work);
     static size_t attention_scratch_bytes(const AttentionShape& shape);
     static size_t attention_shared_bytes(const WorkSize& work);
@@ -54,6 +55,13 @@ class CpuBackend final : public Backend {
     struct PreparedMemory {
         Q8Memory q8, shifts;
     };
+    // What a grid with offsets reads, of n_tokens tokens in groups of group_cols: sum_groups of the Q8Rows whose values
+    // are `of`, until those are prepared anew.
+    struct GroupSums {
+        AlignedBuffer<float> memory;
+        const int8_t* of = nullptr;
+        size_t group_cols = 0, n_tokens = 0;
+    };
 
     Prepared prepare(const Activations& x, size_t n_rows, std::span<const InputPart> parts, const ActivationMode& mode,
                      PreparedMemory& memory);
@@ -65,6 +73,7 @@ class CpuBackend final : public Backend {
                       const ActivationMode& mode);
     void add_panels(const PanelRange& range, size_t thread);
     void run_panels(const PanelRange& range, size_t thread);
+    const float* group_sums_of(const LinearArgs& args, size_t thread);
     void decode_panels(const PanelRange& range, size_t thread);
     void prefill_panels(const PanelRange& range, size_t thread);
     void unpack_panel(const PackedMatrix& w, size_t panel, float* out);
@@ -78,6 +87,7 @@ class CpuBackend final : public Backend {
     PreparedMemory prepared_, low_rank_prepared_;
     AlignedBuffer<float> low_rank_;              // t = V x of all tasks
     std::vector<AlignedBuffer<float>> scratch_;  // one a thread
+    std::vector<GroupSums> group_sums_;          // one a thread
     std::vector<AlignedBuffer<float>> sums_;     // one a thread: what is to be added to y, of some panels
     AlignedBuffer<float> split_memory_;          // rows of attention tasks that threads share
     std::vector<float> sin_cos_;                 // of the current batch: (rows, head_dim / 2, 2)

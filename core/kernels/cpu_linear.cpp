@@ -1,6 +1,7 @@
-// Linear layers on the CPU: activations are prepared once, then every thread streams its own panels of all tasks.
+// Linear layers on the CPU: activations are prepared once, then every thread streams panels of all tasks, its own and
+// what others have not begun.
 // In: x (rows, in) and tasks that share it. Out: y of each task under the contracts of kernels.h, at any thread count.
-// Decode reads packed panels directly (gemv); prefill expands a panel once and multiplies it with many tokens.
+// Decode reads packed panels directly (gemv); prefill expands some panels at once and passes all tokens by them.
 #include "core/kernels/cpu_linear.h"
 
 #include <algorithm>
@@ -8,31 +9,24 @@
 namespace gq {
 namespace {
 
-constexpr size_t decode_tokens = 4;    // up to here gemv reads the packed panel; beyond, expanding it pays
-constexpr size_t panels_together = 8;  // a multiple of what kernels take side by side
-constexpr size_t k_chunk = 512;        // inputs per pass: two panels' chunk (64 KiB) stays in the second-level cache
-// Panels that a prefill expands at once fill half of the smallest second-level cache: some tokens stay in the first
+constexpr size_t decode_tokens = 4;  // up to here gemv reads the packed panel; beyond, expanding it pays
+constexpr size_t panel_grain = 8;    // of what threads share: a multiple of the panels that a kernel takes side by side
+constexpr size_t k_chunk = 512;      // inputs per pass: two panels' chunk (64 KiB) stays in the second-level cache
+// Panels that a prefill expands at once fill half of a second-level cache of 512 KiB: some tokens stay in the first
 // level while the codes of all these panels stream past them. That is 1.1 to 1.4 times as fast as many tokens past one
 // pair.
 constexpr size_t expanded_bytes = 262144;
-constexpr size_t q8_chunk_bytes = 4194304;  // activations of one pass: what bounds the room for sums of groups
+// Sums of groups that a thread keeps in one pass of a prefill, unless fewest_tokens need more.
+constexpr size_t kept_sums = 131072, fewest_tokens = 36;
 
 size_t expanded_panels(size_t n_tiles) {
     return std::max(panel_pair, expanded_bytes / (n_tiles * tile_values) / panel_pair * panel_pair);
 }
 
-// Tokens of one pass of a prefill over n_tiles blocks of inputs; or over as many groups, where there are more of them:
-// their sums take no more room then.
-size_t chunk_tokens(size_t n_tiles) {
-    constexpr size_t together = 12;  // a multiple of what kernels take side by side
-    return std::max<size_t>(36, q8_chunk_bytes / (n_tiles * tile_cols) / together * together);
-}
-
-// The sums of a grid with offsets, in `room`, n_tokens * n_groups floats; null for the others.
-const float* group_sums_of(const LinearArgs& args, float* room) {
-    if (!args.weights->grid || !args.weights->grid->has_offsets) return nullptr;
-    sum_groups(args.q8, args.n_tokens, *args.weights, room);
-    return room;
+// Tokens of one pass: a multiple of what kernels take side by side.
+size_t tokens_of_pass(const PackedMatrix& w, size_t n_tokens) {
+    if (!w.grid->has_offsets) return n_tokens;
+    return std::min(n_tokens, std::max(fewest_tokens, kept_sums / w.n_groups() / fewest_tokens * fewest_tokens));
 }
 
 }  // namespace
@@ -65,7 +59,7 @@ void CpuBackend::run_alike(const Activations& x, size_t n_rows, std::span<const 
     for (const LinearTask& task : tasks) needs_q8 |= mode.prepare && !task.weights->codes->is_float;
     const InputPart whole{0, x.width, mode.span_blocks(*tasks[0].weights)};
     const Prepared prepared = needs_q8 ? prepare(x, n_rows, {&whole, 1}, mode, prepared_) : Prepared{};
-    compute_.pool.for_shares(count_panels(tasks), panels_together, [&](size_t begin, size_t end, size_t thread) {
+    compute_.pool.for_shares(count_panels(tasks), panel_grain, [&](size_t begin, size_t end, size_t thread) {
         for_panels(tasks, begin, end, [&](size_t i, size_t from, size_t to) {
             run_panels({tasks[i], x, prepared.q8, n_rows, from, to}, thread);
             if (prepared.shifts.values && !tasks[i].weights->codes->is_float)
@@ -81,13 +75,18 @@ size_t CpuBackend::prepared_bytes(const WorkSize& work, size_t width) {
     return checked_mul(work.n_rows, copies * row, "backend") + copies * buffers * cache_line;
 }
 
-// A pair of panels as floats; or, if activations are integers, the panels that fill expanded_bytes beside the sums of
-// groups, two a block of inputs at most.
+// A pair of panels as floats; or, if activations are integers, what fills expanded_bytes.
 size_t CpuBackend::linear_scratch_bytes(const WorkSize& work) {
-    const size_t n_tiles = div_up(work.linear_in, tile_cols), pair = panel_pair * n_tiles * tile_values;
-    if (!activation_mode(work.precision).prepare) return pair * sizeof(float);
-    const size_t sums = std::min(2 * work.n_rows, chunk_tokens(n_tiles)) * n_tiles;
-    return std::max(pair * sizeof(float), std::max(pair, expanded_bytes) + sums * sizeof(float));
+    const size_t pair = panel_pair * div_up(work.linear_in, tile_cols) * tile_values;
+    return std::max(pair * sizeof(float), activation_mode(work.precision).prepare ? expanded_bytes : 0);
+}
+
+// There are two groups in a block of inputs at most.
+size_t CpuBackend::group_sums_bytes(const WorkSize& work) {
+    if (!activation_mode(work.precision).prepare) return 0;
+    const size_t n_groups = 2 * div_up(work.linear_in, tile_cols);
+    const size_t sums = std::min(work.n_rows * n_groups, std::max(fewest_tokens * n_groups, kept_sums));
+    return checked_mul(work.n_threads, round_up(sums * sizeof(float), cache_line), "backend");
 }
 
 Q8Rows CpuBackend::Q8Memory::rows(size_t n_tokens, size_t n_blocks) {
@@ -101,6 +100,7 @@ Prepared CpuBackend::prepare(const Activations& x, size_t n_rows, std::span<cons
                              const ActivationMode& mode, PreparedMemory& memory) {
     const size_t n_blocks = div_up(x.width, q8_block);
     Prepared all{memory.q8.rows(n_rows, n_blocks), {}};
+    for (GroupSums& sums : group_sums_) sums.of = nullptr;
     if (mode.has_shifts) all.shifts = memory.shifts.rows(n_rows, n_blocks);
     const auto quantize = [&](size_t begin, size_t end, size_t) {
         mode.prepare(compute_.kernels, {x.row(begin), x.stride, x.width}, end - begin, parts,
@@ -131,31 +131,44 @@ void CpuBackend::run_panels(const PanelRange& range, size_t thread) {
         for (size_t r = range.begin * panel_rows; r < row_end; ++r) range.task.y.row(t)[r] += range.task.bias[r];
 }
 
+// The sums of a grid with offsets, which a thread computes once for all pieces and tasks with groups of one size; null
+// for the others.
+const float* CpuBackend::group_sums_of(const LinearArgs& args, size_t thread) {
+    const PackedMatrix& w = *args.weights;
+    if (!w.grid->has_offsets) return nullptr;
+    GroupSums& sums = group_sums_[thread];
+    if (sums.of != args.q8.values || sums.group_cols != w.group_cols() || sums.n_tokens != args.n_tokens) {
+        sums.memory.reserve_discard(args.n_tokens * w.n_groups());
+        sum_groups(args.q8, args.n_tokens, w, sums.memory.data());
+        sums.of = args.q8.values;
+        sums.group_cols = w.group_cols();
+        sums.n_tokens = args.n_tokens;
+    }
+    return sums.memory.data();
+}
+
 void CpuBackend::decode_panels(const PanelRange& range, size_t thread) {
     LinearArgs args = range.args();
-    if (!args.weights->codes->is_float) scratch_[thread].reserve_discard(args.n_tokens * args.weights->n_groups());
-    args.group_sums = group_sums_of(args, scratch_[thread].data());
+    if (!args.weights->codes->is_float) args.group_sums = group_sums_of(args, thread);
     compute_.kernels.gemv[codes_index(*args.weights->codes)](args);
 }
 
 void CpuBackend::prefill_panels(const PanelRange& range, size_t thread) {
     const PackedMatrix& w = *range.task.weights;
-    const size_t n_tiles = w.n_tiles(), panel_bytes = n_tiles * tile_values;
-    const size_t n_panels = expanded_panels(n_tiles);
-    const size_t chunk = std::min(chunk_tokens(std::max(n_tiles, w.n_groups())), range.n_rows);
-    const size_t expanded_floats = n_panels * panel_bytes / sizeof(float);  // 8-bit codes in a buffer of floats
-    scratch_[thread].reserve_discard(expanded_floats + chunk * w.n_groups());
+    const size_t n_tiles = w.n_tiles(), panel_bytes = n_tiles * tile_values, at_once = expanded_panels(n_tiles);
+    scratch_[thread].reserve_discard(at_once * panel_bytes / sizeof(float));  // 8-bit codes in a buffer of floats
     uint8_t* expanded = reinterpret_cast<uint8_t*>(scratch_[thread].data());
     const UnpackFn unpack = compute_.kernels.unpack[codes_index(*w.codes)];
-    for (size_t t = 0; t < range.n_rows; t += chunk) {
+    const size_t pass = tokens_of_pass(w, range.n_rows);
+    for (size_t t = 0; t < range.n_rows; t += pass) {
         LinearArgs args = range.args();
-        args.n_tokens = std::min(chunk, range.n_rows - t);
+        args.n_tokens = std::min(pass, range.n_rows - t);
         args.q8 = range.q8.at(t, 0);
         args.y += t * args.y_stride;
-        args.group_sums = group_sums_of(args, scratch_[thread].data() + expanded_floats);
+        args.group_sums = group_sums_of(args, thread);
         for (size_t panel = range.begin; panel < range.end; panel = args.panel_end) {
             args.panel_begin = panel;
-            args.panel_end = std::min(panel + n_panels, range.end);
+            args.panel_end = std::min(panel + at_once, range.end);
             for (size_t p = panel; p < args.panel_end; ++p)
                 unpack(w.panel_codes(p), n_tiles, expanded + (p - panel) * panel_bytes);
             compute_.kernels.gemm_u8s8(args, expanded);

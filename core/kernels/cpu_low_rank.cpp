@@ -6,7 +6,7 @@
 namespace gq {
 namespace {
 
-constexpr size_t sums_floats = 4096;  // of U t at a time, at least a panel: stays in the first-level cache
+constexpr size_t sums_floats = 4096;  // of U t at a time, at least a pair of panels: stays in the first-level cache
 
 bool has_low_rank(const LinearTask& task) {
     return task.low_rank && !task.low_rank->empty();
@@ -18,7 +18,7 @@ size_t t_columns(const LinearTask& task) {
 }
 
 size_t panels_at_once(size_t n_rows) {
-    return std::max<size_t>(1, sums_floats / (n_rows * panel_rows));
+    return std::max(panel_pair, sums_floats / (n_rows * panel_rows) / panel_pair * panel_pair);
 }
 
 // Panels [begin, end) as a matrix of its own.
@@ -100,7 +100,7 @@ size_t CpuBackend::low_rank_bytes(const WorkSize& work) {
 
 size_t CpuBackend::sums_bytes(const WorkSize& work) {
     if (work.low_rank == 0 && !activation_mode(work.precision).has_shifts) return 0;
-    const size_t sums = std::max(sums_floats, work.n_rows * panel_rows) * sizeof(float);
+    const size_t sums = std::max(sums_floats, panel_pair * work.n_rows * panel_rows) * sizeof(float);
     return checked_mul(work.n_threads, round_up(sums, cache_line), "sums");
 }
 

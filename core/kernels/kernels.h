@@ -18,7 +18,7 @@ namespace gq {
 
 inline constexpr size_t q8_block = tile_cols;     // inputs per activation scale
 inline constexpr size_t panel_cols = panel_rows;  // columns of a panel of gemm_f32: rows of weights are columns of y
-inline constexpr size_t panel_pair = 2;  // panels that a prefill expands together, to read activations once for both
+inline constexpr size_t panel_pair = 2;  // panels that prefill takes side by side, to read activations once for both
 inline constexpr size_t kv_page_positions = 64;
 
 // Activations in 8 bits, tokens one after another: x[t][c] ~ scales[t][c / 32] * values[t][c], values in [-127, 127].
@@ -90,9 +90,8 @@ using UnpackFn = void (*)(const std::byte* panel_codes, size_t n_tiles, uint8_t*
 using UnpackF32Fn = void (*)(const std::byte* elements, size_t n, float* values);
 
 // gemm_u8s8 — prefill: the integer contract of gemv over panels [panel_begin, panel_end) that unpack expanded, one
-// after another, for any number of tokens. Variants take panels together, of which panel_pair is enough. Scales and
-// zero points are read from args.weights, whose codes->value_bits bounds the codes: variants may use int16 sums where
-// 2^value_bits allows.
+// after another, for any number of tokens; fastest for a multiple of panel_pair. Scales and zero points are read from
+// args.weights, whose codes->value_bits bounds the codes: variants may use int16 sums where 2^value_bits allows.
 using GemmU8S8Fn = void (*)(const LinearArgs& args, const uint8_t* panels_u8);
 
 // gemm_f32 — C[t][j] over one or more panels of panel_cols = 16 columns: panels[p][k][lane] is column 16 p + lane.

@@ -202,16 +202,18 @@ const Codes& expanded_codes() {
     return *find_codes("int8");
 }
 
+void integer_panels(const LinearArgs& args, const Codes& codes, const std::byte* tiles) {
+    const size_t panel_bytes = args.weights->n_tiles() * codes.tile_bytes;
+    for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel, tiles += panel_bytes)
+        integer_panel(args, panel, codes, tiles);
+}
+
 void gemv_integer_scalar(const LinearArgs& args) {
-    for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel)
-        integer_panel(args, panel, *args.weights->codes, args.weights->panel_codes(panel));
+    integer_panels(args, *args.weights->codes, args.weights->panel_codes(args.panel_begin));
 }
 
 void gemm_u8s8_scalar(const LinearArgs& args, const uint8_t* panels_u8) {
-    const auto* codes = reinterpret_cast<const std::byte*>(panels_u8);
-    const size_t panel_bytes = args.weights->n_tiles() * expanded_codes().tile_bytes;
-    for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel, codes += panel_bytes)
-        integer_panel(args, panel, expanded_codes(), codes);
+    integer_panels(args, expanded_codes(), reinterpret_cast<const std::byte*>(panels_u8));
 }
 
 // A function per registered codes, because UnpackFn does not name them.

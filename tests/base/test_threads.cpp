@@ -134,7 +134,8 @@ TEST_SUITE("base") {
         pool.for_shares(240, 1, [&](size_t begin, size_t end, size_t thread) {
             left -= end - begin;
             done[thread] += end - begin;
-            while (thread == 0 && left != 0) std::this_thread::yield();  // for ever, if it had to do its share alone
+            const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+            while (thread == 0 && left != 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
         });
         CHECK(done[0] <= 10);
         CHECK(done[0] + done[1] + done[2] == 240);
@@ -206,6 +207,16 @@ TEST_SUITE("base") {
                                  "thread pool: run() was called while a run() of the same pool is under way", Error);
             CHECK_NOTHROW(pool.run([](size_t) {}));
         }
+        ThreadPool pool(2);
+        std::vector<std::atomic<int>> covered(100);
+        CHECK_THROWS_AS(pool.for_shares(100, 1,
+                                        [&](size_t begin, size_t end, size_t) {
+                                            for (size_t i = begin; i < end; ++i) ++covered[i];
+                                            pool.for_shares(100, 1, [](size_t, size_t, size_t) {});
+                                        }),
+                        Error);
+        for (const std::atomic<int>& times : covered) CHECK(times <= 1);
+        CHECK_NOTHROW(pool.run([](size_t) {}));
     }
 
     TEST_CASE("thread pool: pools work side by side") {

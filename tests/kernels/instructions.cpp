@@ -23,7 +23,7 @@ constexpr size_t rows = 16, cols = 256, gemm_rows = panel_pair * panel_rows, gem
 #if defined(__aarch64__)
 constexpr size_t gemv_rows = 32, gemv_cols = 256;
 #else
-constexpr size_t gemv_rows = 64, gemv_cols = 256;
+constexpr size_t gemv_rows = 128, gemv_cols = 256;
 #endif
 
 struct Linear {
