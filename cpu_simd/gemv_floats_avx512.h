@@ -1,7 +1,8 @@
 // 16-bit floats in AVX-512: 16 rows are one vector, each input is one fma; 8 sums (panels x tokens) side by side hide
-// its latency of 4 cycles. In: panels of a Tile, whose rows(input) are the 16 rows of one input as floats; activations
-// in floats. Out: gemv under the float contract of kernels.h: one chain of fma per output over ascending inputs. Must
-// not know what a Tile's bits mean.
+// its latency of 4 cycles.
+// In: panels of a Tile, whose rows(input) are the 16 rows of one input as floats; activations in floats.
+// Out: gemv under the float contract of kernels.h: one chain of fma per output over ascending inputs.
+// Must not know what a Tile's bits mean.
 #pragma once
 
 #include "cpu_simd/linear.h"

@@ -109,14 +109,14 @@ inline constexpr bool is_expanded = false;
 template <class Tile>
 inline constexpr bool is_expanded<Expanded<Tile>> = true;
 
-// Panels that go together where n_tokens tokens do; and tokens, for a panel that is left over of them: one, which saves
-// the code of a kernel for each codes.
+// How many panels go together with n_tokens tokens.
 template <class Kernel, class Tile>
 constexpr int panels_together(int n_tokens, int max_panels) {
     if (is_expanded<Tile>) return max_panels;
     const int fitting = Kernel::max_sums / n_tokens;
     return fitting < 1 ? 1 : fitting < max_panels ? fitting : max_panels;
 }
+// And how many of these tokens with a panel that is left over: one, which saves the code of a kernel for each codes.
 template <class Tile>
 constexpr int tokens_of_left_panel(int n_tokens) {
     return is_expanded<Tile> ? n_tokens : 1;

@@ -42,7 +42,7 @@ void relax_cpu() {
 #endif
 }
 
-// The pieces of a thread's share that nobody has taken begin there.
+// The first piece of a thread's share that nobody has taken.
 struct alignas(cache_line) Share {
     std::atomic<size_t> next{0};
 };
