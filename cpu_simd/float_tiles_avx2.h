@@ -3,19 +3,14 @@
 // Must not know what stands in a panel.
 #pragma once
 
-#include "cpu_simd/isa.h"
+#include "cpu_simd/linear.h"
 
 namespace gq {
 namespace {
 
 GQ_TARGET_AVX2
 
-// A tile of 32 inputs of 16 rows; rows(input, half) of a kind of it: 8 rows of one input.
-struct Tile16 {
-    static constexpr size_t bytes = tile_values * sizeof(uint16_t);
-    static constexpr size_t input_bytes = panel_rows * sizeof(uint16_t);
-};
-
+// rows(input, half): 8 rows of one input.
 struct TileF16 : Tile16 {
     GQ_INLINE __m256 rows(const std::byte* input, int half) {
         return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(input) + half));

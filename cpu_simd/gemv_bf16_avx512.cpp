@@ -9,7 +9,8 @@ GQ_TARGET_AVX512
 
 struct TileBf16 : Tile16 {
     GQ_INLINE __m512 rows(const std::byte* input) {
-        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load(input)), 16));
+        const __m256i upper = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(input));
+        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(upper), 16));
     }
 };
 

@@ -8,7 +8,7 @@ namespace {
 GQ_TARGET_AVX512
 
 struct TileF16 : Tile16 {
-    GQ_INLINE __m512 rows(const std::byte* input) { return _mm512_cvtph_ps(load(input)); }
+    GQ_INLINE __m512 rows(const std::byte* input) { return avx512::read_halves(input); }
 };
 
 GQ_TARGET_END

@@ -13,14 +13,6 @@ namespace {
 
 GQ_TARGET_AVX512
 
-struct Tile16 {
-    static constexpr size_t bytes = tile_values * sizeof(uint16_t);
-    static constexpr size_t input_bytes = panel_rows * sizeof(uint16_t);
-    GQ_INLINE __m256i load(const std::byte* input) {
-        return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(input));
-    }
-};
-
 struct LinearFloats {
     static constexpr int max_panels = 8, max_sums = 8;
 

@@ -214,6 +214,12 @@ GQ_INLINE int load_sums(const int16_t* sums) {
 using U8Plane = BitPlane<8>;
 static_assert(U8Plane::bytes == tile_values);
 
+// A tile of 16-bit floats, 32 inputs of 16 rows; each instruction set adds its rows(input …).
+struct Tile16 {
+    static constexpr size_t bytes = tile_values * sizeof(uint16_t);
+    static constexpr size_t input_bytes = panel_rows * sizeof(uint16_t);
+};
+
 // Decode works on several panels at once. That hides the latency of the sums, and to the memory each panel is a stream
 // of its own. Each stream is fetched ahead of its use, into the second-level cache: what is further ahead than the
 // first level has room for would push out what is about to be used. Past the end of a panel the stream goes on in the
@@ -244,13 +250,13 @@ inline constexpr size_t run_groups = 8;
 
 // The run of groups that begins at g, of n_panels panels. That of the panels that come next is fetched meanwhile:
 // groups are read too seldom for the machine to see a stream.
-template <int n_panels, class Group>
+template <class Tile, int n_panels, class Group>
 GQ_INLINE void read_groups(const Groups<Group>& groups, size_t first_panel, size_t g,
                            Group (&out)[run_groups][n_panels]) {
     const size_t left = groups.n_groups - g, n = left < run_groups ? left : run_groups;
     for (int p = 0; p < n_panels; ++p) {
         const size_t panel = first_panel + p, index = panel * groups.n_groups + g;
-        if (n_panels > 1) {
+        if (n_panels > 1 && !is_expanded<Tile>) {
             const size_t next = index + n_panels * groups.n_groups, next_panel = panel + n_panels;
             prefetch(unit_scales_of(groups, next, next_panel),
                      unit_scales_of(groups, next + n - 1, next_panel) + groups.scale_bytes);

@@ -230,7 +230,7 @@ struct Linear {
         __m256 y[n_panels][2][n_tokens] = {}, acc[n_panels][2][n_tokens];
         Group run[run_groups][n_panels];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
-            if (g % run_groups == 0) read_groups<n_panels>(groups, first_panel, g, run);
+            if (g % run_groups == 0) read_groups<Tile, n_panels>(groups, first_panel, g, run);
             const Group(&group)[n_panels] = run[g % run_groups];
 #pragma GCC unroll 8
             for (int p = 0; p < n_panels; ++p)

@@ -30,9 +30,6 @@ struct Group {
     }
 };
 
-GQ_INLINE __m512 read_halves(const std::byte* halves) {
-    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves)));
-}
 GQ_INLINE __m512i pair_of_negatives(__m512i zero_points) {
     const __m512i negative = _mm512_sub_epi32(_mm512_setzero_si512(), zero_points);
     return _mm512_mask_mov_epi16(negative, 0xaaaaaaaa, _mm512_slli_epi32(negative, 16));
@@ -174,7 +171,7 @@ struct Linear {
         __m512 y[n_panels][n_tokens] = {}, acc[n_panels][n_tokens];
         Group run[run_groups][n_panels];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
-            if (g % run_groups == 0) read_groups<n_panels>(groups, first_panel, g, run);
+            if (g % run_groups == 0) read_groups<Tile, n_panels>(groups, first_panel, g, run);
             const Group(&group)[n_panels] = run[g % run_groups];
             for (int p = 0; p < n_panels; ++p)
                 for (int t = 0; t < n_tokens; ++t) acc[p][t] = _mm512_setzero_ps();

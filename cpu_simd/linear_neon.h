@@ -181,7 +181,7 @@ struct Linear {
         float32x4_t y[n_panels][n_tokens][quarters] = {}, acc[n_panels][n_tokens][quarters];
         Group run[run_groups][n_panels];
         for (size_t g = 0, b = 0; g < walk.n_groups; ++g) {
-            if (g % run_groups == 0) read_groups<n_panels>(groups, first_panel, g, run);
+            if (g % run_groups == 0) read_groups<Tile, n_panels>(groups, first_panel, g, run);
             const Group(&group)[n_panels] = run[g % run_groups];
 #pragma GCC unroll 2
             for (int p = 0; p < n_panels; ++p)

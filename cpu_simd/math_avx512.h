@@ -1,4 +1,4 @@
-// What several elementwise kernels share in AVX-512: exp, the sum over lanes, the mask of a tail, the rows of a panel.
+// What several kernels share in AVX-512: exp, the sum over lanes, the mask of a tail, the rows of a panel, halves.
 // In and out: vectors of 16 floats. The same multiplications and additions as core/kernels/math.h and
 // kernels_scalar.cpp, in their order, so that the bits are the same. Must not know who asks.
 #pragma once
@@ -9,6 +9,11 @@
 namespace gq::avx512 {
 
 GQ_TARGET_AVX512
+
+// 16 halves as floats.
+GQ_INLINE __m512 read_halves(const std::byte* halves) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves)));
+}
 
 // exp_f32 in 16 lanes. min and max return their second operand where one is NaN, as exp_f32's comparisons keep x.
 GQ_INLINE __m512 exp_f32(__m512 x) {

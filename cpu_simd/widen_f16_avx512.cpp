@@ -1,6 +1,6 @@
 // widen_k and widen_v of f16 in AVX-512: 16 halves at a time.
 // In: a block of halves (kv_f16.cpp). Out: as many floats, in their order. Must not know keys from values.
-#include "cpu_simd/isa.h"
+#include "cpu_simd/math_avx512.h"
 
 namespace gq {
 namespace {
@@ -9,7 +9,7 @@ GQ_TARGET_AVX512
 
 void widen_panels(const std::byte* block, size_t n_rows, float* out) {
     for (size_t row = 0; row < n_rows; ++row, block += panel_cols * 2, out += panel_cols)
-        _mm512_storeu_ps(out, _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(block))));
+        _mm512_storeu_ps(out, avx512::read_halves(block));
 }
 
 void widen_k(const std::byte* block, size_t head_dim, float* out) {

@@ -135,7 +135,7 @@ void CpuBackend::run_panels(const PanelRange& range, size_t thread) {
 // for the others.
 const float* CpuBackend::group_sums_of(const LinearArgs& args, size_t thread) {
     const PackedMatrix& w = *args.weights;
-    if (!w.grid->has_offsets) return nullptr;
+    if (!w.grid || !w.grid->has_offsets) return nullptr;
     GroupSums& sums = group_sums_[thread];
     if (sums.of != args.q8.values || sums.group_cols != w.group_cols() || sums.n_tokens != args.n_tokens) {
         sums.memory.reserve_discard(args.n_tokens * w.n_groups());
@@ -149,7 +149,7 @@ const float* CpuBackend::group_sums_of(const LinearArgs& args, size_t thread) {
 
 void CpuBackend::decode_panels(const PanelRange& range, size_t thread) {
     LinearArgs args = range.args();
-    if (!args.weights->codes->is_float) args.group_sums = group_sums_of(args, thread);
+    args.group_sums = group_sums_of(args, thread);
     compute_.kernels.gemv[codes_index(*args.weights->codes)](args);
 }
 

@@ -2,7 +2,6 @@
 // it changes a bit of what decoding, four rows at a time on one thread by the scalar kernels, gives. In: random
 // matrices of shapes that reach every cut. Out: checks. Must not know models.
 #include <doctest/doctest.h>
-#include <malloc.h>
 
 #include <cstring>
 
@@ -10,6 +9,7 @@
 #include "core/kernels/compute.h"
 #include "core/kernels/cpu_backend.h"
 #include "core/kernels/cpu_features.h"
+#include "tests/heap_bytes.h"
 #include "tests/kernels/kernel_cases.h"
 
 using namespace gq;
@@ -91,17 +91,12 @@ TEST_SUITE("kernels") {
     }
 
     TEST_CASE("a backend keeps no more memory than it is said to") {
-        const auto heap_bytes = [] {
-            const struct mallinfo2 info = mallinfo2();
-            return info.uordblks + info.hblkhd;
-        };
         if (heap_bytes() == 0) {
             MESSAGE("SKIPPED: the heap does not tell its size");
             return;
         }
         Random random(80);
-        constexpr size_t n_rows = 512, narrow = 4064,
-                         wide = 6048;  // each buffer below large_bytes, which the heap does not count
+        constexpr size_t n_rows = 512, narrow = 4064, wide = 6048;  // all buffers are below large_bytes
         const PackedCase first = integer_case(*find_codes("int2"), *find_grid("offset"), 16, narrow, 16, random),
                          second = integer_case(*find_codes("int2"), *find_grid("offset"), 16, wide, 16, random);
         const Block x = random_block(n_rows, wide, random), y(n_rows, 16);

@@ -2,17 +2,18 @@
 // sequences.
 #include <doctest/doctest.h>
 
-#include <malloc.h>
 #include <cstring>
 
 #include "core/kernels/activation_modes.h"
 #include "core/kernels/cpu_features.h"
 #include "core/runtime/session.h"
+#include "tests/heap_bytes.h"
 #include "tests/tiny_model.h"
 
 namespace {
 
 using namespace gq;
+using test::heap_bytes;
 
 std::vector<BatchRow> rows_of(SequenceId sequence, size_t begin, size_t end) {
     std::vector<BatchRow> rows;
@@ -50,12 +51,6 @@ struct Tiny {
         loaded = LoadedModel::open(path.path(), true);
     }
 };
-
-// Bytes that the heap has given out; 0 under a sanitizer, whose heap does not tell.
-size_t heap_bytes() {
-    const struct mallinfo2 info = mallinfo2();
-    return info.uordblks + info.hblkhd;
-}
 
 void check_memory(const Tiny& tiny) {
     for (const KvType* kv_type : all_kv_types()) {
