@@ -3,6 +3,7 @@
 // how weights are rounded: gq.h does.
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -58,15 +59,22 @@ constexpr cli::Option options[] = {
     {"--report", "", "FILE", "", "what happened to each tensor: a page where FILE ends in .html, otherwise JSON"},
 };
 
+using Clock = std::chrono::steady_clock;
+
 constexpr int32_t default_bits = 4;
 
 void print_time(double seconds) {
     std::fprintf(stderr, "%d:%02d", static_cast<int>(seconds) / 60, static_cast<int>(seconds) % 60);
 }
 
-int32_t print_progress(const gq_quantize_progress* p, void*) {
-    if (!p->tensor) return cli::interrupted();
-    std::fprintf(stderr, "[%*d/%d] %-24s", p->n_total >= 100 ? 3 : 2, p->n_done, p->n_total, p->tensor);
+// last: when a line was printed, a Clock::time_point. What goes on without a tensor gets one after half a minute.
+int32_t print_progress(const gq_quantize_progress* p, void* last) {
+    Clock::time_point& told = *static_cast<Clock::time_point*>(last);
+    const bool due = p->tensor || (*p->activity != '\0' && Clock::now() - told >= std::chrono::seconds(30));
+    if (!due) return cli::interrupted();
+    told = Clock::now();
+    std::fprintf(stderr, "[%*d/%d] %-24s", p->n_total >= 100 ? 3 : 2, p->n_done, p->n_total,
+                 p->tensor ? p->tensor : p->activity);
     if (p->loss >= 0) std::fprintf(stderr, " loss %.3e  rounding %.3e  damping %g", p->loss, p->rtn_loss, p->damping);
     std::fputs("  ", stderr);
     print_time(p->seconds);
@@ -268,7 +276,8 @@ int main(int argc, char** argv) {
     cli::catch_interrupt();
     std::signal(SIGPIPE, SIG_IGN);  // whoever read the progress may have left; the work goes on
     std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error to report, not an end
-    const gq_status status = gq_quantize(args.words()[0].c_str(), output.c_str(), &o, print_progress, nullptr);
+    Clock::time_point told = Clock::now();
+    const gq_status status = gq_quantize(args.words()[0].c_str(), output.c_str(), &o, print_progress, &told);
     if (status == GQ_CANCELLED && cli::interrupted()) {
         std::fprintf(stderr, "interrupted: %s was not written\n", output.c_str());
         return cli::exit_interrupted();

@@ -152,7 +152,8 @@ gq_quantize_progress to_c(const QuantizeProgress& p) {
             .damping = p.report ? p.report->damping : 0,
             .seconds = p.seconds,
             .seconds_left = p.seconds_left,
-            .note = p.note.c_str()};
+            .note = p.note.c_str(),
+            .activity = p.activity.c_str()};
 }
 
 QuantizeCallback progress_of(gq_quantize_callback callback, void* user) {

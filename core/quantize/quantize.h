@@ -60,7 +60,8 @@ struct QuantizeOptions {
 };
 
 struct QuantizeProgress {
-    std::string tensor = {};  // empty while a stage's inputs are computed
+    std::string tensor = {};    // the one just written or measured
+    std::string activity = {};  // what goes on where there is none
     size_t n_done = 0, n_total = 0;
     const SolveReport* report = nullptr;  // null for tensors that were not solved
     size_t rows = 0;                      // of the tensor

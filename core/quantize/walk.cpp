@@ -95,15 +95,14 @@ void Walk::note_choice(TensorReport& report, const GridOptions& grid) const {
     report.group = grid.group;
 }
 
-// Multiplications, roughly: the solve, two passes over the weights and those of training, or just passes.
+// Multiplications, roughly: the solve and two passes over the weights, or just passes.
 double Walk::solve_cost(RoleId role, size_t layer) const {
     const WeightRow& row = source_.arch().block_weights[role];
     const double rows = static_cast<double>(row.rows(source_.params())),
                  cols = static_cast<double>(row.cols(source_.params()));
     const double tokens = static_cast<double>(options_.windows * options_.window);
-    const double epochs = static_cast<double>(options_.distill_epochs);
     if (!calibrated()) return rows * cols;
-    return rows * cols * (keeps(role, layer) ? tokens : cols + tokens * (1 + 3 * epochs));
+    return rows * cols * (keeps(role, layer) ? tokens : cols + tokens);
 }
 
 // The Hessian (one triangle) and its factorization.
@@ -112,18 +111,26 @@ double Walk::stage_cost(size_t cols) const {
     return calibrated() ? d * d * (static_cast<double>(options_.windows * options_.window) / 2 + d / 3) : 0;
 }
 
-double Walk::weights_of_blocks() const {
+double Walk::weights_of_block() const {
     const HyperParams& params = source_.params();
     double weights = 0;
     for (const WeightRow& row : source_.arch().block_weights)
-        weights += static_cast<double>(params.n_layers * row.rows(params) * row.cols(params));
+        weights += static_cast<double>(row.rows(params) * row.cols(params));
     return weights;
+}
+
+// Of one block: forward and back.
+double Walk::distill_cost() const {
+    if (!distilled()) return 0;
+    return 3 * weights_of_block() * static_cast<double>(options_.windows * options_.window * options_.distill_epochs);
 }
 
 // Forward twice and back through all blocks and the head.
 double Walk::refine_cost() const {
     if (!refined()) return 0;
-    const double weights = static_cast<double>(source_.params().vocab * source_.params().hidden) + weights_of_blocks();
+    const HyperParams& params = source_.params();
+    const double weights =
+        static_cast<double>(params.vocab * params.hidden) + static_cast<double>(params.n_layers) * weights_of_block();
     return 4 * weights * static_cast<double>(options_.windows * options_.window * options_.refine_epochs);
 }
 
@@ -155,7 +162,7 @@ void Walk::plan() {
             cost_total_ += stage_cost(arch.block_weights[block.steps[linears.front()].weight].cols(params));
         }
     }
-    cost_total_ += refine_cost();
+    cost_total_ += static_cast<double>(params.n_layers) * distill_cost() + refine_cost();
     run_.source_name = checkpoint_.path().filename().empty() ? checkpoint_.path().parent_path().filename()
                                                              : checkpoint_.path().filename();
     run_.source_kind = checkpoint_.kind() == Checkpoint::Kind::gguf ? "gguf" : "safetensors";
@@ -164,7 +171,7 @@ void Walk::plan() {
 
 void Walk::prepare_calibration() {
     const auto [text, name] = calibration_text(options_, checkpoint_, source_, tokenizer_, compute_,
-                                               [&] { tell({.n_total = n_total_, .seconds = elapsed()}); });
+                                               [&] { tell_activity("the model writes calibration text"); });
     run_.calibration_name = name;
     run_.calibration_hash = xxh64(std::as_bytes(std::span(text)));
     const HyperParams& p = source_.params();
@@ -205,13 +212,27 @@ TensorReport Walk::report_of(const WeightRow& row, size_t layer, const char* cod
     return tensor;
 }
 
-void Walk::done(TensorReport tensor, double cost) {
+void Walk::tell_activity(const std::string& activity) const {
+    tell({.activity = activity,
+          .n_done = n_done_,
+          .n_total = n_total_,
+          .seconds = elapsed(),
+          .seconds_left = seconds_left()});
+}
+
+std::string Walk::place_of(size_t layer) const {
+    return "block " + std::to_string(layer + 1) + " of " + std::to_string(source_.params().n_layers);
+}
+
+double Walk::seconds_left() const {
+    if (cost_done_ <= 0) return -1;
+    return (elapsed() - blocks_began_) / cost_done_ * std::max(0.0, cost_total_ - cost_done_);
+}
+
+void Walk::done(TensorReport tensor) {
     if (tensor.solved) tensor.note = note_of(tensor.solve);
     if (!tensor.lorc.note.empty()) tensor.note += (tensor.note.empty() ? "" : "; ") + tensor.lorc.note;
     ++n_done_;
-    cost_done_ += cost;
-    const double left =
-        cost_done_ > 0 ? (elapsed() - blocks_began_) / cost_done_ * std::max(0.0, cost_total_ - cost_done_) : -1;
     run_.tensors.push_back(std::move(tensor));
     const TensorReport& t = run_.tensors.back();
     if (!t.note.empty()) log_message(LogLevel::warning, "%s: %s", t.name.c_str(), t.note.c_str());
@@ -221,7 +242,7 @@ void Walk::done(TensorReport tensor, double cost) {
           .report = t.solved ? &t.solve : nullptr,
           .rows = t.rows,
           .seconds = elapsed(),
-          .seconds_left = left,
+          .seconds_left = seconds_left(),
           .note = t.note});
 }
 

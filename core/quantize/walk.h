@@ -7,6 +7,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 
 #include "core/quantize/calibrate.h"
@@ -123,11 +124,16 @@ class Walk {
     void note_source(const WeightRow& row, size_t layer);
     void note_chat_error();
     TensorReport report_of(const WeightRow& row, size_t layer, const char* codes) const;
-    void done(TensorReport tensor, double cost);
+    void done(TensorReport tensor);
     void tell(const QuantizeProgress& progress) const;
+    void tell_activity(const std::string& activity) const;
+    double seconds_left() const;
+    std::string place_of(size_t layer) const;
+    std::function<void()> counted_windows(double cost, size_t epochs, std::string activity);
     double solve_cost(RoleId role, size_t layer) const;
     double stage_cost(size_t cols) const;
-    double weights_of_blocks() const;
+    double weights_of_block() const;
+    double distill_cost() const;
     double refine_cost() const;
     GptqOptions gptq_options(const GridOptions& grid) const;
 

@@ -54,7 +54,7 @@ void Walk::write_vectors(const Block& block, size_t layer) {
         const WeightRow& row = source_.arch().block_weights[role];
         if (row.kind != WeightKind::vector) continue;
         write_vector(writer_, packed_name(row, layer), {block.vectors[role].data(), block.vectors[role].size()});
-        done(report_of(row, layer, "f32"), 0);
+        done(report_of(row, layer, "f32"));
     }
 }
 
@@ -107,7 +107,7 @@ Walk::StageInput Walk::stage_input(const StepList& steps, size_t layer, size_t s
     if (options_.adaptive_damping) o.damping = damping_of(input, drifts_here ? &drift : nullptr, first.weight, layer);
     input.prepared = prepare_hessian(compute_, input.hessian, o);
     if (drifts_here && input.prepared.usable) input.drift = prepare_drift(compute_, drift, input.prepared, o);
-    tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()});
+    tell_activity(place_of(layer));
     return input;
 }
 
@@ -161,6 +161,7 @@ void Walk::write_linear(Block& block, size_t layer, RoleId role, const StageInpu
         if (options_.lorc_rank > 0) block.low_rank[role] = correct(w, block.rounded[role], input, report.lorc);
         if (!trained()) block.rounded[role] = {};
     }
+    cost_done_ += solve_cost(role, layer);
     block.weights.roles[role].low_rank = block.low_rank[role].view();
     report.codes = packed.matrix.codes->name;
     if (trained()) {
@@ -187,7 +188,7 @@ void Walk::write_tensor(const AlignedBuffer<float>& w, size_t layer, RoleId role
     RoundingError error;
     error.add_strip(compute_, w.data(), block.packed[role].matrix.rows, 0, block.packed[role]);
     set_error(report, error);
-    done(std::move(report), solve_cost(role, layer));
+    done(std::move(report));
 }
 
 QuantizedMatrix Walk::quantize_linear(const AlignedBuffer<float>& w, size_t layer, RoleId role, const StageInput* input,

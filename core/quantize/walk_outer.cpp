@@ -21,8 +21,7 @@ std::optional<HeadSolver> Walk::head_solver() {
     if (!solves_head()) return std::nullopt;
     const bool tied = source_.params().tied_head;
     const auto windows = float_windows();
-    Matrix hessian = head_hessian(compute_, source_, rotated_, windows,
-                                  [&] { tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()}); });
+    Matrix hessian = head_hessian(compute_, source_, rotated_, windows, [&] { tell_activity("inputs of the head"); });
     return std::optional<HeadSolver>(std::in_place, compute_, std::move(hessian), tied,
                                      gptq_options(tied ? assignment_.embedding : assignment_.head));
 }
@@ -39,7 +38,7 @@ void Walk::write_outer() {
     note_source(arch.final_norm, 0);
     const AlignedBuffer<float> norm = rotated_.read(arch.final_norm, 0);
     write_vector(writer_, packed_name(arch.final_norm, 0), {norm.data(), norm.size()});
-    done(report_of(arch.final_norm, 0, "f32"), 0);
+    done(report_of(arch.final_norm, 0, "f32"));
     if (rotated_.params().head_turn) write_head_turn();
     if (stream_) stream_->embed({.matrix = embedding.matrix}, windows_);
     if (reference_) embed_floats(*reference_, source_, rotated_, windows_);
@@ -66,7 +65,7 @@ void Walk::write_head_turn() {
     RoundingError error;
     error.add_strip(compute_, w.data(), n, 0, packed);
     report.error = error.relative();
-    done(std::move(report), 0);
+    done(std::move(report));
     if (refined()) head_turn_ = std::move(packed);
 }
 
@@ -99,7 +98,7 @@ PackedTensor Walk::write_rounded(const WeightRow& row, const GridOptions& grid, 
     if (kept) report.kept = traits(source_.tensor(row, 0).type).name;
     note_choice(report, grid);
     set_error(report, error);
-    done(std::move(report), 0);
+    done(std::move(report));
     return packed;
 }
 

@@ -19,6 +19,15 @@ RefineBlock Walk::trainables(Block& block, size_t layer) const {
     return result;
 }
 
+// cost: of all windows in all epochs, held-out ones included, after which nothing is told.
+std::function<void()> Walk::counted_windows(double cost, size_t epochs, std::string activity) {
+    const double share = cost / static_cast<double>(options_.windows * epochs);
+    return [this, share, activity = std::move(activity)] {
+        cost_done_ += share;
+        tell_activity(activity);
+    };
+}
+
 // The quantized stream goes through the block once more, as it has become.
 void Walk::distill(Block& block, size_t layer) {
     const StepList& steps = source_.network().blocks[layer];
@@ -27,9 +36,12 @@ void Walk::distill(Block& block, size_t layer) {
     const Matrix targets = reference_->rows(residual);
     DistillOptions options;
     options.epochs = options_.distill_epochs;
-    options.between_windows = [&] { tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()}); };
+    const double cost = cost_done_ + distill_cost();
+    options.between_windows =
+        counted_windows(distill_cost(), options_.distill_epochs, "training of " + place_of(layer));
     const DistillReport report = distill_block(compute_, source_.network(), steps, parts.linears, parts.norms,
                                                {block.inputs.view(), targets.view(), options_.window}, options);
+    cost_done_ = cost;
     log_message(LogLevel::info, "block %zu: loss on held-out windows %.5f, %.5f after distillation (epoch %zu kept)",
                 layer, report.before, report.after, report.kept_epoch);
     for (const DistillLinear& linear : parts.linears) pack(block, layer, linear.role);
@@ -75,13 +87,11 @@ void Walk::refine() {
     const Matrix targets = reference_->rows(source_.network().residual);
     RefineOptions options;
     options.epochs = options_.refine_epochs;
-    const double share = refine_cost() / static_cast<double>(options_.windows * options_.refine_epochs);
-    options.between_windows = [&] {
-        cost_done_ += share;
-        tell({.n_done = n_done_, .n_total = n_total_, .seconds = elapsed()});
-    };
+    const double cost = cost_done_ + refine_cost();
+    options.between_windows = counted_windows(refine_cost(), options_.refine_epochs, "training of scales and norms");
     const RefineReport report = refine_model(compute_, source_.network(), blocks, head,
                                              {embedded_.view(), targets.view(), options_.window}, options);
+    cost_done_ = cost;
     log_message(LogLevel::info, "model: KL on held-out windows %.5f, %.5f after refinement (epoch %zu kept)",
                 report.before, report.after, report.kept_epoch);
     run_.refinement = {report.before, report.after, report.kept_epoch};

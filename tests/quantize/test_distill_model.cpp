@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "tests/near.h"
 #include "tests/quantize/block_test.h"
@@ -172,6 +173,31 @@ TEST_SUITE("distill") {
         options.distill_epochs = 1;
         options.lorc_rank = 4;
         CHECK(refuse(golden_path("tiny_llama_tied"), options).says("expected a lorc rank of 0"));
+    }
+
+    TEST_CASE("what goes on is told, and what is left falls to nothing") {
+        const TemporaryPath out("told.gq");
+        QuantizeOptions options = tiny_options(4);
+        options.refine_epochs = 2;
+        options.distill_epochs = 1;
+        ThreadPool pool(1);
+        std::map<std::string, size_t> activities;
+        QuantizeProgress last;
+        quantize_model(golden_path("tiny_llama_tied"), out.path(), options, {pool, kernel_table()},
+                       [&](const QuantizeProgress& p) {
+                           CHECK(p.tensor.empty() != p.activity.empty());
+                           ++activities[p.activity];
+                           if (p.activity.find("block 2") != std::string::npos) CHECK(p.seconds_left > 0);
+                           last = p;
+                           return false;
+                       });
+        const size_t held_out = 1;               // of so few windows
+        CHECK(activities["block 1 of 2"] == 4);  // stages
+        CHECK(activities["training of block 2 of 2"] == options.windows - held_out);
+        CHECK(activities["training of scales and norms"] == 2 * (options.windows - held_out));
+        CHECK(last.n_done == last.n_total);
+        CHECK(last.seconds_left >= 0);
+        CHECK(last.seconds_left < 1e-6);  // sums of costs, which differ by rounding
     }
 
     TEST_CASE("training can be cancelled between windows") {
