@@ -13,7 +13,9 @@ namespace {
 
 void* map_zeroed(size_t bytes) {
     void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return memory == MAP_FAILED ? nullptr : memory;
+    if (memory == MAP_FAILED) return nullptr;
+    ::madvise(memory, bytes, MADV_HUGEPAGE);  // a wish: pages of 4 KiB come one by one
+    return memory;
 }
 
 void* allocate_small(size_t bytes) {

@@ -15,6 +15,10 @@ SlotMemory::SlotMemory(Backend& backend, const Network& network, size_t max_rows
     }
 }
 
+void SlotMemory::place(SlotId slot, float* rows) {
+    slots_[slot].data = rows ? rows : memory_[slot].data();
+}
+
 size_t SlotMemory::bytes_needed(const Network& network, size_t max_rows) {
     size_t total = 0;
     for (const SlotSpec& spec : network.slots)

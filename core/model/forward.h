@@ -16,6 +16,8 @@ class SlotMemory {
     SlotMemory(Backend& backend, const Network& network, size_t max_rows);
     const Activations& operator[](SlotId slot) const { return slots_[slot]; }
     size_t max_rows() const { return max_rows_; }
+    // A slot's rows stand at `rows` from now on, (max_rows, its stride), memory of others; null: in its own again.
+    void place(SlotId slot, float* rows);
     static size_t bytes_needed(const Network& network, size_t max_rows);
 
   private:

@@ -134,11 +134,20 @@ Stream::Stream(const Network& network, const KvGeometry& one_layer, const Comput
     cache_.reserve(0, window);
 }
 
+// Of some slots, which are there from now on.
+void Stream::place_window(std::span<const SlotId> slots, size_t window) {
+    for (const SlotId slot : slots) {
+        hidden_.add(slot, slots_[slot].stride);
+        slots_.place(slot, hidden_.rows(slot, window));
+    }
+}
+
 void Stream::embed(const Weight& embedding, std::span<const std::vector<int32_t>> windows) {
     for (size_t w = 0; w < n_windows_; ++w) {
+        place_window({&network_.residual, 1}, w);
         forward_.embed(embedding, windows[w], slots_);
-        hidden_.put(network_.residual, w, slots_[network_.residual]);
     }
+    keep_only({&network_.residual, 1});
 }
 
 void Stream::run(const StepList& block, size_t begin, size_t end, const BlockWeights& weights) {
@@ -146,46 +155,50 @@ void Stream::run(const StepList& block, size_t begin, size_t end, const BlockWei
     const Segment segment{0, window_, 0, cache_.pages(0)};
     const RowSet rows{.positions = positions_, .segments = {&segment, 1}, .geometry = &cache_.geometry(), .layer = 0};
     for (size_t w = 0; w < n_windows_; ++w) {
-        for (const SlotId slot : before) hidden_.get(slot, w, slots_[slot]);
+        place_window(before, w);
+        place_window(after, w);
         forward_.run(block, begin, end, weights, rows, slots_);
-        for (const SlotId slot : after) hidden_.put(slot, w, slots_[slot]);
     }
-    hidden_.keep_only(after);
+    keep_only(after);
 }
 
 void Stream::run_epilogue(const BlockWeights& tail) {
     const RowSet rows{.positions = positions_, .segments = {}, .geometry = nullptr, .layer = 0};
     for (size_t w = 0; w < n_windows_; ++w) {
-        hidden_.get(network_.residual, w, slots_[network_.selected]);
+        slots_.place(network_.selected, hidden_.rows(network_.residual, w));
+        place_window({&network_.head_input, 1}, w);
         forward_.run(network_.epilogue, 0, network_.epilogue.steps.size(), tail, rows, slots_);
-        hidden_.put(network_.head_input, w, slots_[network_.head_input]);
     }
-    hidden_.keep_only({&network_.head_input, 1});
+    slots_.place(network_.selected, nullptr);
+    keep_only({&network_.head_input, 1});
+}
+
+void Stream::keep_only(std::span<const SlotId> slots) {
+    for (const SlotId slot : hidden_.slots()) slots_.place(slot, nullptr);
+    hidden_.keep_only(slots);
 }
 
 Matrix Stream::rows(SlotId slot) {
-    const Activations& x = slots_[slot];
-    Matrix result(n_windows_ * window_, x.width);
+    Matrix result(n_windows_ * window_, slots_[slot].width);
     for (size_t w = 0; w < n_windows_; ++w) {
-        hidden_.get(slot, w, x);
-        for (size_t r = 0; r < window_; ++r) std::copy_n(x.row(r), x.width, result.row(w * window_ + r));
+        const ConstMatrixView rows = window_rows(slot, w);
+        for (size_t r = 0; r < window_; ++r) std::copy_n(&rows(r, 0), rows.cols, result.row(w * window_ + r));
     }
     return result;
 }
 
 void Stream::set_rows(SlotId slot, const Matrix& rows) {
-    const Activations& x = slots_[slot];
     for (size_t w = 0; w < n_windows_; ++w) {
+        place_window({&slot, 1}, w);
+        const Activations& x = slots_[slot];
         for (size_t r = 0; r < window_; ++r) std::copy_n(rows.row(w * window_ + r), x.width, x.row(r));
-        hidden_.put(slot, w, x);
     }
-    hidden_.keep_only({&slot, 1});
+    keep_only({&slot, 1});
 }
 
 ConstMatrixView Stream::window_rows(SlotId slot, size_t window) {
     const Activations& x = slots_[slot];
-    hidden_.get(slot, window, x);
-    return {x.data, window_, x.width, x.stride};
+    return {hidden_.rows(slot, window), window_, x.width, x.stride};
 }
 
 void Stream::scale_by_tokens(Matrix& sums, WindowRange windows) const {

@@ -86,6 +86,8 @@ class Stream {
 
   private:
     ConstMatrixView window_rows(SlotId slot, size_t window);
+    void place_window(std::span<const SlotId> slots, size_t window);
+    void keep_only(std::span<const SlotId> slots);
     void scale_by_tokens(Matrix& sums, WindowRange windows) const;
 
     const Network& network_;
