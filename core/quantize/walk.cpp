@@ -95,20 +95,21 @@ void Walk::note_choice(TensorReport& report, const GridOptions& grid) const {
     report.group = grid.group;
 }
 
-// Multiplications, roughly: the solve and two passes over the weights, or just passes.
+// Multiplications, roughly: the solve and a pass of every stream, or just passes.
 double Walk::solve_cost(RoleId role, size_t layer) const {
     const WeightRow& row = source_.arch().block_weights[role];
     const double rows = static_cast<double>(row.rows(source_.params())),
                  cols = static_cast<double>(row.cols(source_.params()));
     const double tokens = static_cast<double>(options_.windows * options_.window);
     if (!calibrated()) return rows * cols;
-    return rows * cols * (keeps(role, layer) ? tokens : cols + tokens);
+    const double passes = (compares() ? 2 : 1) * tokens;
+    return rows * cols * (keeps(role, layer) ? passes : cols + passes);
 }
 
-// The Hessian (one triangle) and its factorization.
+// The Hessian (one triangle), the drift and the factorization.
 double Walk::stage_cost(size_t cols) const {
-    const double d = static_cast<double>(cols);
-    return calibrated() ? d * d * (static_cast<double>(options_.windows * options_.window) / 2 + d / 3) : 0;
+    const double d = static_cast<double>(cols), tokens = static_cast<double>(options_.windows * options_.window);
+    return calibrated() ? d * d * (tokens * (drifts() ? 1.5 : 0.5) + d / 3) : 0;
 }
 
 double Walk::weights_of_block() const {
