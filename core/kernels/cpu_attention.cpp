@@ -68,6 +68,13 @@ struct HeadTask {
         return {oldest_key(position(0)) / kv_page_positions, position(n_rows() - 1) / kv_page_positions + 1};
     }
     size_t n_blocks() const { return blocks().second - blocks().first; }
+    // A block of keys, or of values, as its page holds it.
+    const std::byte* keys(size_t block) const {
+        return segment.pages[block] + call.geometry.k_offset(call.layer, kv_head);
+    }
+    const std::byte* values(size_t block) const {
+        return segment.pages[block] + call.geometry.v_offset(call.layer, kv_head);
+    }
     // The keys [first, last) of a block that row r sees; none when first >= last.
     Range visible(size_t r, size_t block) const {
         const size_t start = block * kv_page_positions, query = position(r), oldest = oldest_key(query);
@@ -235,6 +242,13 @@ void finish_rows(const HeadTask& task, Range rows, const RowState& state) {
     }
 }
 
+// What is read after the next product, into the second-level cache while that computes: blocks are too short for the
+// machine to see a stream. All of a larger block at once would keep the product waiting.
+void prefetch(const std::byte* block, size_t bytes) {
+    constexpr size_t most = 4096;
+    for (size_t i = 0; i < std::min(bytes, most); i += cache_line) __builtin_prefetch(block + i, 0, 2);
+}
+
 // A block of keys or values as floats: in place where the page holds floats, else widened into `wide`.
 const float* block_floats(WidenKvFn widen, const std::byte* block, size_t head_dim, float* wide) {
     if (!widen) return reinterpret_cast<const float*>(block);
@@ -264,9 +278,8 @@ void attend_block(const HeadTask& task, const float* q, size_t block, const Bloc
                   const BlockParts& part) {
     const LayerCall& call = task.call;
     const size_t dim = call.head_dim(), rows = task.n_rows();
-    const std::byte* page = task.segment.pages[block];
-    const float* k =
-        block_floats(call.widen_k, page + call.geometry.k_offset(call.layer, task.kv_head), dim, scratch.wide);
+    const float* k = block_floats(call.widen_k, task.keys(block), dim, scratch.wide);
+    prefetch(task.values(block), call.geometry.v_bytes());
     call.kernels.gemm_f32({.a = q,
                            .a_stride = dim,
                            .panels = k,
@@ -283,8 +296,8 @@ void attend_block(const HeadTask& task, const float* q, size_t block, const Bloc
         part.max[r] = found.max;
         part.sum[r] = found.sum;
     }
-    const float* v =
-        block_floats(call.widen_v, page + call.geometry.v_offset(call.layer, task.kv_head), dim, scratch.wide);
+    const float* v = block_floats(call.widen_v, task.values(block), dim, scratch.wide);
+    if (block + 1 < task.blocks().second) prefetch(task.keys(block + 1), call.geometry.k_bytes());
     for (size_t begin = 0, end = 0; begin < rows; begin = end) {
         const Range keys = task.visible(begin, block);
         for (end = begin + task.heads(); end < rows && task.visible(end, block) == keys;) end += task.heads();
