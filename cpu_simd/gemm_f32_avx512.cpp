@@ -1,7 +1,7 @@
 // gemm_f32 in AVX-512: tiles of 8 rows x 3 panels (8 x 48 outputs in 24 registers), 3 loads and 8 broadcasts for 24
 // FMAs. In: rows of A at any stride, panels of 16 columns. Out: C under the contract of gemm_f32 in kernels.h: one fma
-// chain per output. One panel alone (the last of a matrix, or a linear layer that unpacks panel by panel) takes 16 rows
-// with A as a broadcast memory operand. Must not know caches: a caller passes blocks that fit them.
+// chain per output. One panel alone (the last of a matrix, or a narrow one) takes 12 rows with A as a broadcast memory
+// operand. Must not know caches: a caller passes blocks that fit them.
 #include <utility>
 
 #include "cpu_simd/isa.h"

@@ -291,13 +291,13 @@ typedef struct gq_quantize_options {
 GQ_API void gq_quantize_defaults(gq_quantize_options* options);
 
 typedef struct gq_quantize_progress {
-    const char* tensor;      /* the one just written; NULL while none is: see activity */
+    const char* tensor;      /* the one just written; NULL between them: see activity */
     int32_t n_done, n_total; /* tensors; n_total 0: not known yet */
     double loss, rtn_loss;   /* of the tensor, per calibration token and output; negative where there is none */
     double damping;
     double seconds, seconds_left; /* elapsed; estimate, negative while unknown */
     const char* note;             /* "" or what deserves attention: a retry, a fallback, dead inputs */
-    const char* activity;         /* without a tensor: what goes on, such as "block 3 of 30"; else "" */
+    const char* activity;         /* "" or, without a tensor, what goes on, such as "block 3 of 30" */
 } gq_quantize_progress;
 /* Return 0 to go on, anything else to cancel. */
 typedef int32_t (*gq_quantize_callback)(const gq_quantize_progress* progress, void* user);

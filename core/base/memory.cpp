@@ -13,9 +13,7 @@ namespace {
 
 void* map_zeroed(size_t bytes) {
     void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return nullptr;
-    ::madvise(memory, bytes, MADV_HUGEPAGE);  // a wish: pages of 4 KiB come one by one
-    return memory;
+    return memory == MAP_FAILED ? nullptr : memory;
 }
 
 void* allocate_small(size_t bytes) {

@@ -10,10 +10,10 @@ namespace gq {
 namespace {
 
 constexpr size_t decode_tokens = 4;  // up to here gemv reads the packed panel; beyond, expanding it pays
-constexpr size_t panel_grain = 8;    // of what threads share: a multiple of the panels that a kernel takes side by side
-// Panels that are floats at once, a grain at most, and inputs per pass over all rows: what a kernel takes side by side,
-// three panels at most, stays in the first level (36 KiB), the rows' chunk in the second while all panels pass it. With
-// one pair and 512 inputs quantizing took 1.2 times as long.
+constexpr size_t panel_grain = 8;    // of what threads share: a multiple of the panels that gemv takes side by side
+// Panels that are floats at once, a grain at most, and inputs per pass over all rows: what gemm_f32 takes side by side,
+// three panels at most, is 36 KiB, near a first level, and the rows' chunk stays in the second while all panels pass
+// it. With one pair and 512 inputs quantizing took 1.1 times as long.
 constexpr size_t float_bytes = 786432, k_chunk = 192;
 // Panels that a prefill expands at once fill half of a second-level cache of 512 KiB: some tokens stay in the first
 // level while the codes of all these panels stream past them. That is 1.1 to 1.4 times as fast as many tokens past one
@@ -22,12 +22,8 @@ constexpr size_t expanded_bytes = 262144;
 // Sums of groups that a thread keeps in one pass of a prefill, unless fewest_tokens need more.
 constexpr size_t kept_sums = 131072, fewest_tokens = 36;
 
-size_t panels_at_once(size_t bytes, size_t panel_bytes) {
-    return std::max(panel_pair, bytes / panel_bytes / panel_pair * panel_pair);
-}
-
 size_t float_panels_at_once(size_t n_tiles) {
-    return std::min(panel_grain, panels_at_once(float_bytes, n_tiles * tile_values * sizeof(float)));
+    return std::min(panel_grain, pairs_within(float_bytes, n_tiles * tile_values * sizeof(float)));
 }
 
 // Tokens of one pass: a multiple of what kernels take side by side.
@@ -82,11 +78,12 @@ size_t CpuBackend::prepared_bytes(const WorkSize& work, size_t width) {
     return checked_mul(work.n_rows, copies * row, "backend") + copies * buffers * cache_line;
 }
 
-// Some panels as floats; or, if activations are integers, what fills expanded_bytes.
+// A pair of panels as floats, or more of them that fill float_bytes at most, as narrower matrices may; or, if
+// activations are integers, what fills expanded_bytes.
 size_t CpuBackend::linear_scratch_bytes(const WorkSize& work) {
-    const size_t n_tiles = div_up(work.linear_in, tile_cols);
-    const size_t floats = float_panels_at_once(n_tiles) * n_tiles * tile_values;
-    return std::max(floats * sizeof(float), activation_mode(work.precision).prepare ? expanded_bytes : 0);
+    const size_t panel = div_up(work.linear_in, tile_cols) * tile_values * sizeof(float);
+    const size_t floats = std::max(panel_pair * panel, std::min(float_bytes, panel_grain * panel));
+    return std::max(floats, activation_mode(work.precision).prepare ? expanded_bytes : 0);
 }
 
 // There are two groups in a block of inputs at most.
@@ -164,7 +161,7 @@ void CpuBackend::decode_panels(const PanelRange& range, size_t thread) {
 void CpuBackend::prefill_panels(const PanelRange& range, size_t thread) {
     const PackedMatrix& w = *range.task.weights;
     const size_t n_tiles = w.n_tiles(), panel_bytes = n_tiles * tile_values,
-                 at_once = panels_at_once(expanded_bytes, panel_bytes);
+                 at_once = pairs_within(expanded_bytes, panel_bytes);
     scratch_[thread].reserve_discard(at_once * panel_bytes / sizeof(float));  // 8-bit codes in a buffer of floats
     uint8_t* expanded = reinterpret_cast<uint8_t*>(scratch_[thread].data());
     const UnpackFn unpack = compute_.kernels.unpack[codes_index(*w.codes)];

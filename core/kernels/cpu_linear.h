@@ -30,6 +30,11 @@ struct CpuBackend::PanelRange {
     }
 };
 
+// Panels of whole pairs that have so much room, a pair at least.
+inline size_t pairs_within(size_t room, size_t panel_size) {
+    return std::max(panel_pair, room / panel_size / panel_pair * panel_pair);
+}
+
 inline size_t count_panels(std::span<const LinearTask> tasks) {
     size_t n = 0;
     for (const LinearTask& task : tasks) n += task.weights->n_panels();

@@ -17,10 +17,6 @@ size_t t_columns(const LinearTask& task) {
     return has_low_rank(task) ? round_up(task.low_rank->rank(), tile_cols) : 0;
 }
 
-size_t panels_at_once(size_t n_rows) {
-    return std::max(panel_pair, sums_floats / (n_rows * panel_rows) / panel_pair * panel_pair);
-}
-
 // Panels [begin, end) as a matrix of its own.
 PackedMatrix panels_of(const PackedMatrix& matrix, size_t begin, size_t end) {
     PackedMatrix part = matrix;
@@ -77,7 +73,7 @@ void CpuBackend::add_low_rank(std::span<const LinearTask> tasks, const Activatio
 
 // y of the range's rows += the range's linear.
 void CpuBackend::add_panels(const PanelRange& range, size_t thread) {
-    const size_t most = panels_at_once(range.n_rows);
+    const size_t most = pairs_within(sums_floats, range.n_rows * panel_rows);
     sums_[thread].reserve_discard(most * panel_rows * range.n_rows);
     for (size_t begin = range.begin; begin < range.end; begin += most) {
         const size_t end = std::min(range.end, begin + most);

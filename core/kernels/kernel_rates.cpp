@@ -20,7 +20,7 @@ constexpr size_t streamed_bytes = size_t{256} << 20;   // codes of gemv's matrix
 constexpr size_t pass_bytes = size_t{8} << 20;         // of them in one run
 constexpr size_t scalar_pass_bytes = size_t{1} << 20;  // the truth is bound by its arithmetic, not by memory
 constexpr size_t cols = 2048, n_tiles = cols / tile_cols, group = 128;
-constexpr size_t gemm_tokens = 128, gemm_f32_panels = 2, gemm_f32_k = 512;
+constexpr size_t gemm_tokens = 128, gemm_f32_panels = 3, gemm_f32_k = 192;
 constexpr size_t gemv_tokens[] = {1, 4};
 constexpr size_t head_dim = 64;
 constexpr size_t row_calls = 256;  // of a row's operation in one run

@@ -95,7 +95,8 @@ QuantizeOptions with_judges(QuantizeOptions options, const Checkpoint& checkpoin
     options.written_text =
         calibration_text(options, checkpoint, SourceModel(checkpoint), Tokenizer::from_checkpoint(checkpoint), compute,
                          [&] {
-                             if (progress && progress({})) fail(Status::cancelled, "cancelled before the first recipe");
+                             if (progress && progress({.activity = writing_text}))
+                                 fail(Status::cancelled, "cancelled before the first recipe");
                          })
             .text;
     return options;

@@ -134,6 +134,14 @@ Stream::Stream(const Network& network, const KvGeometry& one_layer, const Comput
     cache_.reserve(0, window);
 }
 
+namespace {
+
+void copy_rows(const ConstMatrixView& from, const Activations& to) {
+    for (size_t r = 0; r < from.rows; ++r) std::copy_n(&from(r, 0), from.cols, to.row(r));
+}
+
+}  // namespace
+
 // Of some slots, which are there from now on.
 void Stream::place_window(std::span<const SlotId> slots, size_t window) {
     for (const SlotId slot : slots) {
@@ -165,11 +173,10 @@ void Stream::run(const StepList& block, size_t begin, size_t end, const BlockWei
 void Stream::run_epilogue(const BlockWeights& tail) {
     const RowSet rows{.positions = positions_, .segments = {}, .geometry = nullptr, .layer = 0};
     for (size_t w = 0; w < n_windows_; ++w) {
-        slots_.place(network_.selected, hidden_.rows(network_.residual, w));
-        place_window({&network_.head_input, 1}, w);
+        place_window({&network_.head_input, 1}, w);  // may be the slot of what is selected
+        copy_rows(window_rows(network_.residual, w), slots_[network_.selected]);
         forward_.run(network_.epilogue, 0, network_.epilogue.steps.size(), tail, rows, slots_);
     }
-    slots_.place(network_.selected, nullptr);
     keep_only({&network_.head_input, 1});
 }
 
@@ -190,8 +197,7 @@ Matrix Stream::rows(SlotId slot) {
 void Stream::set_rows(SlotId slot, const Matrix& rows) {
     for (size_t w = 0; w < n_windows_; ++w) {
         place_window({&slot, 1}, w);
-        const Activations& x = slots_[slot];
-        for (size_t r = 0; r < window_; ++r) std::copy_n(rows.row(w * window_ + r), x.width, x.row(r));
+        copy_rows(rows.view().block(w * window_, 0, window_, rows.cols()), slots_[slot]);
     }
     keep_only({&slot, 1});
 }

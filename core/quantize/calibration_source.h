@@ -17,6 +17,8 @@ struct CalibrationText {
     std::string name;  // "built-in", "self", or the file's
 };
 
+inline constexpr const char* writing_text = "the model writes calibration text";  // as an activity
+
 // Holds the float model in 16 bits while it writes, calling between_steps, which may throw, to cancel. Errors as
 // read_calibration_text.
 CalibrationText calibration_text(const QuantizeOptions& options, const Checkpoint& checkpoint,

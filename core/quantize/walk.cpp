@@ -95,21 +95,28 @@ void Walk::note_choice(TensorReport& report, const GridOptions& grid) const {
     report.group = grid.group;
 }
 
+// Of all windows, held-out ones too.
+double Walk::tokens() const {
+    return static_cast<double>((options_.windows + options_.held_out) * options_.window);
+}
+
 // Multiplications, roughly: the solve and a pass of every stream, or just passes.
 double Walk::solve_cost(RoleId role, size_t layer) const {
     const WeightRow& row = source_.arch().block_weights[role];
     const double rows = static_cast<double>(row.rows(source_.params())),
                  cols = static_cast<double>(row.cols(source_.params()));
-    const double tokens = static_cast<double>(options_.windows * options_.window);
     if (!calibrated()) return rows * cols;
-    const double passes = (compares() ? 2 : 1) * tokens;
+    const double passes = (compares() ? 2 : 1) * tokens();
     return rows * cols * (keeps(role, layer) ? passes : cols + passes);
 }
 
 // The Hessian (one triangle), the drift and the factorization.
-double Walk::stage_cost(size_t cols) const {
-    const double d = static_cast<double>(cols), tokens = static_cast<double>(options_.windows * options_.window);
-    return calibrated() ? d * d * (tokens * (drifts() ? 1.5 : 0.5) + d / 3) : 0;
+double Walk::stage_cost(const StepList& steps, size_t layer, size_t stage) const {
+    const std::vector<size_t> linears = steps.stage_linears(stage);
+    if (!calibrated() || keeps_all(steps, linears, layer)) return 0;
+    const WeightRow& row = source_.arch().block_weights[steps.steps[linears.front()].weight];
+    const double d = static_cast<double>(row.cols(source_.params()));
+    return d * d * (tokens() * (drifts_at(steps, stage) ? 1.5 : 0.5) + d / 3);
 }
 
 double Walk::weights_of_block() const {
@@ -120,10 +127,10 @@ double Walk::weights_of_block() const {
     return weights;
 }
 
-// Of one block: forward and back.
+// Of one block: forward and back, and forward once more as it has become.
 double Walk::distill_cost() const {
     if (!distilled()) return 0;
-    return 3 * weights_of_block() * static_cast<double>(options_.windows * options_.window * options_.distill_epochs);
+    return (3 * static_cast<double>(options_.distill_epochs) + 1) * weights_of_block() * tokens();
 }
 
 // Forward twice and back through all blocks and the head.
@@ -132,7 +139,7 @@ double Walk::refine_cost() const {
     const HyperParams& params = source_.params();
     const double weights =
         static_cast<double>(params.vocab * params.hidden) + static_cast<double>(params.n_layers) * weights_of_block();
-    return 4 * weights * static_cast<double>(options_.windows * options_.window * options_.refine_epochs);
+    return 4 * weights * tokens() * static_cast<double>(options_.refine_epochs);
 }
 
 // Narrow matrices take less than the rank that is asked for; where none takes it, it is a mistake.
@@ -159,8 +166,7 @@ void Walk::plan() {
         for (size_t stage = 0; stage < block.stage_begin.size(); ++stage) {
             const std::vector<size_t> linears = block.stage_linears(stage);
             for (const size_t step : linears) cost_total_ += solve_cost(block.steps[step].weight, layer);
-            if (keeps_all(block, linears, layer)) continue;
-            cost_total_ += stage_cost(arch.block_weights[block.steps[linears.front()].weight].cols(params));
+            cost_total_ += stage_cost(block, layer, stage);
         }
     }
     cost_total_ += static_cast<double>(params.n_layers) * distill_cost() + refine_cost();
@@ -171,8 +177,8 @@ void Walk::plan() {
 }
 
 void Walk::prepare_calibration() {
-    const auto [text, name] = calibration_text(options_, checkpoint_, source_, tokenizer_, compute_,
-                                               [&] { tell_activity("the model writes calibration text"); });
+    const auto [text, name] =
+        calibration_text(options_, checkpoint_, source_, tokenizer_, compute_, [&] { tell_activity(writing_text); });
     run_.calibration_name = name;
     run_.calibration_hash = xxh64(std::as_bytes(std::span(text)));
     const HyperParams& p = source_.params();

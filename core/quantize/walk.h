@@ -131,7 +131,8 @@ class Walk {
     std::string place_of(size_t layer) const;
     std::function<void()> counted_windows(double cost, size_t epochs, std::string activity);
     double solve_cost(RoleId role, size_t layer) const;
-    double stage_cost(size_t cols) const;
+    double stage_cost(const StepList& steps, size_t layer, size_t stage) const;
+    double tokens() const;
     double weights_of_block() const;
     double distill_cost() const;
     double refine_cost() const;

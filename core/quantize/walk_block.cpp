@@ -102,7 +102,7 @@ Walk::StageInput Walk::stage_input(const StepList& steps, size_t layer, size_t s
         input.held_out->hessian = stream_->hessian(slot, unseen);
         if (drifts_here) input.held_out->drift = stream_->drift(*reference_, slot, unseen);
     }
-    cost_done_ += stage_cost(input.hessian.cols());
+    cost_done_ += stage_cost(steps, layer, stage);
     GptqOptions o = gptq_options(choice_of(first.weight, layer));
     if (options_.adaptive_damping) o.damping = damping_of(input, drifts_here ? &drift : nullptr, first.weight, layer);
     input.prepared = prepare_hessian(compute_, input.hessian, o);

@@ -19,9 +19,9 @@ RefineBlock Walk::trainables(Block& block, size_t layer) const {
     return result;
 }
 
-// cost: of all windows in all epochs, held-out ones included, after which nothing is told.
+// cost: of all windows in all epochs, those that a training holds out itself included, after which nothing is told.
 std::function<void()> Walk::counted_windows(double cost, size_t epochs, std::string activity) {
-    const double share = cost / static_cast<double>(options_.windows * epochs);
+    const double share = cost / static_cast<double>(windows_.size() * epochs);
     return [this, share, activity = std::move(activity)] {
         cost_done_ += share;
         tell_activity(activity);

@@ -83,6 +83,11 @@ TEST_SUITE("kernels") {
         check_shape({"offset", 16, 4096, 505, {3}}, Precision::int8_activations);
     }
 
+    // 1600 inputs: several chunks of them and a rest, and 6 panels as floats at once.
+    TEST_CASE("rows that pass panels of floats in chunks give what a few of them give") {
+        check_shape({"zero_point", 32, 1600, 37, {11, 5}}, Precision::exact);
+    }
+
     TEST_CASE("threads that take over pieces of each other's tasks give what one alone does") {
         for (const ActivationMode& mode : activation_modes()) {
             if (mode.precision == Precision::exact) continue;
@@ -114,5 +119,30 @@ TEST_SUITE("kernels") {
         const size_t taken = heap_bytes() - before;
         CHECK(taken <= needed + 4096);       // and the backend itself
         CHECK(needed <= taken + taken / 8);  // float codes would take a pair of panels as floats
+    }
+
+    TEST_CASE("in floats, too, where a narrow matrix has more panels at once than a wide one") {
+        if (heap_bytes() == 0) {
+            MESSAGE("SKIPPED: the heap does not tell its size");
+            return;
+        }
+        Random random(81);
+        constexpr size_t n_rows = 8, narrow = 2048, wide = 5632, rows = 8 * panel_rows;
+        const PackedCase first = integer_case(*find_codes("int2"), *find_grid("zero_point"), rows, narrow, 32, random),
+                         second = integer_case(*find_codes("int2"), *find_grid("zero_point"), rows, wide, 32, random);
+        const Block x = random_block(n_rows, wide, random), y(n_rows, rows);
+        ThreadPool pool(1);
+        const WorkSize work{
+            .n_rows = n_rows, .n_threads = 1, .linear_in = wide, .attention = {}, .precision = Precision::exact};
+        const size_t needed = CpuBackend::linear_scratch_bytes(work), before = heap_bytes();
+        const std::unique_ptr<Backend> backend = make_cpu_backend({pool, kernel_table()});
+        for (const PackedCase* w : {&first, &second}) {
+            const LinearTask task{&w->matrix, nullptr, y.view};
+            const Activations of{x.view.data, x.view.stride, w->matrix.cols};
+            backend->linear(of, n_rows, {&task, 1}, Precision::exact);
+        }
+        const size_t taken = heap_bytes() - before;
+        CHECK(taken <= needed + 4096);  // and the backend itself
+        CHECK(needed <= taken + taken / 8);
     }
 }
