@@ -71,6 +71,22 @@ void check_shape(const Shape& shape, Precision precision) {
     }
 }
 
+// What a backend's heap grows by in two linear layers, one after the other, on one thread.
+size_t bytes_taken(const Shape& first, const Shape& second, Precision precision) {
+    Random random(80);
+    const std::vector<PackedCase> weights[] = {matrices(first, random), matrices(second, random)};
+    const size_t n_rows = second.n_rows, rows = weights[1][0].matrix.rows;
+    const Block x = random_block(n_rows, second.cols, random), y(n_rows, rows);
+    ThreadPool pool(1);
+    const size_t before = heap_bytes();
+    const std::unique_ptr<Backend> backend = make_cpu_backend({pool, kernel_table()});
+    for (const std::vector<PackedCase>& w : weights) {
+        const LinearTask task{&w[0].matrix, nullptr, y.view};
+        backend->linear({x.view.data, x.view.stride, w[0].matrix.cols}, n_rows, {&task, 1}, precision);
+    }
+    return heap_bytes() - before;
+}
+
 }  // namespace
 
 TEST_SUITE("kernels") {
@@ -100,49 +116,25 @@ TEST_SUITE("kernels") {
             MESSAGE("SKIPPED: the heap does not tell its size");
             return;
         }
-        Random random(80);
-        constexpr size_t n_rows = 512, narrow = 4064, wide = 6048;  // all buffers are below large_bytes
-        const PackedCase first = integer_case(*find_codes("int2"), *find_grid("offset"), 16, narrow, 16, random),
-                         second = integer_case(*find_codes("int2"), *find_grid("offset"), 16, wide, 16, random);
-        const Block x = random_block(n_rows, wide, random), y(n_rows, 16);
-        ThreadPool pool(1);
-        const WorkSize work{.n_rows = n_rows, .n_threads = 1, .linear_in = wide, .attention = {}};
-        const size_t needed = CpuBackend::prepared_bytes(work, wide) + CpuBackend::group_sums_bytes(work) +
-                              CpuBackend::linear_scratch_bytes(work);
-        const size_t before = heap_bytes();
-        const std::unique_ptr<Backend> backend = make_cpu_backend({pool, kernel_table()});
-        for (const PackedCase* w : {&first, &second}) {
-            const LinearTask task{&w->matrix, nullptr, y.view};
-            const Activations of{x.view.data, x.view.stride, w->matrix.cols};
-            backend->linear(of, n_rows, {&task, 1}, Precision::int8_activations);
+        SUBCASE("in integers") {
+            constexpr size_t n_rows = 512, wide = 6048;  // all buffers are below large_bytes
+            const WorkSize work{.n_rows = n_rows, .n_threads = 1, .linear_in = wide, .attention = {}};
+            const size_t needed = CpuBackend::prepared_bytes(work, wide) + CpuBackend::group_sums_bytes(work) +
+                                  CpuBackend::linear_scratch_bytes(work);
+            const size_t taken =
+                bytes_taken({"offset", 16, 4064, n_rows, {1}}, {"offset", 16, wide, n_rows, {1}}, work.precision);
+            CHECK(taken <= needed + 4096);       // and the backend itself
+            CHECK(needed <= taken + taken / 8);  // float codes would take a pair of panels as floats
         }
-        const size_t taken = heap_bytes() - before;
-        CHECK(taken <= needed + 4096);       // and the backend itself
-        CHECK(needed <= taken + taken / 8);  // float codes would take a pair of panels as floats
-    }
-
-    TEST_CASE("in floats, too, where a narrow matrix has more panels at once than a wide one") {
-        if (heap_bytes() == 0) {
-            MESSAGE("SKIPPED: the heap does not tell its size");
-            return;
+        SUBCASE("in floats, where a narrow matrix has more panels at once than a wide one") {
+            constexpr size_t n_rows = 8, wide = 5632;
+            const WorkSize work{
+                .n_rows = n_rows, .n_threads = 1, .linear_in = wide, .attention = {}, .precision = Precision::exact};
+            const size_t needed = CpuBackend::linear_scratch_bytes(work);
+            const size_t taken = bytes_taken({"zero_point", 32, 2048, n_rows, {8}},
+                                             {"zero_point", 32, wide, n_rows, {8}}, work.precision);
+            CHECK(taken <= needed + 4096);
+            CHECK(needed <= taken + taken / 8);
         }
-        Random random(81);
-        constexpr size_t n_rows = 8, narrow = 2048, wide = 5632, rows = 8 * panel_rows;
-        const PackedCase first = integer_case(*find_codes("int2"), *find_grid("zero_point"), rows, narrow, 32, random),
-                         second = integer_case(*find_codes("int2"), *find_grid("zero_point"), rows, wide, 32, random);
-        const Block x = random_block(n_rows, wide, random), y(n_rows, rows);
-        ThreadPool pool(1);
-        const WorkSize work{
-            .n_rows = n_rows, .n_threads = 1, .linear_in = wide, .attention = {}, .precision = Precision::exact};
-        const size_t needed = CpuBackend::linear_scratch_bytes(work), before = heap_bytes();
-        const std::unique_ptr<Backend> backend = make_cpu_backend({pool, kernel_table()});
-        for (const PackedCase* w : {&first, &second}) {
-            const LinearTask task{&w->matrix, nullptr, y.view};
-            const Activations of{x.view.data, x.view.stride, w->matrix.cols};
-            backend->linear(of, n_rows, {&task, 1}, Precision::exact);
-        }
-        const size_t taken = heap_bytes() - before;
-        CHECK(taken <= needed + 4096);  // and the backend itself
-        CHECK(needed <= taken + taken / 8);
     }
 }
