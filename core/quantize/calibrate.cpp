@@ -136,7 +136,7 @@ Stream::Stream(const Network& network, const KvGeometry& one_layer, const Comput
 
 namespace {
 
-void copy_rows(const ConstMatrixView& from, const Activations& to) {
+void copy_rows(const ConstMatrixView& from, const MatrixView& to) {
     for (size_t r = 0; r < from.rows; ++r) std::copy_n(&from(r, 0), from.cols, to.row(r));
 }
 
@@ -174,7 +174,8 @@ void Stream::run_epilogue(const BlockWeights& tail) {
     const RowSet rows{.positions = positions_, .segments = {}, .geometry = nullptr, .layer = 0};
     for (size_t w = 0; w < n_windows_; ++w) {
         place_window({&network_.head_input, 1}, w);  // may be the slot of what is selected
-        copy_rows(window_rows(network_.residual, w), slots_[network_.selected]);
+        const Activations& x = slots_[network_.selected];
+        copy_rows(window_rows(network_.residual, w), {x.data, window_, x.width, x.stride});
         forward_.run(network_.epilogue, 0, network_.epilogue.steps.size(), tail, rows, slots_);
     }
     keep_only({&network_.head_input, 1});
@@ -187,22 +188,19 @@ void Stream::keep_only(std::span<const SlotId> slots) {
 
 Matrix Stream::rows(SlotId slot) {
     Matrix result(n_windows_ * window_, slots_[slot].width);
-    for (size_t w = 0; w < n_windows_; ++w) {
-        const ConstMatrixView rows = window_rows(slot, w);
-        for (size_t r = 0; r < window_; ++r) std::copy_n(&rows(r, 0), rows.cols, result.row(w * window_ + r));
-    }
+    for (size_t w = 0; w < n_windows_; ++w)
+        copy_rows(window_rows(slot, w), result.view().block(w * window_, 0, window_, result.cols()));
     return result;
 }
 
 void Stream::set_rows(SlotId slot, const Matrix& rows) {
-    for (size_t w = 0; w < n_windows_; ++w) {
-        place_window({&slot, 1}, w);
-        copy_rows(rows.view().block(w * window_, 0, window_, rows.cols()), slots_[slot]);
-    }
-    keep_only({&slot, 1});
+    hidden_.keep_only({&slot, 1});
+    hidden_.add(slot, slots_[slot].stride);
+    for (size_t w = 0; w < n_windows_; ++w)
+        copy_rows(rows.view().block(w * window_, 0, window_, rows.cols()), window_rows(slot, w));
 }
 
-ConstMatrixView Stream::window_rows(SlotId slot, size_t window) {
+MatrixView Stream::window_rows(SlotId slot, size_t window) {
     const Activations& x = slots_[slot];
     return {hidden_.rows(slot, window), window_, x.width, x.stride};
 }

@@ -85,7 +85,7 @@ class Stream {
     Matrix drift(Stream& reference, SlotId slot, WindowRange windows);
 
   private:
-    ConstMatrixView window_rows(SlotId slot, size_t window);
+    MatrixView window_rows(SlotId slot, size_t window);
     void place_window(std::span<const SlotId> slots, size_t window);
     void keep_only(std::span<const SlotId> slots);
     void scale_by_tokens(Matrix& sums, WindowRange windows) const;
