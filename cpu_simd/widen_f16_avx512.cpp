@@ -8,6 +8,7 @@ namespace {
 GQ_TARGET_AVX512
 
 void widen_panels(const std::byte* block, size_t n_rows, float* out) {
+#pragma GCC unroll 4
     for (size_t row = 0; row < n_rows; ++row, block += panel_cols * 2, out += panel_cols)
         _mm512_storeu_ps(out, avx512::read_halves(block));
 }

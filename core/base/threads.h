@@ -43,9 +43,9 @@ class ThreadPool {
     // Cuts [0, n) into size() contiguous ranges whose borders are multiples of `grain`; empty ranges are not called.
     void for_ranges(size_t n, size_t grain, FunctionRef<void(size_t begin, size_t end, size_t thread)> work);
 
-    // The same, but a thread's range is called in pieces of some grains, and a thread that is done takes over pieces of
-    // others: work is called often, with ranges whose borders are multiples of `grain`. Where that would leave pieces
-    // of less than a grain, it is for_ranges with a grain of 1.
+    // The same, but a thread's range is called in pieces, each a part of what is left of it and a grain at least, and a
+    // thread that is done takes over pieces of others: work is called often, with ranges whose borders are multiples of
+    // `grain`. Where there are few grains, it is for_ranges with a grain of 1.
     void for_shares(size_t n, size_t grain, FunctionRef<void(size_t begin, size_t end, size_t thread)> work);
 
     // Calls work(i, thread) for i in [0, n), handed out one at a time in ascending order.

@@ -242,12 +242,33 @@ void finish_rows(const HeadTask& task, Range rows, const RowState& state) {
     }
 }
 
-// What is read after the next product, into the second-level cache while that computes: blocks are too short for the
-// machine to see a stream. All of a larger block at once would keep the product waiting.
-void prefetch(const std::byte* block, size_t bytes) {
-    constexpr size_t most = 4096;
-    for (size_t i = 0; i < std::min(bytes, most); i += cache_line) __builtin_prefetch(block + i, 0, 2);
-}
+// Fetches a block's keys and values into the second-level cache, a piece between two steps of the block before: blocks
+// are too short for the machine to see a stream, and all at once would keep the next step waiting.
+class FetchAhead {
+  public:
+    // Nothing behind the last block of the task.
+    FetchAhead(const HeadTask& task, size_t block, size_t n_pieces) {
+        if (block == task.blocks().second) return;
+        const KvGeometry& geometry = task.call.geometry;
+        left_[0] = {task.keys(block), geometry.k_bytes()};
+        left_[1] = {task.values(block), geometry.v_bytes()};
+        piece_ = round_up(div_up(geometry.k_bytes() + geometry.v_bytes(), n_pieces), cache_line);
+    }
+
+    void piece() {
+        size_t left = piece_;
+        for (std::span<const std::byte>& bytes : left_) {
+            const size_t n = std::min(left, bytes.size());
+            for (size_t i = 0; i < n; i += cache_line) __builtin_prefetch(bytes.data() + i, 0, 2);
+            bytes = bytes.subspan(n);
+            left -= n;
+        }
+    }
+
+  private:
+    std::span<const std::byte> left_[2];
+    size_t piece_ = 0;
+};
 
 // A block of keys or values as floats: in place where the page holds floats, else widened into `wide`.
 const float* block_floats(WidenKvFn widen, const std::byte* block, size_t head_dim, float* wide) {
@@ -273,13 +294,18 @@ void add_values(const LayerCall& call, const float* scores, const float* v, cons
                            .k = keys.second - keys.first});
 }
 
+// Beside a softmax for each row; where rows see different keys, more.
+constexpr size_t steps_of_block = 4;
+
 // One block for all rows of a task: q · keys → scores → probabilities, probabilities · values → part.
 void attend_block(const HeadTask& task, const float* q, size_t block, const BlockScratch& scratch,
                   const BlockParts& part) {
     const LayerCall& call = task.call;
     const size_t dim = call.head_dim(), rows = task.n_rows();
+    FetchAhead ahead(task, block + 1, steps_of_block + rows);
+    ahead.piece();
     const float* k = block_floats(call.widen_k, task.keys(block), dim, scratch.wide);
-    prefetch(task.values(block), call.geometry.v_bytes());
+    ahead.piece();
     call.kernels.gemm_f32({.a = q,
                            .a_stride = dim,
                            .panels = k,
@@ -290,6 +316,7 @@ void attend_block(const HeadTask& task, const float* q, size_t block, const Bloc
                            .n_cols = kv_page_positions,
                            .k = dim});
     for (size_t r = 0; r < rows; ++r) {
+        ahead.piece();
         const auto [first, last] = task.visible(r, block);
         const SoftmaxPart found = call.kernels.softmax_block(scratch.scores + r * kv_page_positions, first,
                                                              std::max(first, last), call.shape.scale);
@@ -297,11 +324,12 @@ void attend_block(const HeadTask& task, const float* q, size_t block, const Bloc
         part.sum[r] = found.sum;
     }
     const float* v = block_floats(call.widen_v, task.values(block), dim, scratch.wide);
-    if (block + 1 < task.blocks().second) prefetch(task.keys(block + 1), call.geometry.k_bytes());
+    ahead.piece();
     for (size_t begin = 0, end = 0; begin < rows; begin = end) {
         const Range keys = task.visible(begin, block);
         for (end = begin + task.heads(); end < rows && task.visible(end, block) == keys;) end += task.heads();
         if (keys.first < keys.second) add_values(call, scratch.scores, v, part, {begin, end}, keys);
+        ahead.piece();
     }
 }
 
@@ -399,19 +427,21 @@ void CpuBackend::attend_split(std::span<const AttentionTask> tasks) {
     for (const AttentionTask& task : tasks) split.add(task, memory);
     split.parts = memory.at;
     const size_t wave = parts_per_thread * n_threads * rows_per_task(shape) / split.n_rows;
-    const size_t pieces = div_up(tasks_per_thread * n_threads, tasks.size());
     compute_.pool.for_each(tasks.size(), [&](size_t i, size_t) { begin_rows(tasks[i], split.tasks[i].state); });
     for (size_t begin = 0; begin < split.n_blocks; begin += wave) {
-        const size_t end = std::min(begin + wave, split.n_blocks), piece = div_up(end - begin, pieces);
-        compute_.pool.for_each(tasks.size() * pieces, [&](size_t i, size_t thread) {
-            const SplitTasks::Rows& of = split.tasks[i % tasks.size()];
-            const size_t first = begin + i / tasks.size() * piece;
+        const size_t end = std::min(begin + wave, split.n_blocks), n_blocks = end - begin;
+        compute_.pool.for_shares(tasks.size() * n_blocks, 1, [&](size_t first, size_t last, size_t thread) {
             scratch_[thread].reserve_discard(attention_scratch_bytes(shape) / sizeof(float));
-            Carver own{scratch_[thread].data()};
-            const BlockScratch scratch = BlockScratch::carve(own, of.task->n_rows(), shape.head_dim);
-            SplitTasks::for_blocks(of, begin, first, std::min(first + piece, end), [&](size_t block, size_t at) {
-                attend_block(*of.task, of.state.q, block, scratch, split.part(of, at));
-            });
+            for (size_t i = first, next; i < last; i = next) {  // block i % n_blocks of task i / n_blocks
+                next = std::min(last, (i / n_blocks + 1) * n_blocks);
+                const SplitTasks::Rows& of = split.tasks[i / n_blocks];
+                const size_t block_begin = begin + i % n_blocks;
+                Carver own{scratch_[thread].data()};
+                const BlockScratch scratch = BlockScratch::carve(own, of.task->n_rows(), shape.head_dim);
+                SplitTasks::for_blocks(of, begin, block_begin, block_begin + (next - i), [&](size_t block, size_t at) {
+                    attend_block(*of.task, of.state.q, block, scratch, split.part(of, at));
+                });
+            }
         });
         compute_.pool.for_ranges(split.n_rows, 1,
                                  [&](size_t first, size_t last, size_t) { split.merge(first, last, begin, end); });

@@ -109,7 +109,7 @@ TEST_SUITE("base") {
                     CAPTURE(size);
                     CAPTURE(n);
                     CAPTURE(grain);
-                    const bool in_pieces = size > 1 && n / size / 8 >= grain;
+                    const bool in_pieces = size > 1 && (n + grain - 1) / grain >= 8 * size;
                     std::vector<int> covered(n);
                     std::vector<int> wrong(size);
                     std::atomic<size_t> calls{0};

@@ -251,6 +251,8 @@ void compare_gemm_f32(const KernelTable& table) {
     for (size_t n = 1; n <= 81; ++n) compare_gemm_f32_of(table, 13, n, 20, random, n % 2 == 0);
     for (const size_t k : {0, 1, 2, 3, 4, 5, 7, 8, 31, 64, 100, 257, 576})
         compare_gemm_f32_of(table, 14, 40, k, random, k % 2 == 1);
+    for (size_t m = 1; m <= 8; ++m)
+        for (const size_t n : {50, 64, 128, 130}) compare_gemm_f32_of(table, m, n, 21, random, n % 4 == 0);
     compare_gemm_f32_of(table, 64, 64, 64, random, false);
 }
 
