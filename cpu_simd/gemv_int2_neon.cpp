@@ -1,5 +1,5 @@
 // int2 in NEON: a word of 16 codes of 2 bits gives four words of 4 codes, by a shift and a mask each.
-// In: tiles as core/packing/codes_int2.cpp draws them. Out: gemv; the walk is linear_neon.h's.
+// In: tiles as core/packing/codes_int2.cpp draws them. Out: gemv, unpack; the walk is linear_neon.h's.
 // Must not know scales. Tables of partial sums instead (T-MAC) take more: for one bit of 16 rows and 4 inputs 0.75 for
 // the indices, 2 tbl, since a sum has 10 bits, and 4 to interleave and add the halves: 6.75 for 32 weights. Here 16
 // weights take 2.75.
@@ -25,6 +25,7 @@ GQ_TARGET_END
 
 }  // namespace
 
-extern const KernelVariant gemv_int2_neon{"gemv_int2_neon", "neon", "int2", {.gemv = gemv<neon::Linear, TileInt2>}};
+extern const KernelVariant gemv_int2_neon{
+    "gemv_int2_neon", "neon", "int2", {.gemv = gemv<neon::Linear, TileInt2>, .unpack = neon::unpack<TileInt2>}};
 
 }  // namespace gq

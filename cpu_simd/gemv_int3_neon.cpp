@@ -1,5 +1,5 @@
 // int3 in NEON: a word is put together from the plane of 2 bits, as int2, and one bit of the plane of 1 bit.
-// In: tiles as core/packing/codes_int3.cpp draws them. Out: gemv; the walk is linear_neon.h's.
+// In: tiles as core/packing/codes_int3.cpp draws them. Out: gemv, unpack; the walk is linear_neon.h's.
 // Must not know scales.
 #include "cpu_simd/linear_neon.h"
 
@@ -28,6 +28,7 @@ GQ_TARGET_END
 
 }  // namespace
 
-extern const KernelVariant gemv_int3_neon{"gemv_int3_neon", "neon", "int3", {.gemv = gemv<neon::Linear, TileInt3>}};
+extern const KernelVariant gemv_int3_neon{
+    "gemv_int3_neon", "neon", "int3", {.gemv = gemv<neon::Linear, TileInt3>, .unpack = neon::unpack<TileInt3>}};
 
 }  // namespace gq

@@ -1,5 +1,5 @@
 // int4 in NEON: a word of 8 nibbles gives two words of 4 codes, by one mask and one shift.
-// In: tiles as core/packing/codes_int4.cpp draws them. Out: gemv; the walk is linear_neon.h's.
+// In: tiles as core/packing/codes_int4.cpp draws them. Out: gemv, unpack; the walk is linear_neon.h's.
 // Must not know scales.
 #include "cpu_simd/linear_neon.h"
 
@@ -24,6 +24,7 @@ GQ_TARGET_END
 
 }  // namespace
 
-extern const KernelVariant gemv_int4_neon{"gemv_int4_neon", "neon", "int4", {.gemv = gemv<neon::Linear, TileInt4>}};
+extern const KernelVariant gemv_int4_neon{
+    "gemv_int4_neon", "neon", "int4", {.gemv = gemv<neon::Linear, TileInt4>, .unpack = neon::unpack<TileInt4>}};
 
 }  // namespace gq

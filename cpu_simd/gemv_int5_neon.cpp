@@ -1,5 +1,5 @@
 // int5 in NEON: a word is put together from the plane of 4 bits, as int4, and one bit of the plane of 1 bit.
-// In: tiles as core/packing/codes_int5.cpp draws them. Out: gemv; the walk is linear_neon.h's.
+// In: tiles as core/packing/codes_int5.cpp draws them. Out: gemv, unpack; the walk is linear_neon.h's.
 // Must not know scales.
 #include "cpu_simd/linear_neon.h"
 
@@ -28,6 +28,7 @@ GQ_TARGET_END
 
 }  // namespace
 
-extern const KernelVariant gemv_int5_neon{"gemv_int5_neon", "neon", "int5", {.gemv = gemv<neon::Linear, TileInt5>}};
+extern const KernelVariant gemv_int5_neon{
+    "gemv_int5_neon", "neon", "int5", {.gemv = gemv<neon::Linear, TileInt5>, .unpack = neon::unpack<TileInt5>}};
 
 }  // namespace gq

@@ -1,5 +1,5 @@
 // int6 in NEON: a word is put together from the plane of 4 bits, as int4, and two bits of the plane of 2 bits.
-// In: tiles as core/packing/codes_int6.cpp draws them. Out: gemv; the walk is linear_neon.h's.
+// In: tiles as core/packing/codes_int6.cpp draws them. Out: gemv, unpack; the walk is linear_neon.h's.
 // Must not know scales.
 #include "cpu_simd/linear_neon.h"
 
@@ -28,6 +28,7 @@ GQ_TARGET_END
 
 }  // namespace
 
-extern const KernelVariant gemv_int6_neon{"gemv_int6_neon", "neon", "int6", {.gemv = gemv<neon::Linear, TileInt6>}};
+extern const KernelVariant gemv_int6_neon{
+    "gemv_int6_neon", "neon", "int6", {.gemv = gemv<neon::Linear, TileInt6>, .unpack = neon::unpack<TileInt6>}};
 
 }  // namespace gq

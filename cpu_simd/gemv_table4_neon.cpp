@@ -1,5 +1,5 @@
 // table4 in NEON: nibbles as int4 spreads them, each looked up among 16 bytes.
-// In: tiles as core/packing/codes_table4.cpp draws them. Out: gemv; the walk is linear_neon.h's.
+// In: tiles as core/packing/codes_table4.cpp draws them. Out: gemv, unpack; the walk is linear_neon.h's.
 // Must not know scales.
 #include "core/packing/table4_values.h"
 #include "cpu_simd/linear_neon.h"
@@ -27,6 +27,6 @@ GQ_TARGET_END
 }  // namespace
 
 extern const KernelVariant gemv_table4_neon{
-    "gemv_table4_neon", "neon", "table4", {.gemv = gemv<neon::Linear, TileTable4>}};
+    "gemv_table4_neon", "neon", "table4", {.gemv = gemv<neon::Linear, TileTable4>, .unpack = neon::unpack<TileTable4>}};
 
 }  // namespace gq

@@ -5,13 +5,14 @@
 // ones less 128, which the zero point makes good. Must not know where bits lie.
 #pragma once
 
+#include <utility>
+
 #include "cpu_simd/linear.h"
+#include "cpu_simd/math_neon.h"
 
 namespace gq::neon {
 
 GQ_TARGET_NEON
-
-constexpr int quarters = 4;
 
 // What one group of one panel means, a lane a row, 4 rows a register.
 struct Group {
@@ -26,10 +27,6 @@ struct Group {
     }
 };
 
-GQ_INLINE void read_halves(const std::byte* halves, float32x4_t (&out)[quarters]) {
-    for (int q = 0; q < quarters; ++q)
-        out[q] = vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(reinterpret_cast<const uint8_t*>(halves) + 8 * q)));
-}
 GQ_INLINE void start_from_middle(unsigned bits, Group& out) {
     for (int32x4_t& start : out.start) start = vdupq_n_s32(-(1 << (bits - 1)));
 }
@@ -67,12 +64,9 @@ GQ_INLINE void read_group(stored::Offset, const Groups<Group>& groups, size_t in
 }
 // out *= a number for each row.
 GQ_INLINE void multiply_rows(int8x16_t numbers, float32x4_t (&out)[quarters]) {
-    const int16x8_t wide[2] = {vmovl_s8(vget_low_s8(numbers)), vmovl_s8(vget_high_s8(numbers))};
-    for (int half = 0; half < 2; ++half) {
-        float32x4_t &first = out[2 * half], &second = out[2 * half + 1];
-        first = vmulq_f32(first, vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide[half]))));
-        second = vmulq_f32(second, vcvtq_f32_s32(vmovl_s16(vget_high_s16(wide[half]))));
-    }
+    float32x4_t rows[quarters];
+    read_bytes(numbers, rows);
+    for (int q = 0; q < quarters; ++q) out[q] = vmulq_f32(out[q], rows[q]);
 }
 // out *= 16 numbers of 6 bits: 8 bytes of nibbles as of stored::Nibbles, and a word of pairs, byte i for the rows i +
 // 4p.
@@ -116,32 +110,48 @@ GQ_INLINE uint8x16_t load_quarter(const std::byte* plane, int j, int q) {
 // A Tile names its `bytes` for 16 rows x 32 inputs. word<j>(tile, q), j < 8, gives inputs 4j … 4j + 3 of rows
 // 4q … 4q + 3, a code a byte, less the Tile's `bias`: 128 where codes don't fit into signed bytes, else 0.
 
-// dots += word j, inputs 4j …, whose activations are lane j % 4 of `values`, 16 of them.
-template <class Tile, int j>
-GQ_INLINE void add_word(const std::byte* tile, int8x16_t values, int32x4_t (&dots)[quarters]) {
-    for (int q = 0; q < quarters; ++q)
-        dots[q] = vdotq_laneq_s32(dots[q], vreinterpretq_s8_u8(Tile::template word<j>(tile, q)), values, j % 4);
+// dots += word j, inputs 4j …, whose activations are lane j % 4 of a token's `values`, 16 of them.
+template <class Tile, int j, int n_tokens>
+GQ_INLINE void add_word(const std::byte* tile, const int8x16_t (&values)[n_tokens],
+                        int32x4_t (&dots)[n_tokens][quarters]) {
+#pragma GCC unroll 4
+    for (int q = 0; q < quarters; ++q) {
+        const int8x16_t codes = vreinterpretq_s8_u8(Tile::template word<j>(tile, q));
+#pragma GCC unroll 4
+        for (int t = 0; t < n_tokens; ++t) dots[t][q] = vdotq_laneq_s32(dots[t][q], codes, values[t], j % 4);
+    }
 }
-template <class Tile, int j>
-GQ_INLINE void add_four_words(const std::byte* tile, const int8_t* values, int32x4_t (&dots)[quarters]) {
-    const int8x16_t sixteen = vld1q_s8(values + 4 * j);
+template <class Tile, int j, int n_tokens>
+GQ_INLINE void add_four_words(const std::byte* tile, const Q8Rows& x, int32x4_t (&dots)[n_tokens][quarters]) {
+    int8x16_t sixteen[n_tokens];
+#pragma GCC unroll 4
+    for (int t = 0; t < n_tokens; ++t) sixteen[t] = vld1q_s8(x.values + t * x.n_blocks * q8_block + 4 * j);
     add_word<Tile, j>(tile, sixteen, dots);
     add_word<Tile, j + 1>(tile, sixteen, dots);
     add_word<Tile, j + 2>(tile, sixteen, dots);
     add_word<Tile, j + 3>(tile, sixteen, dots);
 }
 
-// acc = fma(scale of the block, dot of its part, acc) for one token and one panel.
-template <class Tile, Part part>
+// acc[t] = fma(scale of the block, dot of its part, acc[t]) for n_tokens tokens and one panel.
+template <class Tile, Part part, int n_tokens>
 GQ_INLINE void multiply_block(const std::byte* tile, const Q8Rows& x, const Group& group,
-                              float32x4_t (&acc)[quarters]) {
-    const int32_t sum = (part == Part::last ? 0 : x.sums[0]) + (part == Part::first ? 0 : x.sums[1]);
-    int32x4_t dots[quarters];
-    for (int q = 0; q < quarters; ++q) dots[q] = vmulq_n_s32(vaddq_s32(group.start[q], vdupq_n_s32(Tile::bias)), sum);
-    if (part != Part::last) add_four_words<Tile, 0>(tile, x.values, dots);
-    if (part != Part::first) add_four_words<Tile, 4>(tile, x.values, dots);
+                              float32x4_t (&acc)[n_tokens][quarters]) {
+    int32x4_t dots[n_tokens][quarters];
 #pragma GCC unroll 4
-    for (int q = 0; q < quarters; ++q) acc[q] = vfmaq_n_f32(acc[q], vcvtq_f32_s32(dots[q]), *x.scales);
+    for (int t = 0; t < n_tokens; ++t) {
+        const int16_t* sums = x.sums + t * x.n_blocks * 2;
+        const int32_t sum = (part == Part::last ? 0 : sums[0]) + (part == Part::first ? 0 : sums[1]);
+#pragma GCC unroll 4
+        for (int q = 0; q < quarters; ++q)
+            dots[t][q] = vmulq_n_s32(vaddq_s32(group.start[q], vdupq_n_s32(Tile::bias)), sum);
+    }
+    if (part != Part::last) add_four_words<Tile, 0>(tile, x, dots);
+    if (part != Part::first) add_four_words<Tile, 4>(tile, x, dots);
+#pragma GCC unroll 4
+    for (int t = 0; t < n_tokens; ++t)
+#pragma GCC unroll 4
+        for (int q = 0; q < quarters; ++q)
+            acc[t][q] = vfmaq_n_f32(acc[t][q], vcvtq_f32_s32(dots[t][q]), x.scales[t * x.n_blocks]);
 }
 
 // Block b of n_tokens tokens and n_panels panels.
@@ -152,18 +162,7 @@ GQ_INLINE void multiply_panels(const std::byte* codes, const TileWalk<Tile>& wal
     if (part != Part::last) prefetch_panels<n_panels>(walk, b, tile);
 #pragma GCC unroll 2
     for (int p = 0; p < n_panels; ++p, tile += walk.panel_bytes)
-#pragma GCC unroll 4
-        for (int t = 0; t < n_tokens; ++t)
-            multiply_block<Tile, part>(tile, advance(x, t * x.n_blocks + b), group[p], acc[p][t]);
-}
-
-// y of one panel and token to the rows that exist.
-static void store_panel(const LinearArgs& args, size_t panel, size_t token, const float32x4_t (&y)[quarters]) {
-    float rows[panel_rows];
-    for (int q = 0; q < quarters; ++q) vst1q_f32(rows + 4 * q, y[q]);
-    const size_t row = panel * panel_rows, left = args.weights->rows - row;
-    __builtin_memcpy(args.y + token * args.y_stride + row, rows,
-                     (left < panel_rows ? left : panel_rows) * sizeof *rows);
+        multiply_block<Tile, part>(tile, advance(x, b), group[p], acc[p]);
 }
 
 // What linear.h asks for.
@@ -220,6 +219,37 @@ template <int n>
 GQ_INLINE uint8x16_t shift_right(uint8x16_t v) {
     return vshlq_u8(v, vdupq_n_s8(-n));
 }
+
+template <class Tile, int... j>
+GQ_INLINE void unpack_tile(const std::byte* tile, uint8_t* out, std::integer_sequence<int, j...>) {
+    for (int q = 0; q < quarters; ++q)
+        (vst1q_u8(out + j * U8Plane::vector_bytes + 16 * q,
+                  veorq_u8(Tile::template word<j>(tile, q), vdupq_n_u8(Tile::bias))),
+         ...);
+}
+template <class Tile>
+static void unpack(const std::byte* panel_codes, size_t n_tiles, uint8_t* out) {
+    for (size_t i = 0; i < n_tiles; ++i, panel_codes += Tile::bytes, out += U8Plane::bytes)
+        unpack_tile<Tile>(panel_codes, out, std::make_integer_sequence<int, 8>());
+}
+
+// The 8-bit layout, of codes that may be 128 and more; and of those that are not.
+struct TileU8 {
+    static constexpr size_t bytes = U8Plane::bytes;
+    static constexpr int bias = 128;
+    template <int j>
+    GQ_INLINE uint8x16_t word(const std::byte* tile, int q) {
+        return veorq_u8(load_quarter<U8Plane>(tile, j, q), vdupq_n_u8(bias));
+    }
+};
+struct TileU7 {
+    static constexpr size_t bytes = U8Plane::bytes;
+    static constexpr int bias = 0;
+    template <int j>
+    GQ_INLINE uint8x16_t word(const std::byte* tile, int q) {
+        return load_quarter<U8Plane>(tile, j, q);
+    }
+};
 
 GQ_TARGET_END
 

@@ -177,7 +177,6 @@ TEST_SUITE("kernels") {
             if (isa == "scalar") continue;
             CAPTURE(isa);
             CHECK(is_registered("gemv_int4_" + isa));
-            if (isa == "neon") continue;  // begun
             for (const char* kernel : {"gemv_int8_", "gemv_f16_", "gemm_u8s8_", "gemm_f32_"})
                 CHECK(is_registered(kernel + isa));
         }
