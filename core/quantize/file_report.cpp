@@ -37,11 +37,8 @@ JsonValue tensor_report(const GqTensor& tensor) {
     return json;
 }
 
-JsonValue provenance_of(const GqFile& file, const std::string& name) {
-    const GqSection* section = file.section("provenance");
-    if (!section) return {};
-    return parse_json({reinterpret_cast<const char*>(section->bytes.data()), section->bytes.size()},
-                      name + ": section 'provenance'");
+std::string_view text_of(std::span<const std::byte> bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 std::unordered_map<std::string, const JsonValue*> by_name(const JsonValue& provenance) {
@@ -54,10 +51,7 @@ std::unordered_map<std::string, const JsonValue*> by_name(const JsonValue& prove
     return told;
 }
 
-}  // namespace
-
-JsonValue file_report(const GqFile& file, const std::string& name) {
-    const JsonValue provenance = provenance_of(file, name);
+JsonValue merged(const GqFile& file, const JsonValue& provenance) {
     const auto told = by_name(provenance);
     JsonValue::Array tensors;
     for (const GqTensor& tensor : file.tensors()) {
@@ -73,10 +67,17 @@ JsonValue file_report(const GqFile& file, const std::string& name) {
     return json;
 }
 
-void write_report(OutputFile& file, double seconds, const std::filesystem::path& gq_file,
+}  // namespace
+
+JsonValue file_report(const GqFile& file, const std::string& name) {
+    const GqSection* section = file.section("provenance");
+    return merged(file, section ? parse_json(text_of(section->bytes), name + ": section 'provenance'") : JsonValue());
+}
+
+void write_report(OutputFile& file, double seconds, const std::filesystem::path& gq_file, const std::string& provenance,
                   const std::filesystem::path& report) {
     try {
-        JsonValue json = file_report(GqFile(gq_file), gq_file.string());
+        JsonValue json = merged(GqFile(gq_file), parse_json(provenance, "provenance"));
         json.set("seconds", JsonValue::of_number(seconds));
         const std::string text = report.extension() == ".html" ? report_page(json) : json.dump(1) + "\n";
         file.write(std::as_bytes(std::span(text)), 0);

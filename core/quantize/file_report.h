@@ -17,9 +17,9 @@ namespace gq {
 JsonValue file_report(const GqFile& file, const std::string& name);
 
 // Writes the report on the finished `gq_file` to `file`, which becomes `report`: the page where that name ends in
-// .html, otherwise JSON. `seconds`: what quantizing took, told here and nowhere in the .gq. Error(io) where it can't be
-// written.
-void write_report(OutputFile& file, double seconds, const std::filesystem::path& gq_file,
+// .html, otherwise JSON. `provenance`: all there is to tell, of which a file made for a target may have left out words.
+// `seconds`: what quantizing took, told here and nowhere in the .gq. Error(io) where it can't be written.
+void write_report(OutputFile& file, double seconds, const std::filesystem::path& gq_file, const std::string& provenance,
                   const std::filesystem::path& report);
 
 }  // namespace gq

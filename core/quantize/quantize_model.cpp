@@ -178,7 +178,7 @@ void quantize_model(const std::filesystem::path& source, const std::filesystem::
     if (!options.report.empty()) report.emplace(options.report);
     Walk walk(*checkpoint, options, compute, writer, progress);
     walk.run();
-    if (report) write_report(*report, walk.elapsed(), output, options.report);
+    if (report) write_report(*report, walk.elapsed(), output, walk.provenance(), options.report);
 }
 
 }  // namespace gq

@@ -86,6 +86,16 @@ TensorData tensor_of(const JsonValue& json) {
     return tensor;
 }
 
+std::string refinement_of(const JsonValue& report) {
+    const JsonValue* json = report.find("refinement");
+    const auto before = json ? known_number(*json, "kl_before") : std::nullopt,
+               after = json ? known_number(*json, "kl_after") : std::nullopt;
+    if (!before || !after) return "";
+    return "Refined end to end: KL from the float model on held-out windows " + figure(before) + " before, " +
+           figure(after) + " after (epoch " + figure(known_number(*json, "kept_epoch")) +
+           " kept). Losses are those before it.";
+}
+
 std::optional<double> ratio(double a, double b) {
     return b > 0 ? std::optional(a / b) : std::nullopt;
 }
@@ -202,6 +212,7 @@ ReportData report_data(const JsonValue& report) {
         if (section == "tokenizer") data.size.tokenizer = known_number(bytes).value_or(0);
     data.file_bytes = number_or_0(report, "file_bytes");
     data.size.other = std::max(0.0, data.file_bytes - data.size.tensors() - data.size.tokenizer);
+    data.refinement = refinement_of(report);
     return data;
 }
 
@@ -220,7 +231,8 @@ std::string role_table(const ReportData& data) {
                                     {"of predicted", 79},
                                     {"dampings", 90}})
         add_cell(title, name, static_cast<size_t>(end));
-    return title + "   codes\n" + out;
+    out = title + "   codes\n" + out;
+    return data.refinement.empty() ? out : out + "\n" + data.refinement + "\n";
 }
 
 std::string figure(std::optional<double> value, int digits) {

@@ -203,6 +203,7 @@ std::string report_page(const JsonValue& report) {
                       element("title", title) + "\n" + element("style", report_style) + "\n</head>\n<body>\n" +
                       element("h1", title) + "\n" + element("p", escaped(subtitle_of(report)), "soft") + "\n";
     if (!note.empty()) out += element("p", escaped(note), "note") + "\n";
+    if (!data.refinement.empty()) out += element("p", escaped(data.refinement), "note") + "\n";
     out += tiles(data, figures);
     out += section("Measured", figures_table(figures));
     out += section("Layer × linear",

@@ -28,7 +28,10 @@ Walk::Walk(const Checkpoint& checkpoint, const QuantizeOptions& options, const C
 void Walk::run() {
     plan();
     note_chat_error();
-    if (calibrated()) prepare_calibration();
+    if (calibrated()) {
+        note_few_tokens();
+        prepare_calibration();
+    }
     if (has_target(options_)) choose_grids();
     write_outer();
     blocks_began_ = elapsed();
@@ -36,7 +39,7 @@ void Walk::run() {
     if (refined()) refine();
     if (n_done_ != n_total_)
         fail(Status::internal, "quantize: %zu tensors were planned, %zu written", n_total_, n_done_);
-    write_sections(writer_, sections_, provenance());
+    write_sections(writer_, sections_, provenance_that_fits());
     writer_.finish();
 }
 
@@ -76,17 +79,25 @@ void Walk::choose_grids() {
     assignment_ = choose(frame, table, assignment_);
 }
 
-// Words on tensors go where a target leaves no room for them; the report beside the file has them still.
 std::string Walk::provenance() const {
-    const std::string text = provenance_json(options_, run_);
-    if (assignment_.provenance_bytes == 0 || text.size() <= assignment_.provenance_bytes) return text;
+    return provenance_json(options_, run_);
+}
+
+// A target leaves room for what each tensor is sure to be told, not for what is said of a few.
+std::string Walk::provenance_that_fits() const {
+    std::string text = provenance();
+    const size_t most = assignment_.provenance_bytes;
+    if (most == 0 || text.size() <= most) return text;
     RunReport terse = run_;
-    for (TensorReport& tensor : terse.tensors) tensor.note.clear();
-    std::string without_words = provenance_json(options_, terse);
-    if (without_words.size() > assignment_.provenance_bytes)
-        fail(Status::internal, "provenance: at most %zu bytes expected for the target, found %zu",
-             assignment_.provenance_bytes, without_words.size());
-    return without_words;
+    for (TensorReport& tensor : terse.tensors) {
+        tensor.note.clear();
+        tensor.solve.damping_retries = tensor.solve.dead_columns = 0;
+    }
+    text = provenance_json(options_, terse);
+    if (text.size() > most)
+        fail(Status::internal, "provenance: at most %zu bytes expected for the target, found %zu", most, text.size());
+    log_message(LogLevel::warning, "the file has no room for the notes on its tensors; a report beside it has them");
+    return text;
 }
 
 void Walk::note_choice(TensorReport& report, const GridOptions& grid) const {
@@ -198,11 +209,26 @@ void Walk::note_source(const WeightRow& row, size_t layer) {
     run_.source_hash = xxh64(std::as_bytes(std::span(parts)));
 }
 
+void Walk::note_run(const std::string& note) {
+    run_.note += (run_.note.empty() ? "" : "; ") + note;
+    log_message(LogLevel::warning, "%s", note.c_str());
+    tell({.n_total = n_total_, .seconds = elapsed(), .note = note});
+}
+
 void Walk::note_chat_error() {
     if (sections_.chat_error.empty()) return;
-    run_.note = "chats can't be rendered with this model's template: " + sections_.chat_error;
-    log_message(LogLevel::warning, "%s", run_.note.c_str());
-    tell({.n_total = n_total_, .seconds = elapsed(), .note = run_.note});
+    note_run("chats can't be rendered with this model's template: " + sections_.chat_error);
+}
+
+// A Hessian's rank is at most the number of tokens.
+void Walk::note_few_tokens() {
+    size_t widest = 0;
+    for (const WeightRow& row : source_.arch().block_weights)
+        if (row.kind == WeightKind::linear) widest = std::max(widest, row.cols(source_.params()));
+    const size_t n_tokens = options_.windows * options_.window;
+    if (n_tokens >= widest) return;
+    note_run("calibrated on " + std::to_string(n_tokens) + " tokens, fewer than the " + std::to_string(widest) +
+             " inputs of a matrix: damping alone speaks for what they don't span");
 }
 
 void Walk::tell(const QuantizeProgress& progress) const {

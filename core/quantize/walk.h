@@ -34,6 +34,8 @@ class Walk {
 
     void run();
     double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+    // What there is to tell of the run so far, as JSON (report.h).
+    std::string provenance() const;
 
   private:
     using Clock = std::chrono::steady_clock;
@@ -87,7 +89,7 @@ class Walk {
     void prepare_calibration();
     std::span<const std::vector<int32_t>> float_windows() const;
     void choose_grids();
-    std::string provenance() const;
+    std::string provenance_that_fits() const;
     void note_choice(TensorReport& report, const GridOptions& grid) const;
     void write_outer();
     PackedTensor write_rounded(const WeightRow& row, const GridOptions& grid, const HeadSolver* solver);
@@ -122,7 +124,9 @@ class Walk {
     void check_lorc_rank() const;
 
     void note_source(const WeightRow& row, size_t layer);
+    void note_run(const std::string& note);
     void note_chat_error();
+    void note_few_tokens();
     TensorReport report_of(const WeightRow& row, size_t layer, const char* codes) const;
     void done(TensorReport tensor);
     void tell(const QuantizeProgress& progress) const;

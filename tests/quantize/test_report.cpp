@@ -158,6 +158,23 @@ TEST_SUITE("report") {
         CHECK(data.linears.of_predicted() == 0.5);
     }
 
+    TEST_CASE("what refinement did is told beside losses, which are those before it") {
+        JsonValue report = report_of({tensor_json("blocks.0.up", "int4", 1, 4)}), refinement;
+        CHECK(report_data(report).refinement == "");
+        refinement.set("kl_before", JsonValue::of_number(0.25));
+        refinement.set("kl_after", JsonValue::of_number(0.125));
+        refinement.set("kept_epoch", JsonValue::of_integer(2));
+        report.set("refinement", refinement);
+        const std::string told = report_data(report).refinement, page = report_page(report);
+        CHECK(
+            told ==
+            "Refined end to end: KL from the float model on held-out windows 0.25 before, 0.125 after (epoch 2 kept). "
+            "Losses are those before it.");
+        CHECK(role_table(report_data(report)).ends_with("\n\n" + told + "\n"));
+        CHECK(fault_of(page) == "");
+        CHECK(count_of(page, told) == 1);
+    }
+
     TEST_CASE("several codes give a map of their own; a note marks its cell") {
         const std::string page = report_page(
             report_of({tensor_json("blocks.0.up", "int4", 1, 4), tensor_json("blocks.1.up", "int2", 3, 4)}));

@@ -175,6 +175,31 @@ TEST_CASE("a target in bytes: the file is at most that, and at least 99 % of it;
     CHECK(file_bytes(other.path()) == file_bytes(out.path()));
 }
 
+TEST_CASE("a target leaves no room for notes on most tensors: the report beside the file has them") {
+    const TemporaryPath out("notes.gq"), report("notes.json");
+    QuantizeOptions options = target_options();
+    options.target_bytes = 113000;
+    options.windows = 1;
+    options.window = 16;         // far below what a Hessian of 64 inputs needs …
+    options.solver.damping = 0;  // … so that each one's damping has to be raised
+    options.report = report.path();
+    quantize_tiny("untied", out.path(), options);
+    const GqFile file(out.path());
+    CHECK(file.file_bytes() <= options.target_bytes);
+    const auto n_notes = [](const JsonValue& json) {
+        size_t notes = 0, retries = 0;
+        for (const JsonValue& tensor : json.at("tensors", "report").as_array("tensors")) {
+            notes += tensor.find("note") != nullptr;
+            retries += tensor.find("damping_retries") != nullptr;
+        }
+        CHECK(notes == retries);
+        CHECK(json.at("note", "report").as_string("note").starts_with("calibrated on 16 tokens, fewer than the 96 "));
+        return notes;
+    };
+    CHECK(n_notes(provenance_of(file)) == 0);
+    CHECK(n_notes(parse_json(file_bytes(report.path()), "report")) == 14);
+}
+
 TEST_CASE("a target in bits a weight: the linears keep it, whatever the embedding takes") {
     const TemporaryPath out("bpw.gq"), report("bpw.json");
     QuantizeOptions options = target_options();
