@@ -1,6 +1,6 @@
 // What each matrix matters, for people and as JSON. See quantize.h.
-// In: a checkpoint, options. Out: a line a matrix, the classes of ZeroQuant-V2 (arXiv 2303.08302) by role, a file where
-// one is asked for. Must not know how effects are measured: sensitivity.h does.
+// In: a checkpoint, options. Out: a line a matrix, then means by layer and by role with the classes of ZeroQuant-V2
+// (arXiv 2303.08302), and a file where one is asked for. Must not know how effects are measured: sensitivity.h does.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -21,7 +21,7 @@ namespace gq {
 namespace {
 
 constexpr unsigned widths[] = {2, 3, 4, 8};
-constexpr double class_one = 0.1, class_two = 0.5;  // mean change of perplexity at most: ZeroQuant-V2's classes
+constexpr double class_one = 0.1, class_two = 0.5;  // change of perplexity at most: ZeroQuant-V2's classes
 
 double ppl_change(const SensitivityTable& table, const Divergence& effect) {
     return std::exp(table.float_loss) * std::expm1(effect.loss);
@@ -89,63 +89,104 @@ JsonValue row_json(const SensitivityTable& table, const Sensitivity& row, bool i
     return json;
 }
 
-// Means over the layers of one role at one width.
-struct ClassMean {
-    double ppl_change = 0, kl = 0;
+// Means over rows at one width: those of a role, or those of a layer.
+struct Means {
+    double predicted = 0, measured = 0, ppl_change = 0, kl = 0, expected_change = 0;
     size_t n = 0;
+    bool has_losses = true;
 
+    // By what the KL leads one to expect. What was measured on some hundred tokens may have either sign.
     const char* zeroquant_class() const {
-        return ppl_change <= class_one ? "I" : ppl_change <= class_two ? "II" : "III";
+        return expected_change <= class_one ? "I" : expected_change <= class_two ? "II" : "III";
     }
 };
-using ClassMeans = std::map<std::pair<std::string, unsigned>, ClassMean>;
+template <class Key>
+using MeansBy = std::map<std::pair<Key, unsigned>, Means>;
 
-ClassMeans classes_of(const SensitivityTable& table) {
-    ClassMeans means;
-    for (const std::vector<Sensitivity>* rows : {&table.outer, &table.linears})
-        for (const Sensitivity& row : *rows)
-            for (const WidthEffect& e : row.effects) {
-                ClassMean& mean = means[{row.class_name, e.grid.bits}];
-                mean.ppl_change += ppl_change(table, e.effect);
-                mean.kl += e.effect.kl;
-                ++mean.n;
-            }
-    for (auto& [key, mean] : means) {
-        mean.ppl_change /= static_cast<double>(mean.n);
-        mean.kl /= static_cast<double>(mean.n);
+void add(Means& means, const SensitivityTable& table, const Sensitivity& row, size_t i) {
+    const Divergence& effect = row.effects[i].effect;
+    means.has_losses &= i < row.losses.size();
+    if (i < row.losses.size()) {
+        means.predicted += row.losses[i].predicted;
+        means.measured += row.losses[i].measured;
     }
-    return means;
+    means.ppl_change += ppl_change(table, effect);
+    means.expected_change += std::exp(table.float_loss) * std::expm1(effect.kl);
+    means.kl += effect.kl;
+    ++means.n;
 }
 
-JsonValue table_json(const SensitivityTable& table, const ClassMeans& classes) {
+template <class Key, class KeyOf>
+MeansBy<Key> means_by(const SensitivityTable& table, std::span<const std::vector<Sensitivity>* const> lists,
+                      const KeyOf& key_of) {
+    MeansBy<Key> by;
+    for (const std::vector<Sensitivity>* rows : lists)
+        for (const Sensitivity& row : *rows)
+            for (size_t i = 0; i < row.effects.size(); ++i)
+                add(by[{key_of(row), row.effects[i].grid.bits}], table, row, i);
+    for (auto& [key, means] : by)
+        for (double* sum : {&means.predicted, &means.measured, &means.ppl_change, &means.kl, &means.expected_change})
+            *sum /= static_cast<double>(means.n);
+    return by;
+}
+
+struct Summaries {
+    MeansBy<std::string> classes;
+    MeansBy<size_t> layers;
+};
+
+Summaries summaries_of(const SensitivityTable& table) {
+    const std::vector<Sensitivity>* all[] = {&table.outer, &table.linears};
+    return {means_by<std::string>(table, all, [](const Sensitivity& row) { return row.class_name; }),
+            means_by<size_t>(table, std::span(all).last(1), [](const Sensitivity& row) { return row.layer; })};
+}
+
+JsonValue means_json(const char* key, JsonValue of, unsigned bits, const Means& means) {
+    JsonValue json;
+    json.set(key, std::move(of));
+    json.set("bits", JsonValue::of_integer(bits));
+    if (means.has_losses) {
+        json.set("predicted", JsonValue::of_number(means.predicted));
+        json.set("measured", JsonValue::of_number(means.measured));
+    }
+    json.set("kl", JsonValue::of_number(means.kl));
+    json.set("ppl_change", JsonValue::of_number(means.ppl_change));
+    json.set("expected_ppl_change", JsonValue::of_number(means.expected_change));
+    json.set("zeroquant_v2", JsonValue::of_string(means.zeroquant_class()));
+    return json;
+}
+
+JsonValue table_json(const SensitivityTable& table, const Summaries& summaries) {
     JsonValue json;
     json.set("tokens", JsonValue::of_integer(static_cast<int64_t>(table.tokens)));
     json.set("float_ppl", JsonValue::of_number(std::exp(table.float_loss)));
-    JsonValue::Array rows, means;
+    JsonValue::Array rows, classes, layers;
     for (const Sensitivity& row : table.outer) rows.push_back(row_json(table, row, false));
     for (const Sensitivity& row : table.linears) rows.push_back(row_json(table, row, true));
-    for (const auto& [key, mean] : classes) {
-        JsonValue entry;
-        entry.set("class", JsonValue::of_string(key.first));
-        entry.set("bits", JsonValue::of_integer(key.second));
-        entry.set("ppl_change", JsonValue::of_number(mean.ppl_change));
-        entry.set("kl", JsonValue::of_number(mean.kl));
-        entry.set("zeroquant_v2", JsonValue::of_string(mean.zeroquant_class()));
-        means.push_back(std::move(entry));
-    }
-    json.set("classes", JsonValue::of_array(std::move(means)));
+    for (const auto& [key, means] : summaries.classes)
+        classes.push_back(means_json("class", JsonValue::of_string(key.first), key.second, means));
+    for (const auto& [key, means] : summaries.layers)
+        layers.push_back(
+            means_json("layer", JsonValue::of_integer(static_cast<int64_t>(key.first)), key.second, means));
+    json.set("classes", JsonValue::of_array(std::move(classes)));
+    json.set("layers", JsonValue::of_array(std::move(layers)));
     json.set("tensors", JsonValue::of_array(std::move(rows)));
     return json;
 }
 
-std::vector<std::string> class_lines(const ClassMeans& classes) {
+std::string means_line(const std::string& name, unsigned bits, const Means& means) {
+    char line[192], loss[64] = "";
+    if (means.has_losses) std::snprintf(loss, sizeof loss, "  mean loss %.2e (%.2e)", means.measured, means.predicted);
+    std::snprintf(line, sizeof line, "%-12s %u bits%s  mean KL %.5f, perplexity + %.3f  class %s", name.c_str(), bits,
+                  loss, means.kl, means.expected_change, means.zeroquant_class());
+    return line;
+}
+
+std::vector<std::string> summary_lines(const Summaries& summaries) {
     std::vector<std::string> lines;
-    for (const auto& [key, mean] : classes) {
-        char line[160];
-        std::snprintf(line, sizeof line, "%-12s %u bits  mean change of perplexity %8.3f  mean KL %.5f  class %s",
-                      key.first.c_str(), key.second, mean.ppl_change, mean.kl, mean.zeroquant_class());
-        lines.emplace_back(line);
-    }
+    for (const auto& [key, means] : summaries.layers)
+        lines.push_back(means_line("layer " + std::to_string(key.first), key.second, means));
+    for (const auto& [key, means] : summaries.classes) lines.push_back(means_line(key.first, key.second, means));
     return lines;
 }
 
@@ -177,10 +218,10 @@ void measure_model(const std::filesystem::path& source, const QuantizeOptions& o
                                                        [&](const Sensitivity& row, size_t n_done, size_t n_total) {
                                                            tell(row.name, n_done, n = n_total, line_of(row));
                                                        });
-    const ClassMeans classes = classes_of(table);
-    for (const std::string& line : class_lines(classes)) tell("", n, n, line);
+    const Summaries summaries = summaries_of(table);
+    for (const std::string& line : summary_lines(summaries)) tell("", n, n, line);
     if (!file) return;
-    const std::string json = table_json(table, classes).dump(1) + "\n";
+    const std::string json = table_json(table, summaries).dump(1) + "\n";
     file->write(std::as_bytes(std::span(json)), 0);
     file->commit();
 }

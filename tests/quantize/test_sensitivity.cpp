@@ -301,13 +301,31 @@ TEST_CASE("measure_model: every matrix with its class, layer and widths") {
     const JsonValue::Array& classes = json.at("classes", "report").as_array("classes");
     CHECK(tensors.size() == 1 + 14);
     CHECK(classes.size() == (1 + 7) * 4);
-    CHECK(n_lines == tensors.size() + classes.size());
+    const JsonValue::Array& layers = json.at("layers", "report").as_array("layers");
+    CHECK(layers.size() == 2 * 4);
+    CHECK(n_lines == tensors.size() + classes.size() + layers.size());
     for (const JsonValue& tensor : tensors) {
         const JsonValue::Array& widths = tensor.at("widths", "tensor").as_array("widths");
         REQUIRE(widths.size() == 4);
         CHECK(widths[0].at("kl", "width").as_number("kl") > widths[3].at("kl", "width").as_number("kl"));
     }
     CHECK(tensors[14].at("layer", "tensor").as_integer("layer") == 1);
+    // Layer 0 at 2 bits: means over its seven matrices, behind the embedding.
+    for (const char* key : {"predicted", "measured", "kl", "ppl_change"}) {
+        CAPTURE(key);
+        double sum = 0;
+        for (size_t i = 1; i <= 7; ++i)
+            sum += tensors[i].at("widths", "tensor").as_array("widths")[0].at(key, "width").as_number(key);
+        CHECK(layers[0].at(key, "layer").as_number(key) == sum / 7);
+    }
+    // A class goes by the change that the KL leads one to expect: the float model's perplexity times e^KL - 1.
+    for (const JsonValue& entry : classes) {
+        const double change = entry.at("expected_ppl_change", "class").as_number("change");
+        CHECK(change >= json.at("float_ppl", "report").as_number("ppl") * entry.at("kl", "class").as_number("kl"));
+        const std::string expected = change <= 0.1 ? "I" : change <= 0.5 ? "II" : "III";
+        CHECK(entry.at("zeroquant_v2", "class").as_string("class") == expected);
+        CHECK((entry.find("measured") != nullptr) == (entry.at("class", "class").as_string("name") != "embedding"));
+    }
 }
 
 TEST_SUITE_END();
