@@ -14,7 +14,7 @@ AR       ?= ar
 # The instruction sets of a machine, as cpu_simd's file names end.
 MACHINE      := $(patsubst amd64,x86_64,$(patsubst arm64,aarch64,$(firstword $(subst -, ,$(shell $(CXX) -dumpmachine)))))
 ISAS_x86_64  := avx2 avx512
-ISAS_aarch64 := neon
+ISAS_aarch64 := neon i8mm
 FOREIGN      := $(addprefix %_,$(addsuffix .cpp,$(filter-out $(ISAS_$(MACHINE)),$(ISAS_x86_64) $(ISAS_aarch64))))
 # Arithmetic at -O3, whose unrolling keeps the kernels' tiles in registers; what every token or byte of text goes through at
 # -O2; what runs once at -O1, which compiles fast. Tests take longer to compile than to run and are not optimized, but for

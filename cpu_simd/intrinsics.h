@@ -14,9 +14,14 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
-// Clang before 16 declares the dot products only where the whole program may use them.
-#if defined(__clang__) && __clang_major__ < 16 && !defined(__ARM_FEATURE_DOTPROD)
+// Clang before 16 declares what an extension adds only where the whole program may use it.
+#if defined(__clang__) && __clang_major__ < 16
+#if !defined(__ARM_FEATURE_DOTPROD)
 #define __ARM_FEATURE_DOTPROD 1
+#endif
+#if !defined(__ARM_FEATURE_MATMUL_INT8)
+#define __ARM_FEATURE_MATMUL_INT8 1
+#endif
 #endif
 #include <arm_neon.h>
 #endif

@@ -10,6 +10,8 @@
 #elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 namespace gq {
@@ -71,8 +73,20 @@ bool neon_usable() {
 #endif
 }
 
-constexpr Isa isas[] = {{"scalar", always}, {"neon", neon_usable}};
-constexpr const char* names[] = {isas[0].name, isas[1].name};
+bool i8mm_usable() {
+#if defined(__linux__)
+    return neon_usable() && (getauxval(AT_HWCAP2) & HWCAP2_I8MM);
+#elif defined(__APPLE__)
+    int found = 0;
+    size_t size = sizeof found;
+    return sysctlbyname("hw.optional.arm.FEAT_I8MM", &found, &size, nullptr, 0) == 0 && found != 0;
+#else
+    return false;
+#endif
+}
+
+constexpr Isa isas[] = {{"scalar", always}, {"neon", neon_usable}, {"i8mm", i8mm_usable}};
+constexpr const char* names[] = {isas[0].name, isas[1].name, isas[2].name};
 
 #else
 

@@ -8,9 +8,10 @@
 
 namespace gq {
 
-// avx2: AVX2, FMA, F16C. avx512: F, BW, VL, DQ and VNNI on top of avx2. neon: AdvSIMD with dot product.
+// avx2: AVX2, FMA, F16C. avx512: F, BW, VL, DQ and VNNI on top of avx2. neon: AdvSIMD with dot product;
+// i8mm: products of 8-bit matrices on top of it.
 bool cpu_can_run(std::string_view isa);  // "scalar" is always true; unknown names are false
-// The names for this architecture, in ascending preference: "scalar", "avx2", "avx512", or "scalar", "neon".
+// The names for this architecture, in ascending preference: "scalar", "avx2", "avx512", or "scalar", "neon", "i8mm".
 std::span<const char* const> known_isas();
 
 }  // namespace gq

@@ -1,7 +1,7 @@
 // Runs every kernel of an instruction set once, in a way that has its instructions counted.
-// In: "callgrind": the scalar truth and AVX2; "traps": AVX-512; "debugger": NEON. Out: a line of instruction_counter.h
-// for each; exit 3 where this CPU can't run them. Must not know how many instructions are right: check_instructions.py
-// does.
+// In: "callgrind": the scalar truth and AVX2; "traps": AVX-512; "debugger": NEON and I8MM. Out: a line of
+// instruction_counter.h for each; exit 3 where this CPU can't run them. Must not know how many instructions are right:
+// check_instructions.py does.
 #include <cstdio>
 #include <cstring>
 #include <span>
@@ -210,7 +210,7 @@ int main(int argc, char** argv) {
     }
 #endif
     if (way == "debugger") {
-        Walk<CountByDebugger>::count_isa("neon");
+        for (const char* isa : {"neon", "i8mm"}) Walk<CountByDebugger>::count_isa(isa);
         return 0;
     }
     std::fprintf(stderr, "usage: instructions callgrind|traps|debugger\n");

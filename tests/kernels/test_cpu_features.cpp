@@ -32,7 +32,7 @@ TEST_SUITE("kernels") {
                                         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                                         __builtin_cpu_supports("avx512vnni")));
 #elif defined(__aarch64__)
-        CHECK(names == "scalar neon ");
+        CHECK(names == "scalar neon i8mm ");
         CHECK_FALSE(cpu_can_run("avx2"));
 #endif
     }
