@@ -13,7 +13,7 @@ CC       ?= gcc
 AR       ?= ar
 # The instruction sets of a machine, as cpu_simd's file names end.
 MACHINE      := $(patsubst amd64,x86_64,$(patsubst arm64,aarch64,$(firstword $(subst -, ,$(shell $(CXX) -dumpmachine)))))
-ISAS_x86_64  := avx2 avx512
+ISAS_x86_64  := avx2 avxvnni avx512
 ISAS_aarch64 := neon i8mm
 FOREIGN      := $(addprefix %_,$(addsuffix .cpp,$(filter-out $(ISAS_$(MACHINE)),$(ISAS_x86_64) $(ISAS_aarch64))))
 # Arithmetic at -O3, whose unrolling keeps the kernels' tiles in registers; what every token or byte of text goes through at
@@ -196,7 +196,7 @@ $(BENCHES): %: %.o $(BUILD)/libgq.a
 	$(CXX) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
 # Instructions of the kernels, counted and held against a table; by debugger: linked with -static -no-pie.
-COUNT_BY ?= callgrind traps
+COUNT_BY ?= callgrind traps_avxvnni traps
 instructions: $(BUILD)/instructions
 	for way in $(COUNT_BY); do python3 tests/kernels/check_instructions.py $< $$way $(WRITE) || exit 1; done
 $(BUILD)/instructions: $(BUILD)/tests/kernels/instructions.o $(BUILD)/libgq.a

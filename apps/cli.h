@@ -22,8 +22,8 @@ struct Option {
 // Rows that several tools share; session_options() reads them.
 inline constexpr Option threads_option = {"--threads", "-t", "N", "",
                                           "threads (default: the physical cores that are free to this process)"};
-inline constexpr Option isa_option = {"--isa", "", "NAME", "",
-                                      "scalar, avx2, avx512 or neon (default: GQ_ISA, else the best this CPU runs)"};
+inline constexpr Option isa_option = {
+    "--isa", "", "NAME", "", "scalar, avx2, avxvnni, avx512 or neon (default: GQ_ISA, else the best this CPU runs)"};
 inline constexpr Option cache_type_k_option = {"--cache-type-k", "-ctk", "NAME", "",
                                                "type of the cache of keys: f32, f16, q8 or q4 (default: --kv)"};
 inline constexpr Option cache_type_v_option = {"--cache-type-v", "-ctv", "NAME", "", "the same of values"};

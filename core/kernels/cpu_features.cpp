@@ -34,7 +34,7 @@ constexpr bool bit(uint32_t word, int n) {
 
 struct Cpuid {
     uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;  // stay 0 where the leaf is missing
-    explicit Cpuid(uint32_t leaf) { __get_cpuid_count(leaf, 0, &eax, &ebx, &ecx, &edx); }
+    explicit Cpuid(uint32_t leaf, uint32_t subleaf = 0) { __get_cpuid_count(leaf, subleaf, &eax, &ebx, &ecx, &edx); }
 };
 
 // Which register files the operating system saves (XCR0); 0 where it does not use XSAVE.
@@ -52,6 +52,10 @@ bool avx2_usable() {
     return avx && fma && f16c && avx2 && (saved_registers() & xmm_ymm) == xmm_ymm;
 }
 
+bool avxvnni_usable() {
+    return avx2_usable() && Cpuid(7).eax >= 1 && bit(Cpuid(7, 1).eax, 4);
+}
+
 bool avx512_usable() {
     constexpr uint32_t xmm_ymm_zmm_masks = 0xe6;
     const Cpuid seven(7);
@@ -60,8 +64,9 @@ bool avx512_usable() {
     return avx2_usable() && f && dq && bw && vl && vnni && (saved_registers() & xmm_ymm_zmm_masks) == xmm_ymm_zmm_masks;
 }
 
-constexpr Isa isas[] = {{"scalar", always}, {"avx2", avx2_usable}, {"avx512", avx512_usable}};
-constexpr const char* names[] = {isas[0].name, isas[1].name, isas[2].name};
+constexpr Isa isas[] = {
+    {"scalar", always}, {"avx2", avx2_usable}, {"avxvnni", avxvnni_usable}, {"avx512", avx512_usable}};
+constexpr const char* names[] = {isas[0].name, isas[1].name, isas[2].name, isas[3].name};
 
 #elif defined(__aarch64__)
 

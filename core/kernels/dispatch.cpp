@@ -32,13 +32,14 @@ void install(Fn from, Fn& to) {
     if (from) to = from;
 }
 
-// Table i serves known_isas()[i] and takes the variants of all sets up to it: a later one overrides an earlier one.
+// Table i serves known_isas()[i] and takes the variants of all sets up to it that this CPU can run, since a set need
+// not contain those before it: a later one overrides an earlier one.
 std::vector<KernelTable> build_tables() {
     std::vector<KernelTable> tables;
     KernelTable table = scalar_table();
     for (const std::string_view isa : known_isas()) {
         for (const KernelVariant* variant : all_variants()) {
-            if (isa == variant->isa) install_variant(*variant, table);
+            if (isa == variant->isa && cpu_can_run(isa)) install_variant(*variant, table);
         }
         tables.push_back(table);
     }

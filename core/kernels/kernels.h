@@ -157,7 +157,7 @@ struct KernelSet {
 // One performer. Each cpu_simd/<op>_<codes>_<isa>.cpp defines one constant of its own name.
 struct KernelVariant {
     const char* name;   // "gemv_int4_avx2": the file's name
-    const char* isa;    // "avx2", "avx512", "neon": a name of cpu_features.h
+    const char* isa;    // "avx2", "avxvnni", "avx512", "neon": a name of cpu_features.h
     const char* codes;  // "int4"; nullptr where the operation does not depend on codes
     KernelSet kernels;
     const char* kv_type = nullptr;  // "q8"; nullptr where the operation does not depend on types of the cache
@@ -189,8 +189,8 @@ struct KernelTable {
 size_t codes_index(const Codes& codes);  // position in all_codes()
 
 // The table for `isa`: a name of cpu_features.h, or "" for the variable GQ_ISA, or without it the best that this CPU
-// can run. A table for avx512 also takes avx2 variants where avx512 has none. Throws Error(unsupported) for an unknown
-// name or one that this CPU can't run.
+// can run. A table for avx512 also takes variants of the sets before it that this CPU can run, where avx512 has none.
+// Throws Error(unsupported) for an unknown name or one that this CPU can't run.
 const KernelTable& kernel_table(std::string_view isa = "");
 
 // Puts one variant's pointers into a table; tests use it to walk the registry.

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Instructions per weight (or number) of every kernel of an instruction set, held against the table beside this file.
 
-In: build/instructions and a way to count: callgrind (scalar and AVX2; needs valgrind), traps (AVX-512; needs a CPU that has it) or
-debugger (NEON, stepped through in qemu-aarch64; the program is linked with -static -no-pie). Out: what differs; exit 1 where a count
-is more than a tenth above its line, or a case and the table don't know each other. A count doesn't depend on the machine, but on the
-compiler: the table names the one that it is of. Under another one, or where the CPU lacks the instructions, nothing is compared, which
-is said.
+In: build/instructions and a way to count: callgrind (scalar and AVX2; needs valgrind), traps (AVX-512) or traps_avxvnni (both need a
+CPU that has the set) or debugger (NEON, stepped through in qemu-aarch64; the program is linked with -static -no-pie). Out: what
+differs; exit 1 where a count is more than a tenth above its line, or a case and the table don't know each other. A count doesn't
+depend on the machine, but on the compiler: the table names the one that it is of. Under another one, or where the CPU lacks the
+instructions, nothing is compared, which is said.
 
     check_instructions.py PROGRAM WAY [--write]
 """
@@ -36,10 +36,10 @@ def cases_of(output):
     return [(name, int(units), int(count[0]) if count else None) for name, units, *count in fields]
 
 
-def by_callgrind(program):
+def by_callgrind(program, way):
     with tempfile.TemporaryDirectory() as folder:
         out = f"--callgrind-out-file={folder}/dump"
-        command = ["valgrind", "-q", "--tool=callgrind", "--collect-atstart=no", out, program, "callgrind"]
+        command = ["valgrind", "-q", "--tool=callgrind", "--collect-atstart=no", out, program, way]
         cases, counts = cases_of(output_of(command)), {}
         for dump in pathlib.Path(folder).iterdir():
             text = dump.read_text()
@@ -49,8 +49,8 @@ def by_callgrind(program):
     return {name: counts[name] / units for name, units, _ in cases}
 
 
-def by_traps(program):
-    found = subprocess.run([program, "traps"], capture_output=True, text=True)
+def by_traps(program, way):
+    found = subprocess.run([program, way], capture_output=True, text=True)
     if found.returncode == CANNOT_RUN:
         return None
     found.check_returncode()
@@ -102,12 +102,12 @@ class Debugger:
         return steps
 
 
-def by_debugger(program):
+def by_debugger(program, way):
     symbols = {name: int(at, 16) for at, _, name in (line.split() for line in output_of(["nm", program]).splitlines() if len(line.split()) == 3)}
     begin, end = symbols["gq_count_begin"], symbols["gq_count_end"]
     counts = []
     with tempfile.TemporaryDirectory() as folder:
-        command = ["qemu-aarch64", "-g", f"{folder}/gdb", program, "debugger"]
+        command = ["qemu-aarch64", "-g", f"{folder}/gdb", program, way]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             try:
                 debugger = Debugger(f"{folder}/gdb")
@@ -121,7 +121,7 @@ def by_debugger(program):
     return {name: count / units for (name, units, _), count in zip(cases, counts, strict=True)}
 
 
-WAYS = {"callgrind": by_callgrind, "traps": by_traps, "debugger": by_debugger}
+WAYS = {"callgrind": by_callgrind, "traps_avxvnni": by_traps, "traps": by_traps, "debugger": by_debugger}
 
 
 def read_table():
@@ -172,7 +172,7 @@ def main():
     if not writes and compiler != known[0]:
         print(f"instructions by {way}: SKIPPED, the table is of {known[0] or 'none'}, these kernels are of {compiler}")
         return 0
-    counted = WAYS[way](program)
+    counted = WAYS[way](program, way)
     if counted is None:
         print(f"instructions by {way}: SKIPPED, this CPU lacks them")
         return 0

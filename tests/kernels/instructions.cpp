@@ -1,7 +1,7 @@
 // Runs every kernel of an instruction set once, in a way that has its instructions counted.
-// In: "callgrind": the scalar truth and AVX2; "traps": AVX-512; "debugger": NEON and I8MM. Out: a line of
-// instruction_counter.h for each; exit 3 where this CPU can't run them. Must not know how many instructions are right:
-// check_instructions.py does.
+// In: "callgrind": the scalar truth and AVX2; "traps": AVX-512; "traps_avxvnni": AVX-VNNI; "debugger": NEON and I8MM.
+// Out: a line of instruction_counter.h for each; exit 3 where this CPU can't run them. Must not know how many
+// instructions are right: check_instructions.py does.
 #include <cstdio>
 #include <cstring>
 #include <span>
@@ -203,9 +203,10 @@ int main(int argc, char** argv) {
         Walk<CountByCallgrind>::count_isa("avx2");
         return 0;
     }
-    if (way == "traps") {
-        if (!cpu_can_run("avx512")) return 3;
-        Walk<CountByTraps>::count_isa("avx512");
+    if (way == "traps" || way == "traps_avxvnni") {
+        const char* const isa = way == "traps" ? "avx512" : "avxvnni";
+        if (!cpu_can_run(isa)) return 3;
+        Walk<CountByTraps>::count_isa(isa);
         return 0;
     }
 #endif
@@ -213,6 +214,6 @@ int main(int argc, char** argv) {
         for (const char* isa : {"neon", "i8mm"}) Walk<CountByDebugger>::count_isa(isa);
         return 0;
     }
-    std::fprintf(stderr, "usage: instructions callgrind|traps|debugger\n");
+    std::fprintf(stderr, "usage: instructions callgrind|traps|traps_avxvnni|debugger\n");
     return 2;
 }
