@@ -23,7 +23,8 @@ struct Option {
 inline constexpr Option threads_option = {"--threads", "-t", "N", "",
                                           "threads (default: the physical cores that are free to this process)"};
 inline constexpr Option isa_option = {
-    "--isa", "", "NAME", "", "scalar, avx2, avxvnni, avx512 or neon (default: GQ_ISA, else the best this CPU runs)"};
+    "--isa", "", "NAME", "",
+    "scalar, avx2, avxvnni, avx512, neon or i8mm (default: GQ_ISA, else the best this CPU runs)"};
 inline constexpr Option cache_type_k_option = {"--cache-type-k", "-ctk", "NAME", "",
                                                "type of the cache of keys: f32, f16, q8 or q4 (default: --kv)"};
 inline constexpr Option cache_type_v_option = {"--cache-type-v", "-ctv", "NAME", "", "the same of values"};

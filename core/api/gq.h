@@ -137,7 +137,7 @@ typedef struct gq_session_options {
      * for a token, or for each group of the weights; "token-asym", "group-asym": the same, asymmetric, at twice the
      * cost; "exact": f32, slower. NULL: "block". */
     const char* activations;
-    const char* isa; /* "scalar", "avx2", "avxvnni", "avx512", "neon"; NULL: GQ_ISA from the environment, else the best
+    const char* isa; /* "scalar", "avx2", "avxvnni", "avx512", "neon", "i8mm"; NULL: GQ_ISA, else the best
                         this CPU runs */
     /* How keys, and values, are kept: "f32", "f16", "q8" (8.5 bits), "q4" (4.5 bits; more of both where a head's
      * dimensions are no multiple of 32). Every type takes heads of any size. NULL: "f16"; another name is

@@ -26,7 +26,7 @@ constexpr Recipe recipes[] = {
 constexpr struct {
     unsigned bits;
     const char* recipe;
-} defaults[] = {{3, "refine"}, {5, "rotate"}};
+} defaults[] = {{3, "refine"}, {6, "rotate"}};
 
 void tell_left_out(const Recipe& recipe, const QuantizeOptions& options) {
     const auto tell = [&](bool left_out, const char* what, const char* why) {

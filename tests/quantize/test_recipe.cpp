@@ -67,6 +67,8 @@ TEST_SUITE("quantize") {
             CHECK_NOTHROW(check_options(with_recipe(recipe, {})));
         }
         for (const unsigned bits : {chosen_bits, 2U, 3U, 4U, 5U, 6U, 8U, 16U}) CHECK_NOTHROW(default_recipe(bits));
+        CHECK(std::string(default_recipe(6).name) == "rotate");
+        CHECK(std::string(default_recipe(8).name) == "plain");
         CHECK(std::string(default_recipe(16).name) == "plain");  // which computes nothing that 16 bits don't need
         CHECK(error_of([] { recipe_of("nonesuch"); }) ==
               "error: recipe: expected plain, qep, sweeps, rotate, rotate-sweeps, refine or best, found 'nonesuch'");
