@@ -18,7 +18,7 @@ struct Int4 {
 
 GQ_TARGET_END
 
-using Widen = avx2::WidenGroups<Int4>;
+using Widen = WidenGroups<avx2::GroupLanes<Int4>>;
 
 }  // namespace
 

@@ -20,7 +20,7 @@ struct Int4 {
 
 GQ_TARGET_END
 
-using Widen = avx512::WidenGroups<Int4>;
+using Widen = WidenGroups<avx512::GroupLanes<Int4>>;
 
 }  // namespace
 

@@ -17,7 +17,7 @@ struct Int4 {
 
 GQ_TARGET_END
 
-using Widen = neon::WidenGroups<Int4>;
+using Widen = WidenGroups<neon::GroupLanes<Int4>>;
 
 }  // namespace
 

@@ -16,7 +16,7 @@ struct Int8 {
 
 GQ_TARGET_END
 
-using Widen = avx2::WidenGroups<Int8>;
+using Widen = WidenGroups<avx2::GroupLanes<Int8>>;
 
 }  // namespace
 

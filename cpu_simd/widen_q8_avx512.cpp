@@ -16,7 +16,7 @@ struct Int8 {
 
 GQ_TARGET_END
 
-using Widen = avx512::WidenGroups<Int8>;
+using Widen = WidenGroups<avx512::GroupLanes<Int8>>;
 
 }  // namespace
 

@@ -14,7 +14,7 @@ struct Int8 {
 
 GQ_TARGET_END
 
-using Widen = neon::WidenGroups<Int8>;
+using Widen = WidenGroups<neon::GroupLanes<Int8>>;
 
 }  // namespace
 
