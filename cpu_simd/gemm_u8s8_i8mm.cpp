@@ -1,11 +1,8 @@
 // Prefill in NEON with matrix products: half a panel x 6 tokens stand in registers, 12 products and 12 sums of floats.
 // usmmla multiplies 2 rows x 8 inputs of unsigned codes by 8 inputs x 2 tokens: words j and j + 1 of a quarter of a
-// panel, zipped, are two such operands.
+// panel, zipped, are two such operands. Lanes of a result: row 0 by token 0, row 0 by 1, row 1 by 0, row 1 by 1.
 // In: panels in 8-bit layout and any number of tokens. Out: y, the same bits as gemv; the walk is linear.h's.
 // Must not know which codes were expanded.
-//
-//     a register of results: row 2i x token 2p | row 2i x token 2p + 1 | row 2i + 1 x token 2p | row 2i + 1 x token 2p
-//     + 1
 #include "cpu_simd/linear_neon.h"
 
 namespace gq {

@@ -45,7 +45,7 @@ struct LinearFloats {
     }
 };
 
-// n elements, a multiple of 64.
+// n elements, a multiple of 16.
 template <class Tile>
 void unpack_tiles(const std::byte* elements, size_t n, float* values) {
     for (size_t i = 0; i < n; i += panel_rows, elements += Tile::input_bytes, values += panel_rows) {

@@ -1,5 +1,5 @@
 // int2 in AVX2: a word of 16 codes of 2 bits gives four words of 4 codes, by a shift and a mask each.
-// In: tiles as core/packing/codes_int2.cpp draws them. Out: gemv and unpack; the walk is linear_avx2.h's.
+// In: tiles as core/packing/codes_int2.cpp draws them. Out: gemv and unpack; the walk is linear_ymm.h's.
 // Must not know scales. Tables of partial sums instead (T-MAC) take as many instructions: for one bit of 32 rows and 4
 // inputs 1.5 for the indices, 2 shuffles and 2 loads of their tables, since a sum has 10 bits, and 4 to interleave and
 // add the halves: 9.5 for 64 weights. Here 32 weights take 4.25 and half a broadcast.

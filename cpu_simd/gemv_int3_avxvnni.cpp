@@ -1,5 +1,5 @@
 // int3 in AVX-VNNI: words as AVX2 spreads them, multiplied by vpdpbusd.
-// In: tiles as core/packing/codes_int3.cpp draws them. Out: gemv; the walk is linear_avxvnni.h's, and AVX2 unpacks.
+// In: tiles as core/packing/codes_int3.cpp draws them. Out: gemv; the walk is linear_ymm.h's, and AVX2 unpacks.
 // Must not know scales.
 #include "cpu_simd/linear_avxvnni.h"
 

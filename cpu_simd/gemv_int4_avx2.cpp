@@ -1,5 +1,5 @@
 // int4 in AVX2: a word of 8 nibbles gives two words of 4 codes, by one mask each and one shift.
-// In: tiles as core/packing/codes_int4.cpp draws them. Out: gemv and unpack; the walk is linear_avx2.h's.
+// In: tiles as core/packing/codes_int4.cpp draws them. Out: gemv and unpack; the walk is linear_ymm.h's.
 // Must not know scales.
 #include "cpu_simd/linear_avx2.h"
 

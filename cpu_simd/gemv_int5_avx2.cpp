@@ -1,5 +1,5 @@
 // int5 in AVX2: a word is put together from the plane of 4 bits, as int4, and one bit of the plane of 1 bit.
-// In: tiles as core/packing/codes_int5.cpp draws them. Out: gemv and unpack; the walk is linear_avx2.h's.
+// In: tiles as core/packing/codes_int5.cpp draws them. Out: gemv and unpack; the walk is linear_ymm.h's.
 // Must not know scales.
 #include "cpu_simd/linear_avx2.h"
 

@@ -1,5 +1,5 @@
 // table4 in AVX2: nibbles as int4 spreads them, each looked up among 16 bytes.
-// In: tiles as core/packing/codes_table4.cpp draws them. Out: gemv and unpack; the walk is linear_avx2.h's.
+// In: tiles as core/packing/codes_table4.cpp draws them. Out: gemv and unpack; the walk is linear_ymm.h's.
 // Must not know scales.
 #include "cpu_simd/linear_avx2.h"
 

@@ -1,4 +1,4 @@
-// The integer linear layer in AVX2: one walk for decode and prefill, for all codes and all grids.
+// The integer linear layer in AVX2: the products of linear_ymm.h's walk, for all codes and all grids.
 // In: panels of codes that a Tile knows how to spread into nibbles, activations in 8 bits. Out: y under the gemv
 // contract of kernels.h. One ymm is 8 rows x 4 inputs, half of a panel: vpmaddubsw multiplies codes with 4 broadcast
 // activations and adds pairs, saturating at 16 bits. Nibbles can't reach that: 8 words add up to at most

@@ -1,8 +1,8 @@
 // The integer linear layer in NEON with dot product: one walk for all codes and all grids.
 // In: panels of codes that a Tile knows how to spread into 8-bit words, activations in 8 bits. Out: y under the gemv
 // contract of kernels.h. One register is 4 rows x 4 inputs, a quarter of a panel: sdot takes its 4 activations from a
-// lane of the block. It multiplies signed bytes: codes below 128 are that too, larger
-// ones less 128, which the zero point makes good. Must not know where bits lie.
+// lane of the block. It multiplies signed bytes: codes below 128 are that too, larger ones less 128, which the zero
+// point makes good. Must not know where bits lie.
 #pragma once
 
 #include <utility>
@@ -220,12 +220,15 @@ GQ_INLINE uint8x16_t shift_right(uint8x16_t v) {
     return vshlq_u8(v, vdupq_n_s8(-n));
 }
 
+template <class Tile, int j>
+GQ_INLINE void unpack_word(const std::byte* tile, uint8_t* out) {
+    for (int q = 0; q < quarters; ++q)
+        vst1q_u8(out + j * U8Plane::vector_bytes + 16 * q,
+                 veorq_u8(Tile::template word<j>(tile, q), vdupq_n_u8(Tile::bias)));
+}
 template <class Tile, int... j>
 GQ_INLINE void unpack_tile(const std::byte* tile, uint8_t* out, std::integer_sequence<int, j...>) {
-    for (int q = 0; q < quarters; ++q)
-        (vst1q_u8(out + j * U8Plane::vector_bytes + 16 * q,
-                  veorq_u8(Tile::template word<j>(tile, q), vdupq_n_u8(Tile::bias))),
-         ...);
+    (unpack_word<Tile, j>(tile, out), ...);
 }
 template <class Tile>
 static void unpack(const std::byte* panel_codes, size_t n_tiles, uint8_t* out) {

@@ -313,7 +313,7 @@ GQ_API gq_status gq_quantize(const char* source, const char* output, const gq_qu
 /* What rounding each matrix alone does, at 2, 3, 4 and 8 bits: relative losses at its output, predicted and measured,
  * and the change of the whole model's predictions. Of the options group, grid, those of GPTQ, rotate, calibration and
  * threads count; report_path gets all of it as JSON. callback: note is a line of the table; a NULL tensor comes with
- * lines on the classes of ZeroQuant-V2. Errors as gq_quantize(). */
+ * means by layer, and by role with its class of ZeroQuant-V2. Errors as gq_quantize(). */
 GQ_API gq_status gq_measure_sensitivity(const char* source, const gq_quantize_options* options,
                                         gq_quantize_callback callback, void* user);
 

@@ -1,5 +1,5 @@
 // Asks the CPU, and the operating system behind it, for the instruction sets of cpu_features.h.
-// In: CPUID and XCR0, or the auxiliary vector. Out: names.
+// In: CPUID and XCR0, or the auxiliary vector, or sysctl. Out: names.
 // Must not know kernels.
 #include "core/kernels/cpu_features.h"
 

@@ -1,4 +1,5 @@
-// Which instruction sets this process may use: CPUID and XGETBV on x86 (the OS must save the registers), HWCAP on ARM.
+// Which instruction sets this process may use: CPUID and XGETBV on x86 (the OS must save the registers), HWCAP, or
+// Apple's sysctl, on ARM.
 // In: nothing. Out: names, best last.
 // Must not know kernels.
 #pragma once

@@ -157,7 +157,7 @@ struct KernelSet {
 // One performer. Each cpu_simd/<op>_<codes>_<isa>.cpp defines one constant of its own name.
 struct KernelVariant {
     const char* name;   // "gemv_int4_avx2": the file's name
-    const char* isa;    // "avx2", "avxvnni", "avx512", "neon": a name of cpu_features.h
+    const char* isa;    // "avx2", "avxvnni", "avx512", "neon", "i8mm": a name of cpu_features.h
     const char* codes;  // "int4"; nullptr where the operation does not depend on codes
     KernelSet kernels;
     const char* kv_type = nullptr;  // "q8"; nullptr where the operation does not depend on types of the cache

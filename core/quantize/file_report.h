@@ -1,5 +1,6 @@
 // The report on a finished .gq: what its provenance tells, and the sizes and forms that its directory tells.
-// In: a .gq. Out: one JSON object. Must not know how it is shown; report_html.h makes the page of it.
+// In: a .gq, and where more is known than it holds, that provenance. Out: one JSON object. Must not know how it is
+// shown; report_html.h makes the page of it.
 #pragma once
 
 #include <filesystem>

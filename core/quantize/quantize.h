@@ -87,8 +87,8 @@ void refuse_replacing(const char* what, const std::filesystem::path& target, con
 // The same of an output and of options.report; and these are two files, also while they are written.
 void refuse_losses(const std::filesystem::path& output, const Checkpoint& checkpoint, const QuantizeOptions& options);
 
-// What rounding each matrix alone does to the model (sensitivity.h): as JSON into a file, and a line for each through
-// progress.note. Errors as quantize_model.
+// What rounding each matrix alone does to the model (sensitivity.h): as JSON into a file, and a line for each, and for
+// their means, through progress.note. Errors as quantize_model.
 void measure_model(const std::filesystem::path& source, const QuantizeOptions& options, const Compute& compute,
                    const QuantizeCallback& progress);
 

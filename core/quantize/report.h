@@ -1,4 +1,4 @@
-// What happened to each tensor, as JSON: the provenance inside the .gq, which the report beside it is made from
+// What happened to each tensor, as JSON: the provenance inside the .gq, and what the report beside it tells of that
 // (file_report.h). In: options, hashes, solver reports. Out: text. The provenance holds no time, host or thread count:
 // same input, same bytes.
 #pragma once

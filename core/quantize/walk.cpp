@@ -222,9 +222,12 @@ void Walk::note_chat_error() {
 
 // A Hessian's rank is at most the number of tokens.
 void Walk::note_few_tokens() {
+    const std::span<const WeightRow> rows = source_.arch().block_weights;
     size_t widest = 0;
-    for (const WeightRow& row : source_.arch().block_weights)
-        if (row.kind == WeightKind::linear) widest = std::max(widest, row.cols(source_.params()));
+    for (size_t layer = 0; layer < source_.params().n_layers; ++layer)
+        for (RoleId role = 0; role < rows.size(); ++role)
+            if (rows[role].kind == WeightKind::linear && !keeps(role, layer))
+                widest = std::max(widest, rows[role].cols(source_.params()));
     const size_t n_tokens = options_.windows * options_.window;
     if (n_tokens >= widest) return;
     note_run("calibrated on " + std::to_string(n_tokens) + " tokens, fewer than the " + std::to_string(widest) +
