@@ -3,18 +3,6 @@
 #include "cpu_simd/gemv_floats_neon.h"
 
 namespace gq {
-namespace {
-
-GQ_TARGET_NEON
-
-struct TileF16 : Tile16 {
-    GQ_INLINE void rows(const std::byte* input, float32x4_t (&out)[neon::quarters]) { neon::read_halves(input, out); }
-};
-
-GQ_TARGET_END
-
-}  // namespace
-
 extern const KernelVariant gemv_f16_neon{
     "gemv_f16_neon", "neon", "f16", {.gemv = gemv_floats<LinearFloats, TileF16>, .unpack_f32 = unpack_tiles<TileF16>}};
 

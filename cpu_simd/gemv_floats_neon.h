@@ -1,12 +1,10 @@
 // 16-bit floats in NEON: 16 rows are four vectors, each input is four fmas; 8 sums or more side by side hide their
 // latency of 4 cycles.
-// In: panels of a Tile, whose rows(input, out) are the 16 rows of one input as floats; activations in floats.
-// Out: gemv under the float contract of kernels.h: one chain of fma per output over ascending inputs.
-// Must not know what a Tile's bits mean.
+// In: panels of a Tile (float_tiles_neon.h), activations in floats. Out: gemv under the float contract of kernels.h:
+// one chain of fma per output over ascending inputs. Must not know what a Tile's bits mean.
 #pragma once
 
-#include "cpu_simd/linear.h"
-#include "cpu_simd/math_neon.h"
+#include "cpu_simd/float_tiles_neon.h"
 
 namespace gq {
 namespace {
@@ -44,16 +42,6 @@ struct LinearFloats {
             for (int t = 0; t < n_tokens; ++t) neon::store_panel(args, first_panel + p, first_token + t, y[p][t]);
     }
 };
-
-// n elements, a multiple of 16.
-template <class Tile>
-void unpack_tiles(const std::byte* elements, size_t n, float* values) {
-    for (size_t i = 0; i < n; i += panel_rows, elements += Tile::input_bytes, values += panel_rows) {
-        float32x4_t rows[neon::quarters];
-        Tile::rows(elements, rows);
-        for (int q = 0; q < neon::quarters; ++q) vst1q_f32(values + 4 * q, rows[q]);
-    }
-}
 
 GQ_TARGET_END
 

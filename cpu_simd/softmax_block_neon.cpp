@@ -19,18 +19,17 @@ GQ_INLINE uint32x4_t lanes_between(int first, int last) {
 
 SoftmaxPart softmax_block(float* scores, size_t first, size_t last, float scale) {
     const float32x4_t none = vdupq_n_f32(-__builtin_inff());
-    float32x4_t max = none, sums[neon::quarters] = {};
+    uint32x4_t visible[n_vectors];
+    float32x4_t scaled[n_vectors], max = none, sums[neon::quarters] = {};
     for (int v = 0; v < n_vectors; ++v) {
-        const uint32x4_t visible = lanes_between(static_cast<int>(first) - 4 * v, static_cast<int>(last) - 4 * v);
-        const float32x4_t scaled = vmulq_n_f32(vld1q_f32(scores + 4 * v), scale);
-        max = vmaxnmq_f32(max, vbslq_f32(visible, scaled, none));  // the number where one of the two is NaN
+        visible[v] = lanes_between(static_cast<int>(first) - 4 * v, static_cast<int>(last) - 4 * v);
+        scaled[v] = vmulq_n_f32(vld1q_f32(scores + 4 * v), scale);
+        max = vmaxnmq_f32(max, vbslq_f32(visible[v], scaled[v], none));  // the number where one of the two is NaN
     }
     const float top = vmaxnmvq_f32(max) + 0.0f;
     for (int v = 0; v < n_vectors; ++v) {
-        const uint32x4_t visible = lanes_between(static_cast<int>(first) - 4 * v, static_cast<int>(last) - 4 * v);
-        const float32x4_t scaled = vmulq_n_f32(vld1q_f32(scores + 4 * v), scale);
-        const float32x4_t e = neon::exp_f32(vsubq_f32(scaled, vdupq_n_f32(top)));
-        const float32x4_t kept = vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(e), visible));
+        const float32x4_t e = neon::exp_f32(vsubq_f32(scaled[v], vdupq_n_f32(top)));
+        const float32x4_t kept = vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(e), visible[v]));
         vst1q_f32(scores + 4 * v, kept);
         sums[v % neon::quarters] = vaddq_f32(sums[v % neon::quarters], kept);
     }
