@@ -23,8 +23,9 @@ namespace {
 constexpr unsigned widths[] = {2, 3, 4, 8};
 constexpr double class_one = 0.1, class_two = 0.5;  // change of perplexity at most: ZeroQuant-V2's classes
 
-double ppl_change(const SensitivityTable& table, const Divergence& effect) {
-    return std::exp(table.float_loss) * std::expm1(effect.loss);
+// Of a loss that is so much more than the float model's.
+double ppl_change(const SensitivityTable& table, double loss) {
+    return std::exp(table.float_loss) * std::expm1(loss);
 }
 
 SensitivityRequest request_of(const QuantizeOptions& options) {
@@ -72,7 +73,7 @@ JsonValue width_json(const SensitivityTable& table, const Sensitivity& row, size
         json.set("measured", JsonValue::of_number(row.losses[i].measured));
     }
     json.set("kl", JsonValue::of_number(e.effect.kl));
-    json.set("ppl_change", JsonValue::of_number(ppl_change(table, e.effect)));
+    json.set("ppl_change", JsonValue::of_number(ppl_change(table, e.effect.loss)));
     return json;
 }
 
@@ -110,8 +111,8 @@ void add(Means& means, const SensitivityTable& table, const Sensitivity& row, si
         means.predicted += row.losses[i].predicted;
         means.measured += row.losses[i].measured;
     }
-    means.ppl_change += ppl_change(table, effect);
-    means.expected_change += std::exp(table.float_loss) * std::expm1(effect.kl);
+    means.ppl_change += ppl_change(table, effect.loss);
+    means.expected_change += ppl_change(table, effect.kl);
     means.kl += effect.kl;
     ++means.n;
 }
