@@ -49,13 +49,17 @@ constexpr cli::Option options[] = {
      "UTF-8 text to calibrate with (default: the built-in text); self: text that the model writes"},
     {"--calib-windows", "", "N", "", "windows of calibration text (default: the recipe's, 32; to refine 64)"},
     {"--calib-window", "", "T", "", "tokens of a window (default 512)"},
+    {"--no-true-sequential", "", "", "", "a block's linears are solved for what its floats give them, all at once"},
     {"--distill", "", "EPOCHS", "", "train every block towards the float one, so often over the text"},
     {"--refine", "", "EPOCHS", "", "then train scales and norms of the whole model, so often over the text"},
-    {"--held-out", "", "N", "", "windows besides: a linear that loses less on them rounded to nearest is (default 0)"},
+    {"--held-out", "", "N", "",
+     "windows besides: what loses less on them rounded to nearest is (default: the recipe's, 4; plain 0)"},
     {"--embed-bits", "", "N", "",
      "bits of the embedding and the head, which is solved below 8 (default: as --bits; else 8)"},
     cli::threads_option,
     cli::isa_option,
+    {"--judge", "", "N", "",
+     "windows besides, on which the result is compared with the float model (default 4 with --report, else 0)"},
     {"--report", "", "FILE", "", "what happened to each tensor: a page where FILE ends in .html, otherwise JSON"},
 };
 
@@ -172,7 +176,7 @@ void set_calibration(const cli::Arguments& args, gq_quantize_options& o) {
 
 void set_solver_options(const cli::Arguments& args, gq_quantize_options& o) {
     for (const char* option : {"--recipe", "--best", "--order", "--grid-search", "--damping", "--qep", "--gptaq",
-                               "--foem", "--sweeps", "--refit", "--held-out"})
+                               "--foem", "--sweeps", "--refit", "--held-out", "--no-true-sequential"})
         if (args.has(option) && o.method == GQ_METHOD_RTN)
             cli::stop("option '%s' expects --method gptq: rounding to nearest solves nothing", option);
     if (args.has("--recipe")) o.recipe = args.text("--recipe").c_str();
@@ -187,6 +191,7 @@ void set_solver_options(const cli::Arguments& args, gq_quantize_options& o) {
     o.adaptive_damping = args.text("--damping") == "adaptive";
     if (args.has("--damping") && !o.adaptive_damping) o.damping = args.number("--damping");
     o.held_out_windows = args.integer_or("--held-out", o.held_out_windows);
+    if (args.has("--no-true-sequential")) o.true_sequential = 0;
     if (args.has("--qep")) o.qep = args.number("--qep");
     if (args.has("--gptaq")) o.gptaq = args.number("--gptaq");
     if (args.has("--foem")) o.foem = args.number("--foem");
@@ -196,8 +201,8 @@ void set_solver_options(const cli::Arguments& args, gq_quantize_options& o) {
 
 // Whoever says how to round wants it done, also to blocks of a GGUF and where it is said as the default says it.
 bool asks_for_rounding(const cli::Arguments& args) {
-    static constexpr const char* others[] = {"--output",     "--bits",    "--size", "--bpw",   "--sensitivity",
-                                             "--embed-bits", "--threads", "--isa",  "--report"};
+    static constexpr const char* others[] = {"--output",     "--bits",    "--size", "--bpw",    "--sensitivity",
+                                             "--embed-bits", "--threads", "--isa",  "--report", "--judge"};
     const auto asks = [&](const cli::Option& option) {
         return args.has(option.name) &&
                std::find(std::begin(others), std::end(others), std::string_view(option.name)) == std::end(others);
@@ -238,6 +243,7 @@ gq_quantize_options quantize_options(const cli::Arguments& args) {
     o.refine_epochs = args.integer_or("--refine", o.refine_epochs);
     o.n_threads = args.integer_or("--threads", o.n_threads);
     o.isa = cli::isa_of(args);
+    o.judged_windows = args.integer_or("--judge", o.judged_windows);
     if (args.has("--report")) o.report_path = path_of(args, "--report");
     return o;
 }
@@ -249,7 +255,8 @@ int measure(const cli::Arguments& args) {
     for (const char* option : {"--bits", "--codes", "--lorc", "--embed-bits"})
         if (args.has(option))
             cli::stop("option '%s' expects no --sensitivity, which measures widths of its own", option);
-    for (const char* option : {"--qep", "--gptaq", "--sweeps", "--refit", "--held-out", "--distill", "--refine"})
+    for (const char* option : {"--qep", "--gptaq", "--sweeps", "--refit", "--held-out", "--distill", "--refine",
+                               "--judge", "--no-true-sequential"})
         if (args.has(option))
             cli::stop("option '%s' expects no --sensitivity, which looks at each matrix alone", option);
     if (args.has("--output")) o.report_path = path_of(args, "--output");

@@ -273,7 +273,8 @@ typedef struct gq_quantize_options {
     const char* calibration_path; /* UTF-8 text; NULL: the built-in text */
     int32_t calibration_windows;  /* GQ_BY_RECIPE: 32; of refine and best 64 */
     int32_t calibration_window;   /* tokens of a window: 512; the log warns where a model's context is less */
-    int32_t held_out_windows;     /* besides those; a block's linear is rounded to nearest where that loses less */
+    int32_t held_out_windows;     /* besides those; what is solved is rounded to nearest where that loses less on them;
+                                   * GQ_BY_RECIPE: 4, of plain 0 */
     int32_t adaptive_damping;     /* non-zero: the damping that loses least on them, stage by stage */
     int32_t n_threads;
     const char* isa;         /* as in gq_session_options */
@@ -287,6 +288,10 @@ typedef struct gq_quantize_options {
     const char* recipe;
     int32_t calibration_self; /* non-zero: the model writes its calibration text, calibration_path is NULL; that takes
                                * as much memory as the model has with 16 bits a weight */
+    int32_t judged_windows; /* besides all those: the file's KL to the float model and both perplexities on them go into
+                             * its report; 0: none; GQ_BY_RECIPE: 4 with report_path, else none */
+    int32_t true_sequential; /* zero: a block's linears are solved for the inputs that it gives them as floats, not for
+                              * those that its own rounded linears do */
 } gq_quantize_options;
 GQ_API void gq_quantize_defaults(gq_quantize_options* options);
 

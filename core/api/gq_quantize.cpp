@@ -26,7 +26,7 @@ bool asks_for_rounding(const gq_quantize_options& o) {
         o.grid || o.codes || o.order || o.grid_search || o.recipe || o.calibration_path || o.calibration_self;
     const bool solver = o.method != d.method || o.damping != d.damping || o.qep != d.qep || o.gptaq != d.gptaq ||
                         o.foem != d.foem || o.sweeps != d.sweeps || o.refit != d.refit || o.adaptive_damping ||
-                        o.held_out_windows != d.held_out_windows;
+                        o.held_out_windows != d.held_out_windows || o.true_sequential != d.true_sequential;
     const bool model = o.rotate != d.rotate || o.lorc_rank != d.lorc_rank || o.distill_epochs != d.distill_epochs ||
                        o.refine_epochs != d.refine_epochs;
     const bool calibration =
@@ -46,7 +46,8 @@ void set_widths(const char* source, const gq_quantize_options& o, QuantizeOption
     to.keep_outer = to.keep_blocks && !has_embed_bits;
 }
 
-constexpr char best[] = "best";  // in the place of a recipe's name
+constexpr size_t reported_windows = 4;  // that a report's verdict is of, where nobody says how many
+constexpr char best[] = "best";         // in the place of a recipe's name
 
 bool wants_best(const gq_quantize_options& o) {
     return o.recipe && std::strcmp(o.recipe, best) == 0;
@@ -85,6 +86,7 @@ void set_recipe(const gq_quantize_options& o, QuantizeOptions& to) {
         const Codes* const codes = o.codes ? find_codes(o.codes) : nullptr;
         const Recipe& recipe = o.recipe ? recipe_of(o.recipe) : default_recipe(codes ? codes->value_bits : to.bits);
         if (windows_by_recipe) to.windows = recipe.windows;
+        if (o.held_out_windows == GQ_BY_RECIPE) to.held_out = recipe.held_out;
         to = with_recipe(recipe, std::move(to));
     }
     if (o.grid_search) to.solver.search = grid_search_of(o.grid_search);
@@ -134,7 +136,12 @@ QuantizeOptions from_c(const char* source, const gq_quantize_options& o) {
     if (o.calibration_windows != GQ_BY_RECIPE) to.windows = at_least("calibration_windows", o.calibration_windows, 1);
     to.window = at_least("calibration_window", o.calibration_window, 2);
     to.distill_epochs = at_least("distill_epochs", o.distill_epochs, 0);
-    to.held_out = at_least("held_out_windows", o.held_out_windows, 0);
+    if (o.held_out_windows != GQ_BY_RECIPE) to.held_out = at_least("held_out_windows", o.held_out_windows, 0);
+    if (o.judged_windows != GQ_BY_RECIPE)
+        to.judged = at_least("judged_windows", o.judged_windows, 0);
+    else if (o.report_path)
+        to.judged = reported_windows;
+    to.true_sequential = o.true_sequential != 0;
     to.adaptive_damping = o.adaptive_damping != 0;
     if (o.report_path) to.report = path("report_path", o.report_path);
     set_recipe(o, to);
@@ -194,7 +201,7 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .calibration_path = nullptr,
                 .calibration_windows = GQ_BY_RECIPE,
                 .calibration_window = static_cast<int32_t>(d.window),
-                .held_out_windows = static_cast<int32_t>(d.held_out),
+                .held_out_windows = GQ_BY_RECIPE,
                 .adaptive_damping = d.adaptive_damping,
                 .n_threads = 0,
                 .isa = nullptr,
@@ -203,7 +210,9 @@ void gq_quantize_defaults(gq_quantize_options* options) {
                 .refine_epochs = GQ_BY_RECIPE,
                 .codes = nullptr,
                 .recipe = nullptr,
-                .calibration_self = 0};
+                .calibration_self = 0,
+                .judged_windows = GQ_BY_RECIPE,
+                .true_sequential = d.true_sequential};
 }
 
 gq_status gq_quantize(const char* source, const char* output, const gq_quantize_options* options,
@@ -214,8 +223,12 @@ gq_status gq_quantize(const char* source, const char* output, const gq_quantize_
         const gq_quantize_options c = gq::options_or_defaults(options, gq::quantize_defaults(), "gq_quantize_options");
         const gq::QuantizeOptions o = gq::from_c(source, c);
         gq::ThreadPool pool(gq::threads_of(c.n_threads));
-        const auto quantize = gq::wants_best(c) ? gq::quantize_best : gq::quantize_model;
-        quantize(source, output, o, {pool, gq::kernels_of(c.isa)}, gq::progress_of(callback, user));
+        const gq::Compute compute{pool, gq::kernels_of(c.isa)};
+        if (gq::wants_best(c)) {
+            gq::quantize_best(source, output, o, compute, gq::progress_of(callback, user));
+        } else {
+            gq::quantize_model(source, output, o, compute, gq::progress_of(callback, user));
+        }
         return GQ_OK;
     });
 }

@@ -4,6 +4,8 @@
 
 #include <sys/mman.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <new>
 
@@ -16,10 +18,22 @@ void* map_zeroed(size_t bytes) {
     return memory == MAP_FAILED ? nullptr : memory;
 }
 
+// Aligned by hand, with the heap's own pointer in front: glibc before 2.38 finds no room for an aligned piece where one
+// of the same size has been, so that a loop that takes and gives back the same pieces would grow without end.
 void* allocate_small(size_t bytes) {
     const size_t lines = round_up(bytes, cache_line);
-    void* memory = ::operator new (lines, std::align_val_t{cache_line}, std::nothrow);
-    return memory ? std::memset(memory, 0, lines) : nullptr;
+    void* const piece = ::operator new(lines + cache_line, std::nothrow);
+    if (piece == nullptr) return nullptr;
+    const auto at = reinterpret_cast<uintptr_t>(piece);
+    std::byte* const memory = static_cast<std::byte*>(piece) + (round_up(at + sizeof piece, cache_line) - at);
+    std::memcpy(memory - sizeof piece, &piece, sizeof piece);
+    return std::memset(memory, 0, lines);
+}
+
+void free_small(void* memory) {
+    void* piece = nullptr;
+    std::memcpy(&piece, static_cast<std::byte*>(memory) - sizeof piece, sizeof piece);
+    ::operator delete(piece);
 }
 
 }  // namespace
@@ -35,7 +49,7 @@ void free_zeroed(void* memory, size_t bytes) noexcept {
     if (bytes >= large_bytes) {
         munmap(memory, bytes);
     } else {
-        ::operator delete (memory, std::align_val_t{cache_line});
+        free_small(memory);
     }
 }
 

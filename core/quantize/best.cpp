@@ -7,18 +7,15 @@
 
 #include "core/base/log.h"
 #include "core/base/status.h"
-#include "core/model/loaded_model.h"
-#include "core/quantize/calibrate.h"
 #include "core/quantize/calibration_source.h"
 #include "core/quantize/float_model.h"
-#include "core/quantize/kl_probe.h"
 #include "core/quantize/recipe.h"
 #include "formats/output_file.h"
 
 namespace gq {
 namespace {
 
-constexpr size_t judging_windows = 4;  // their float predictions stay in memory: half of the tokens x the vocabulary
+constexpr size_t judging_windows = 4;
 
 // A name that a file has for a while, and nobody's when this ends.
 class PassingFile {
@@ -62,21 +59,8 @@ struct Files {
     }
 };
 
-double divergence_of(const std::filesystem::path& file, const Checkpoint& checkpoint, const QuantizeOptions& options,
-                     const Compute& compute) {
-    const SourceModel source(checkpoint);
-    const RotatedSource as_it_is(source, compute, false);
-    const FloatModel floats(source, as_it_is, compute);
-    const Tokenizer tokenizer = Tokenizer::from_checkpoint(checkpoint);
-    const CalibrationText text = calibration_text(options, checkpoint, source, tokenizer, compute, {});
-    const auto windows = cut_by_kind(tokenizer, text.text, {options.windows, options.held_out, options.judged},
-                                     options.window, source.params().vocab);
-    KlProbe probe(floats.model(), compute, std::span(windows).last(options.judged));
-    return probe.of_model(LoadedModel::open(file, false)->model).kl;
-}
-
 // None where the recipe makes numbers that can't be stored or that are none: the others may not.
-std::optional<double> numbers_of(const Recipe& recipe, FunctionRef<double()> attempt) {
+std::optional<Verdict> numbers_of(const Recipe& recipe, FunctionRef<std::optional<Verdict>()> attempt) {
     try {
         return attempt();
     } catch (const Error& error) {
@@ -89,7 +73,7 @@ std::optional<double> numbers_of(const Recipe& recipe, FunctionRef<double()> att
 // With windows to judge by, and what the model writes known to all tries.
 QuantizeOptions with_judges(QuantizeOptions options, const Checkpoint& checkpoint, const Compute& compute,
                             const QuantizeCallback& progress) {
-    options.judged = judging_windows;
+    options.judged = std::max(options.judged, judging_windows);
     options.held_out = std::max(options.held_out, judging_windows);
     if (!options.own_text) return options;
     options.written_text =
@@ -124,19 +108,17 @@ void quantize_best(const std::filesystem::path& source, const std::filesystem::p
         tried.report = attempt.report.path();
         log_message(LogLevel::info, "recipe %s: %s", recipe.name, recipe.what);
         const auto start = Clock::now();
-        const std::optional<double> kl = numbers_of(recipe, [&] {
-            quantize_model(source, attempt.model.path(), tried, compute, progress);
-            return divergence_of(attempt.model.path(), *checkpoint, tried, compute);
-        });
-        if (!kl) continue;
+        const std::optional<Verdict> found =
+            numbers_of(recipe, [&] { return quantize_model(source, attempt.model.path(), tried, compute, progress); });
+        if (!found) continue;
         std::error_code unknown;  // the size is only for the eye
         log_message(LogLevel::info, "recipe %s: KL %.5f on %zu windows that no solve saw, %.0f s, %.1f MB", recipe.name,
-                    *kl, tried.judged, std::chrono::duration<double>(Clock::now() - start).count(),
+                    found->kl, tried.judged, std::chrono::duration<double>(Clock::now() - start).count(),
                     static_cast<double>(std::filesystem::file_size(attempt.model.path(), unknown)) / 1e6);
-        if (winner && *kl >= least) continue;
+        if (winner && found->kl >= least) continue;
         attempt.become(best.model.path(), best.report.path());
         winner = &recipe;
-        least = *kl;
+        least = found->kl;
     }
     if (!winner) fail(Status::numeric, "recipe best: expected finite numbers of one recipe at least, found none");
     log_message(LogLevel::info, "best: recipe %s", winner->name);

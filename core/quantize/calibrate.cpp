@@ -40,24 +40,45 @@ std::string read_calibration_text(const std::filesystem::path& path) {
     return std::string(text);
 }
 
-std::vector<std::vector<int32_t>> cut_windows(const Tokenizer& tokenizer, std::string_view text, size_t windows,
-                                              size_t window, size_t vocab) {
-    const std::vector<int32_t> tokens = tokenizer.encode(text);
+namespace {
+
+using Windows = std::vector<std::vector<int32_t>>;
+
+// Enough for that many windows of the model's own ids.
+std::vector<int32_t> tokens_of(const Tokenizer& tokenizer, std::string_view text, size_t windows, size_t window,
+                               size_t vocab) {
+    std::vector<int32_t> tokens = tokenizer.encode(text);
     if (tokens.size() < window + windows)
         fail(Status::invalid_argument,
              "calibration text: at least %zu tokens expected for %zu windows of %zu, found %zu", window + windows,
              windows, window, tokens.size());
     check_ids(tokens, vocab);
+    return tokens;
+}
+
+// Window i starts at token first + i * stride.
+Windows cut_at(std::span<const int32_t> tokens, size_t windows, size_t window, size_t first, size_t stride) {
+    Windows result;
+    for (size_t i = 0; i < windows; ++i) {
+        const auto begin = tokens.begin() + static_cast<ptrdiff_t>(first + i * stride);
+        result.emplace_back(begin, begin + static_cast<ptrdiff_t>(window));
+    }
+    return result;
+}
+
+Windows cut_evenly(std::span<const int32_t> tokens, size_t windows, size_t window) {
     const size_t stride = (tokens.size() - window) / windows;
     if (windows > 1 && stride < window)
         log_message(LogLevel::warning, "calibration text: %zu windows of %zu tokens overlap in its %zu", windows,
                     window, tokens.size());
-    std::vector<std::vector<int32_t>> result;
-    for (size_t i = 0; i < windows; ++i) {
-        const auto begin = tokens.begin() + static_cast<ptrdiff_t>(i * stride);
-        result.emplace_back(begin, begin + static_cast<ptrdiff_t>(window));
-    }
-    return result;
+    return cut_at(tokens, windows, window, 0, stride);
+}
+
+}  // namespace
+
+std::vector<std::vector<int32_t>> cut_windows(const Tokenizer& tokenizer, std::string_view text, size_t windows,
+                                              size_t window, size_t vocab) {
+    return cut_evenly(tokens_of(tokenizer, text, windows, window, vocab), windows, window);
 }
 
 UsedRows::UsedRows(std::span<const std::vector<int32_t>> windows_of_ids, size_t n_cols) : cols(n_cols) {
@@ -110,7 +131,18 @@ std::vector<std::vector<int32_t>> by_kind(std::vector<std::vector<int32_t>> wind
 
 std::vector<std::vector<int32_t>> cut_by_kind(const Tokenizer& tokenizer, std::string_view text,
                                               const WindowCounts& counts, size_t window, size_t vocab) {
-    return by_kind(cut_windows(tokenizer, text, counts.all(), window, vocab), counts);
+    const std::vector<int32_t> tokens = tokens_of(tokenizer, text, counts.all(), window, vocab);
+    const size_t n_others = counts.held_out + counts.judging;
+    const size_t stride = (tokens.size() - window) / counts.calibration;
+    if (stride < 2 * window || n_others > counts.calibration)
+        return by_kind(cut_evenly(tokens, counts.all(), window), counts);
+    Windows windows = cut_evenly(tokens, counts.calibration, window);
+    if (n_others == 0) return windows;
+    const size_t gaps = counts.calibration / n_others, first = gaps / 2 * stride + stride / 2;  // mid-gap
+    Windows others = by_kind(cut_at(tokens, n_others, window, first, gaps * stride),
+                             {.calibration = counts.held_out, .judging = counts.judging});
+    std::move(others.begin(), others.end(), std::back_inserter(windows));
+    return windows;
 }
 
 KvGeometry float_kv_layer(const HyperParams& params) {
@@ -119,11 +151,11 @@ KvGeometry float_kv_layer(const HyperParams& params) {
 }
 
 Stream::Stream(const Network& network, const KvGeometry& one_layer, const Compute& compute, size_t n_windows,
-               size_t window)
+               size_t window, Precision precision)
     : network_(network),
       compute_(compute),
       backend_(make_cpu_backend(compute)),
-      forward_(network, *backend_, Precision::exact),
+      forward_(network, *backend_, precision),
       slots_(*backend_, network, window),
       cache_(*backend_, one_layer, div_up(window, kv_page_positions)),
       hidden_(n_windows, window),

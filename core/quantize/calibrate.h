@@ -50,6 +50,9 @@ struct WindowCounts {
 };
 // Windows in the order of the text, brought into that of their kinds, each of which is spread over the whole text.
 std::vector<std::vector<int32_t>> by_kind(std::vector<std::vector<int32_t>> windows, const WindowCounts& counts);
+// Calibration windows as cut_windows would cut them alone, where the others fit between them: then how many of those
+// there are changes nothing that is solved. In a shorter text all are cut as one and shared out by_kind. Errors as
+// cut_windows.
 std::vector<std::vector<int32_t>> cut_by_kind(const Tokenizer& tokenizer, std::string_view text,
                                               const WindowCounts& counts, size_t window, size_t vocab);
 
@@ -65,8 +68,8 @@ KvGeometry float_kv_layer(const HyperParams& params);
 // compare it with the float model bring a second.
 class Stream {
   public:
-    Stream(const Network& network, const KvGeometry& one_layer, const Compute& compute, size_t n_windows,
-           size_t window);
+    Stream(const Network& network, const KvGeometry& one_layer, const Compute& compute, size_t n_windows, size_t window,
+           Precision precision = Precision::exact);
 
     void embed(const Weight& embedding, std::span<const std::vector<int32_t>> windows);
     // Runs steps [begin, end) of a block over every window, keeping only what later steps (or the next block) read.

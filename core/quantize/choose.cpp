@@ -168,6 +168,8 @@ size_t longest_provenance(const FileFrame& f, const Assignment& a) {
     RunReport run = f.run;
     run.tensors.clear();
     if (f.options.refine_epochs > 0) run.refinement = {longest_number, longest_number, f.options.refine_epochs};
+    if (f.options.judged > 0)
+        run.verdict = {longest_number, longest_number, longest_number, f.options.judged * f.options.window};
     run.tensors.push_back(longest_report(f, f.arch.embedding, 0, a.embedding));
     if (!f.params.tied_head) run.tensors.push_back(longest_report(f, f.arch.head, 0, a.head));
     if (head_is_solved(f.params.tied_head ? a.embedding : a.head)) add_longest_solve(f, run.tensors.back());

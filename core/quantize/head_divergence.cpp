@@ -45,16 +45,20 @@ double weighted_difference(const float* x, const float* a, const float* b, size_
     return sum;
 }
 
-// KL(p ‖ q) of two rows of logits. q becomes share · dKL/d(logits of q) = share · (q - p); p is lost.
-double divergence_row(float* p, float* q, size_t n, float share, float* scratch) {
+// KL(p ‖ q) of two rows of logits, and their losses of a target, 0 without one. q becomes share · dKL/d(logits of q) =
+// share · (q - p); p is lost.
+HeadLosses divergence_row(float* p, float* q, size_t n, const int32_t* target, float share, float* scratch) {
     std::copy_n(p, n, scratch);
+    const double logit_p = target ? static_cast<double>(p[*target]) : 0,
+                 logit_q = target ? static_cast<double>(q[*target]) : 0;
     const SoftmaxSum of_p = exponentials(p, n);
     const double linear = weighted_difference(p, scratch, q, n) / of_p.sum;  // Σ p (logit_p - logit_q)
     const SoftmaxSum of_q = exponentials(q, n);
     const float p_scale = static_cast<float>(1 / of_p.sum), q_scale = static_cast<float>(1 / of_q.sum);
     for (size_t i = 0; i < n; ++i) q[i] = (q[i] * q_scale - p[i] * p_scale) * share;
-    return linear - static_cast<double>(of_p.max) + static_cast<double>(of_q.max) - log_f64(of_p.sum) +
-           log_f64(of_q.sum);
+    const double all_p = static_cast<double>(of_p.max) + log_f64(of_p.sum),
+                 all_q = static_cast<double>(of_q.max) + log_f64(of_q.sum);
+    return {linear - all_p + all_q, target ? all_q - logit_q : 0, target ? all_p - logit_p : 0};
 }
 
 Matrix room_for_turned(const HeadRows& head, size_t window, size_t hidden) {
@@ -112,11 +116,21 @@ void HeadDivergence::pull_back(const ConstMatrixView& slopes, const MatrixView& 
 }
 
 double HeadDivergence::of(const ConstMatrixView& exact_hidden, const ConstMatrixView& hidden) {
-    return with_gradient(exact_hidden, hidden, 0, {});
+    return compare(exact_hidden, hidden, {}, 0, {}).kl;
+}
+
+HeadLosses HeadDivergence::losses(const ConstMatrixView& exact_hidden, const ConstMatrixView& hidden,
+                                  std::span<const int32_t> targets) {
+    return compare(exact_hidden, hidden, targets, 0, {});
 }
 
 double HeadDivergence::with_gradient(const ConstMatrixView& exact_hidden, const ConstMatrixView& hidden, float share,
                                      const MatrixView& gradient) {
+    return compare(exact_hidden, hidden, {}, share, gradient).kl;
+}
+
+HeadLosses HeadDivergence::compare(const ConstMatrixView& exact_hidden, const ConstMatrixView& hidden,
+                                   std::span<const int32_t> targets, float share, const MatrixView& gradient) {
     const ConstMatrixView exact = turned(exact_, exact_hidden, exact_turned_),
                           ours = turned(quantized_, hidden, turned_);
     const MatrixView slopes =
@@ -129,14 +143,20 @@ double HeadDivergence::with_gradient(const ConstMatrixView& exact_hidden, const 
         predict(quantized_, ours.block(begin, 0, n, hidden.cols), q);
         compute_.pool.for_ranges(n, 1, [&](size_t first, size_t end, size_t thread) {
             for (size_t r = first; r < end; ++r)
-                losses_[begin + r] = divergence_row(p.row(r), q.row(r), q.cols, share, scratch_[thread].data());
+                losses_[begin + r] =
+                    divergence_row(p.row(r), q.row(r), q.cols, targets.empty() ? nullptr : &targets[begin + r], share,
+                                   scratch_[thread].data());
         });
         if (gradient.data) pull_back(q, slopes.block(begin, 0, n, hidden.cols));
     }
     if (gradient.data && quantized_.turn.data)
         gemm(compute_, workspace_, Update::set, slopes, quantized_.turn, gradient);
-    double sum = 0;
-    for (size_t r = 0; r < hidden.rows; ++r) sum += losses_[r];
+    HeadLosses sum;
+    for (const HeadLosses& row : std::span(losses_).first(hidden.rows)) {
+        sum.kl += row.kl;
+        sum.loss += row.loss;
+        sum.exact_loss += row.exact_loss;
+    }
     return sum;
 }
 

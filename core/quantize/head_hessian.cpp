@@ -41,12 +41,9 @@ void embed_floats(Stream& stream, const SourceModel& source, const RotatedSource
     stream.embed(used.weight(), used.windows);
 }
 
-Matrix head_hessian(const Compute& compute, const SourceModel& source, const RotatedSource& rotated,
-                    std::span<const std::vector<int32_t>> windows, FunctionRef<void()> after_block) {
-    const HyperParams& params = source.params();
-    Stream stream(source.network(), float_kv_layer(params), compute, windows.size(), windows.front().size());
-    embed_floats(stream, source, rotated, windows);
-    for (size_t layer = 0; layer < params.n_layers; ++layer) {
+void run_floats(Stream& stream, const SourceModel& source, const RotatedSource& rotated,
+                FunctionRef<void()> after_block) {
+    for (size_t layer = 0; layer < source.params().n_layers; ++layer) {
         run_block(stream, source, rotated, layer);
         after_block();
     }
@@ -54,9 +51,21 @@ Matrix head_hessian(const Compute& compute, const SourceModel& source, const Rot
     BlockWeights tail;
     tail.roles.emplace_back().vector = norm.data();
     stream.run_epilogue(tail);
-    Matrix h = stream.hessian(source.network().head_input);
-    if (rotated.params().head_turn) turn_inputs(compute, rotated.head_turn(), h);
-    return h;
+}
+
+HeadHessians head_hessians(const Compute& compute, const SourceModel& source, const RotatedSource& rotated,
+                           std::span<const std::vector<int32_t>> windows, size_t n_held_out,
+                           FunctionRef<void()> after_block) {
+    Stream stream(source.network(), float_kv_layer(source.params()), compute, windows.size(), windows.front().size());
+    embed_floats(stream, source, rotated, windows);
+    run_floats(stream, source, rotated, after_block);
+    const auto of = [&](WindowRange range) {
+        Matrix h = stream.hessian(source.network().head_input, range);
+        if (rotated.params().head_turn) turn_inputs(compute, rotated.head_turn(), h);
+        return h;
+    };
+    const size_t n_solved = windows.size() - n_held_out;
+    return {of({0, n_solved}), n_held_out > 0 ? of({n_solved, windows.size()}) : Matrix()};
 }
 
 }  // namespace gq

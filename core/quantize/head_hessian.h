@@ -16,10 +16,20 @@ namespace gq {
 void embed_floats(Stream& stream, const SourceModel& source, const RotatedSource& rotated,
                   std::span<const std::vector<int32_t>> windows);
 
+// Takes such a stream through the float model to what the head reads (Network::head_input), weights read block by
+// block. after_block is called behind each block; what it throws passes.
+void run_floats(Stream& stream, const SourceModel& source, const RotatedSource& rotated,
+                FunctionRef<void()> after_block);
+
 // H (hidden, hidden) = 2 / tokens · Σ x xᵀ, both triangles; x is what the head's rows, as `rotated` gives them, are
-// multiplied with: the normed residual stream, behind head_turn where there is one. Windows are equally long.
-// after_block is called behind each block; what it throws passes.
-Matrix head_hessian(const Compute& compute, const SourceModel& source, const RotatedSource& rotated,
-                    std::span<const std::vector<int32_t>> windows, FunctionRef<void()> after_block);
+// multiplied with: the normed residual stream, behind head_turn where there is one.
+struct HeadHessians {
+    Matrix solved, held_out;  // held_out: (0, 0) without such windows
+};
+
+// Windows are equally long; the last n_held_out of them are held out. after_block as above.
+HeadHessians head_hessians(const Compute& compute, const SourceModel& source, const RotatedSource& rotated,
+                           std::span<const std::vector<int32_t>> windows, size_t n_held_out,
+                           FunctionRef<void()> after_block);
 
 }  // namespace gq

@@ -107,33 +107,16 @@ void KlProbe::advance() {
     ++layer_;
 }
 
-Divergence KlProbe::of_model(const Model& other) {
-    Forward forward(other.network, *backend_, Precision::int8_activations);
-    const SlotMemory slots(*backend_, other.network, tokens_.size());
-    const RowSet rows = rows_of(positions_, segments_, cache_);
-    forward.embed(other.embedding, tokens_, slots);
-    for (size_t layer = 0; layer < other.blocks.size(); ++layer) {
-        const StepList& block = other.network.blocks[layer];
-        forward.run(block, 0, block.steps.size(), other.blocks[layer], rows, slots);
-    }
-    return divergence(scores(other, forward, slots, false));
-}
-
 std::vector<KlProbe::Score> KlProbe::scores(const Weight& head, bool is_reference) {
     Model ends;  // all that Forward::head looks at
     ends.tail = model_.tail;
     ends.head = head;
-    return scores(ends, forward_, slots_, is_reference);
-}
-
-std::vector<KlProbe::Score> KlProbe::scores(const Model& ends, Forward& forward, const SlotMemory& slots,
-                                            bool is_reference) {
     std::vector<Score> found(wanted_.size());
     const size_t vocab = model_.params.vocab, stride = round_up(vocab, tile_cols);
     const BackendBuffer<float> logits(*backend_, std::min(logits_rows, wanted_.size()) * stride);
     for (size_t i = 0; i < wanted_.size(); i += logits_rows) {
         const std::span<const size_t> part(&wanted_[i], std::min(logits_rows, wanted_.size() - i));
-        forward.head(ends, part, slots, {logits.data(), stride, vocab});
+        forward_.head(ends, part, slots_, {logits.data(), stride, vocab});
         compute_.pool.for_each(part.size(), [&](size_t r, size_t) {
             found[i + r] = score(i + r, logits.data() + r * stride, is_reference);
         });

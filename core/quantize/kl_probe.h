@@ -32,8 +32,6 @@ class KlProbe {
     Divergence of_block(const BlockWeights& changed);
     // With another embedding or head.
     Divergence of_outer(const Weight& embedding, const Weight& head);
-    // Of another model with the same tokens, whatever its network and weights, through the runtime's int8 path.
-    Divergence of_model(const Model& other);
     void advance();
 
   private:
@@ -41,7 +39,6 @@ class KlProbe {
     void embed(const Weight& embedding);
     void load();
     void run_blocks(size_t first, const BlockWeights* changed);
-    std::vector<Score> scores(const Model& ends, Forward& forward, const SlotMemory& slots, bool is_reference);
     std::vector<Score> scores(const Weight& head, bool is_reference);
     Score score(size_t at, float* logits, bool is_reference);
     Divergence divergence(const std::vector<Score>& found) const;

@@ -29,6 +29,9 @@ void add_strip(SolveReport& sum, SolveReport strip) {
     strip.loss += sum.loss;
     strip.true_loss += sum.true_loss;
     strip.rtn_loss += sum.rtn_loss;
+    strip.held_out_loss += sum.held_out_loss;
+    strip.held_out_rtn_loss += sum.held_out_rtn_loss;
+    strip.kept_rtn |= sum.kept_rtn;
     strip.check_error = std::max(strip.check_error, sum.check_error);
     if (sum.fell_back_to_rtn) strip.fell_back_to_rtn = true, strip.reason = std::move(sum.reason);
     sum = std::move(strip);
@@ -44,11 +47,15 @@ bool head_is_solved(const GridOptions& grid) {
     return grid.bits < fine_bits;
 }
 
-HeadSolver::HeadSolver(const Compute& compute, Matrix h, bool tied, GptqOptions options)
+HeadSolver::HeadSolver(const Compute& compute, Matrix h, Matrix held_out, bool tied, GptqOptions options)
     : compute_(compute),
       hessian_(tied ? with_embedding(std::move(h)) : std::move(h)),
       options_(without_drift(std::move(options))),
-      prepared_(prepare_hessian(compute, hessian_, options_)) {}
+      prepared_(prepare_hessian(compute, hessian_, options_)) {
+    if (held_out.rows() == 0) return;
+    held_out_.emplace();
+    held_out_->hessian = tied ? with_embedding(std::move(held_out)) : std::move(held_out);
+}
 
 void HeadSolver::set_grid(const GridOptions& grid) {
     options_.grid = grid;
@@ -58,6 +65,8 @@ void HeadSolver::set_grid(const GridOptions& grid) {
 QuantizedMatrix HeadSolver::solve(const float* values, size_t n, SolveReport& sum) const {
     SolveReport strip;
     QuantizedMatrix q = gptq_solve(compute_, values, n, hessian_.cols(), hessian_, nullptr, prepared_, options_, strip);
+    if (held_out_ && !strip.fell_back_to_rtn)
+        q = keep_better(compute_, values, hessian_, *held_out_, options_, std::move(q), strip);
     add_strip(sum, std::move(strip));
     return q;
 }

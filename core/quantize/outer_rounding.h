@@ -2,7 +2,10 @@
 // (head_hessian.h). Out: codes and grids. Must not know where rows and Hessians come from.
 #pragma once
 
+#include <optional>
+
 #include "core/quantize/gptq.h"
+#include "core/quantize/held_out.h"
 
 namespace gq {
 
@@ -16,8 +19,9 @@ bool head_is_solved(const GridOptions& grid);
 class HeadSolver {
   public:
     // h: (cols, cols), both triangles, of what the head's rows are multiplied with. tied: the rows are the embedding's
-    // too. options.grid is the head's; corrections of drift are not made.
-    HeadSolver(const Compute& compute, Matrix h, bool tied, GptqOptions options);
+    // too. options.grid is the head's; corrections of drift are not made. held_out: the same of other tokens, or (0,
+    // 0): strips that lose less on them rounded to nearest are.
+    HeadSolver(const Compute& compute, Matrix h, Matrix held_out, bool tied, GptqOptions options);
 
     // Another grid for the same head.
     void set_grid(const GridOptions& grid);
@@ -28,6 +32,7 @@ class HeadSolver {
   private:
     Compute compute_;
     Matrix hessian_;
+    std::optional<HeldOut> held_out_;
     GptqOptions options_;
     PreparedHessian prepared_;
 };

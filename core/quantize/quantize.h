@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "core/kernels/compute.h"
@@ -53,10 +54,20 @@ struct QuantizeOptions {
     // Windows besides those, spread among them, that no solve sees. Each tensor is then rounded to nearest where that
     // loses less on them.
     size_t held_out = 0;
-    std::string recipe = {};            // that the settings began with; "": none (recipe.h)
-    size_t judged = 0;                  // windows besides all those that nothing here looks at: recipe.h
+    std::string recipe = {};  // that the settings began with; "": none (recipe.h)
+    size_t judged =
+        0;  // windows besides all those, by which the result is judged; also without calibration; 0: it isn't
+    // A block's later linears are solved for what its rounded earlier ones give them; false: for what floats do.
+    bool true_sequential = true;
     bool adaptive_damping = false;      // solver.damping is the best on them, of a few, stage by stage
     std::filesystem::path report = {};  // a page where its name ends in .html, else JSON; empty: none
+};
+
+// What became of the model, by its int8 path on the windows that it is judged by.
+struct Verdict {
+    double kl = 0;  // KL(float || quantized) of a token, mean, nats
+    double ppl = 0, float_ppl = 0;
+    size_t tokens = 0;  // scored: the second half of each window
 };
 
 struct QuantizeProgress {
@@ -92,7 +103,9 @@ void refuse_losses(const std::filesystem::path& output, const Checkpoint& checkp
 void measure_model(const std::filesystem::path& source, const QuantizeOptions& options, const Compute& compute,
                    const QuantizeCallback& progress);
 
-void quantize_model(const std::filesystem::path& source, const std::filesystem::path& output,
-                    const QuantizeOptions& options, const Compute& compute, const QuantizeCallback& progress);
+// The verdict is there with judged windows. Error(numeric) where its predictions are no numbers.
+std::optional<Verdict> quantize_model(const std::filesystem::path& source, const std::filesystem::path& output,
+                                      const QuantizeOptions& options, const Compute& compute,
+                                      const QuantizeCallback& progress);
 
 }  // namespace gq

@@ -168,8 +168,9 @@ void check_options(const QuantizeOptions& o) {
              o.windows, o.window);
 }
 
-void quantize_model(const std::filesystem::path& source, const std::filesystem::path& output,
-                    const QuantizeOptions& options, const Compute& compute, const QuantizeCallback& progress) {
+std::optional<Verdict> quantize_model(const std::filesystem::path& source, const std::filesystem::path& output,
+                                      const QuantizeOptions& options, const Compute& compute,
+                                      const QuantizeCallback& progress) {
     check_options(options);
     const std::unique_ptr<Checkpoint> checkpoint = open_checkpoint(source);
     refuse_losses(output, *checkpoint, options);
@@ -179,6 +180,7 @@ void quantize_model(const std::filesystem::path& source, const std::filesystem::
     Walk walk(*checkpoint, options, compute, writer, progress);
     walk.run();
     if (report) write_report(*report, walk.elapsed(), output, walk.provenance(), options.report);
+    return walk.verdict();
 }
 
 }  // namespace gq

@@ -13,12 +13,12 @@ namespace {
 
 // clang-format off
 constexpr Recipe recipes[] = {
-    {"plain", "GPTQ, each group's range searched", GridSearch::clip, 0, 0, false, false, 0, 32},
-    {"qep", "half of what earlier layers changed is corrected", GridSearch::clip, 0.5, 0, false, false, 0, 32},
-    {"sweeps", "codes descend twice, then grids are fitted to them", GridSearch::clip, 0.5, 2, true, false, 0, 32},
-    {"rotate", "residual stream and values are rotated", GridSearch::clip, 0.5, 0, false, true, 0, 32},
-    {"rotate-sweeps", "rotate and sweeps together", GridSearch::clip, 0.5, 2, true, true, 0, 32},
-    {"refine", "rotate-sweeps, then grids and norms are trained end to end", GridSearch::clip, 0.5, 2, true, true, 2, 64},
+    {"plain", "GPTQ, each group's range searched", GridSearch::clip, 0, 0, false, false, 0, 32, 0},
+    {"qep", "half of what earlier layers changed is corrected", GridSearch::clip, 0.5, 0, false, false, 0, 32, 4},
+    {"sweeps", "codes descend twice, then grids are fitted to them", GridSearch::clip, 0.5, 2, true, false, 0, 32, 4},
+    {"rotate", "residual stream and values are rotated", GridSearch::clip, 0.5, 0, false, true, 0, 32, 4},
+    {"rotate-sweeps", "rotate and sweeps together", GridSearch::clip, 0.5, 2, true, true, 0, 32, 4},
+    {"refine", "rotate-sweeps, then grids and norms are trained end to end", GridSearch::clip, 0.5, 2, true, true, 2, 64, 4},
 };
 // clang-format on
 

@@ -20,7 +20,8 @@ struct Recipe {
     bool refit;
     bool rotate;
     size_t refine_epochs;
-    size_t windows;  // of calibration text, where nobody says how many
+    size_t windows;   // of calibration text, where nobody says how many
+    size_t held_out;  // besides, likewise
 };
 
 // From the cheapest to the dearest.
@@ -39,8 +40,7 @@ QuantizeOptions with_recipe(const Recipe& recipe, QuantizeOptions options);
 // no solve has seen, diverge least from the float model's. Each try is a quantize_model() into a file beside `output`
 // (.try, the best so far .best; the same for a report), gone in the end. The log tells what each came to. Of options
 // those that recipes set have no effect; held-out windows are 4 at least, so that no linear is worse than rounded.
-// Holds the float model in 16 bits while it compares. Errors as quantize_model; Error(invalid_argument) also where a
-// file has one of those names.
+// Errors as quantize_model; Error(invalid_argument) also where a file has one of those names.
 void quantize_best(const std::filesystem::path& source, const std::filesystem::path& output,
                    const QuantizeOptions& options, const Compute& compute, const QuantizeCallback& progress);
 

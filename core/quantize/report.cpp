@@ -48,6 +48,7 @@ JsonValue options_json(const QuantizeOptions& o) {
     if (o.group != chosen_group) size("group", o.group);
     if (o.grid != chosen_grid) json.set("grid", JsonValue::of_string(o.grid));
     if (o.method == Method::gptq) add_solver_options(o.solver, json);
+    if (!o.true_sequential) json.set("true_sequential", JsonValue::of_bool(false));
     json.set("rotate", JsonValue::of_bool(o.rotate));
     if (o.distill_epochs > 0) size("distill_epochs", o.distill_epochs);
     if (o.refine_epochs > 0) size("refine_epochs", o.refine_epochs);
@@ -131,6 +132,14 @@ JsonValue provenance(const QuantizeOptions& options, const RunReport& run) {
         refinement.set("kept_epoch", JsonValue::of_integer(static_cast<int64_t>(run.refinement->kept_epoch)));
         json.set("refinement", std::move(refinement));
     }
+    if (run.verdict) {
+        JsonValue verdict;
+        verdict.set("kl", JsonValue::of_number(run.verdict->kl));
+        verdict.set("ppl", JsonValue::of_number(run.verdict->ppl));
+        verdict.set("float_ppl", JsonValue::of_number(run.verdict->float_ppl));
+        verdict.set("tokens", JsonValue::of_integer(static_cast<int64_t>(run.verdict->tokens)));
+        json.set("verdict", std::move(verdict));
+    }
     JsonValue::Array tensors;
     for (const TensorReport& t : run.tensors) tensors.push_back(tensor_json(t));
     json.set("tensors", JsonValue::of_array(std::move(tensors)));
@@ -147,7 +156,7 @@ std::string note_of(const SolveReport& solve) {
     std::string note;
     const auto add = [&](const std::string& text) { note += (note.empty() ? "" : "; ") + text; };
     if (solve.fell_back_to_rtn) add("rounded to nearest: " + solve.reason);
-    if (solve.kept_rtn) add("rounded to nearest: loses less on held-out windows");
+    if (solve.kept_rtn) add("rounded to nearest where that loses less on held-out windows");
     if (solve.check_error > largest_check_error)
         add("the self-check of the loss is off by " + std::to_string(solve.check_error));
     if (solve.damping_retries > 0) add("damping raised " + std::to_string(solve.damping_retries) + " times");

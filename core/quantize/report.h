@@ -57,6 +57,7 @@ struct RunReport {
     uint64_t calibration_hash = 0;  // XXH64 of the text
     std::string note;               // on the model as a whole, "" when there is none
     std::optional<RefinementReport> refinement;
+    std::optional<Verdict> verdict;
     std::vector<TensorReport> tensors;
 };
 

@@ -96,6 +96,18 @@ std::string refinement_of(const JsonValue& report) {
            " kept). Losses are those before it.";
 }
 
+void add_verdict(const JsonValue& report, ReportData& data) {
+    const JsonValue* json = report.find("verdict");
+    if (!json) return;
+    data.kl = known_number(*json, "kl");
+    data.ppl = known_number(*json, "ppl");
+    data.float_ppl = known_number(*json, "float_ppl");
+    if (data.kl && data.ppl && data.float_ppl)
+        data.verdict = "On " + figure(known_number(*json, "tokens")) +
+                       " tokens that nothing was fitted to: KL from the float model " + figure(data.kl) +
+                       ", perplexity " + figure(data.ppl, 4) + " beside " + figure(data.float_ppl, 4) + ".";
+}
+
 std::optional<double> ratio(double a, double b) {
     return b > 0 ? std::optional(a / b) : std::nullopt;
 }
@@ -213,6 +225,7 @@ ReportData report_data(const JsonValue& report) {
     data.file_bytes = number_or_0(report, "file_bytes");
     data.size.other = std::max(0.0, data.file_bytes - data.size.tensors() - data.size.tokenizer);
     data.refinement = refinement_of(report);
+    add_verdict(report, data);
     return data;
 }
 
@@ -232,7 +245,9 @@ std::string role_table(const ReportData& data) {
                                     {"dampings", 90}})
         add_cell(title, name, static_cast<size_t>(end));
     out = title + "   codes\n" + out;
-    return data.refinement.empty() ? out : out + "\n" + data.refinement + "\n";
+    for (const std::string& sentence : {data.refinement, data.verdict})
+        if (!sentence.empty()) out += "\n" + sentence + "\n";
+    return out;
 }
 
 std::string figure(std::optional<double> value, int digits) {

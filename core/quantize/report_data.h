@@ -68,13 +68,15 @@ struct ReportData {
     Summary linears;             // all of the blocks' matrices
     SizeParts size;
     double file_bytes = 0;
-    std::string refinement;  // "", or a sentence on what training end to end did
+    std::string refinement;                    // "", or a sentence on what training end to end did
+    std::optional<double> kl, ppl, float_ppl;  // of the verdict
+    std::string verdict;                       // "", or a sentence with these
 };
 
 ReportData report_data(const JsonValue& report);
 
 // "" where the report tells of no matrix, or lines: a title, one per role with a matrix, one for all linears, and the
-// sentence on refinement.
+// sentences on refinement and verdict.
 std::string role_table(const ReportData& data);
 
 // Significant digits, whole numbers as they are; "–" where it is unknown.

@@ -106,10 +106,12 @@ std::string tiles(const ReportData& data, const JsonValue& figures) {
     if (data.linears.n_tensors > 0) out += tile(figure(data.linears.bits()), "bits of a weight in the linears");
     if (const auto error = data.linears.mean_error()) out += tile(figure(error), "mean error of the linears");
     if (const auto ratio = data.linears.of_rounding()) out += tile(figure(ratio), "loss ÷ plain rounding's");
-    const auto reference = known_number(figures, "reference_ppl");
-    if (const auto ppl = known_number(figures, "ppl"))
-        out += tile(figure(ppl, 4), reference ? "perplexity; float " + figure(reference, 4) : "perplexity");
-    if (const auto kl = known_number(figures, "kl_mean")) out += tile(figure(kl), "mean KL from the float model");
+    const auto ppl = known_number(figures, "ppl"), kl = known_number(figures, "kl_mean");  // else the quantizer's own
+    const auto reference = ppl ? known_number(figures, "reference_ppl") : data.float_ppl;
+    if (ppl || data.ppl)
+        out += tile(figure(ppl ? ppl : data.ppl, 4),
+                    reference ? "perplexity; float " + figure(reference, 4) : "perplexity");
+    if (kl || data.kl) out += tile(figure(kl ? kl : data.kl), "mean KL from the float model");
     if (const auto acc = known_number(figures, "acc_norm")) out += tile(percent_text(*acc), "questions answered");
     return element("div", "\n" + out, "tiles") + "\n";
 }
@@ -203,7 +205,8 @@ std::string report_page(const JsonValue& report) {
                       element("title", title) + "\n" + element("style", report_style) + "\n</head>\n<body>\n" +
                       element("h1", title) + "\n" + element("p", escaped(subtitle_of(report)), "soft") + "\n";
     if (!note.empty()) out += element("p", escaped(note), "note") + "\n";
-    if (!data.refinement.empty()) out += element("p", escaped(data.refinement), "note") + "\n";
+    for (const std::string& sentence : {data.refinement, data.verdict})
+        if (!sentence.empty()) out += element("p", escaped(sentence), "note") + "\n";
     out += tiles(data, figures);
     out += section("Measured", figures_table(figures));
     out += section("Layer × linear",

@@ -132,7 +132,8 @@ class Measurement {
         if (solver) return solver->set_grid(grid);
         GptqOptions options = request_.solver;
         options.grid = grid;
-        solver.emplace(compute_, stream_.hessian(model_.network.head_input), model_.params.tied_head, options);
+        solver.emplace(compute_, stream_.hessian(model_.network.head_input), Matrix(), model_.params.tied_head,
+                       options);
     }
 
     // solver: null rounds to nearest.

@@ -28,15 +28,14 @@ Walk::Walk(const Checkpoint& checkpoint, const QuantizeOptions& options, const C
 void Walk::run() {
     plan();
     note_chat_error();
-    if (calibrated()) {
-        note_few_tokens();
-        prepare_calibration();
-    }
+    if (calibrated()) note_few_tokens();
+    if (calibrated() || options_.judged > 0) prepare_calibration();
     if (has_target(options_)) choose_grids();
     write_outer();
     blocks_began_ = elapsed();
     for (size_t layer = 0; layer < source_.params().n_layers; ++layer) write_block(layer);
     if (refined()) refine();
+    if (judge_) pass_verdict();
     if (n_done_ != n_total_)
         fail(Status::internal, "quantize: %zu tensors were planned, %zu written", n_total_, n_done_);
     write_sections(writer_, sections_, provenance_that_fits());
@@ -190,18 +189,37 @@ void Walk::plan() {
 void Walk::prepare_calibration() {
     const auto [text, name] =
         calibration_text(options_, checkpoint_, source_, tokenizer_, compute_, [&] { tell_activity(writing_text); });
-    run_.calibration_name = name;
-    run_.calibration_hash = xxh64(std::as_bytes(std::span(text)));
     const HyperParams& p = source_.params();
     const size_t n_windows = options_.windows + options_.held_out;
     windows_ =
         cut_by_kind(tokenizer_, text, {options_.windows, options_.held_out, options_.judged}, options_.window, p.vocab);
+    prepare_judge({windows_.begin() + static_cast<ptrdiff_t>(n_windows), windows_.end()});
     windows_.resize(n_windows);
+    if (!calibrated()) return;
+    run_.calibration_name = name;
+    run_.calibration_hash = xxh64(std::as_bytes(std::span(text)));
     const auto make_stream = [&] {
         return std::make_unique<Stream>(source_.network(), float_kv_layer(p), compute_, n_windows, options_.window);
     };
     stream_ = make_stream();
     if (compares()) reference_ = make_stream();
+}
+
+void Walk::prepare_judge(std::vector<std::vector<int32_t>> windows) {
+    if (windows.empty()) return;
+    judge_.emplace(compute_, source_, std::move(windows), [&] { tell_activity("the float model's predictions"); });
+}
+
+void Walk::pass_verdict() {
+    tell_activity("the quantized model's predictions");
+    const AlignedBuffer<float> norm = rotated_.read(source_.arch().final_norm, 0);
+    BlockWeights tail;
+    tail.roles.emplace_back().vector = norm.data();
+    AlignedBuffer<float> turn;
+    const Verdict& verdict = run_.verdict.emplace(judge_->verdict(tail, quantized_head(turn)));
+    log_message(LogLevel::info,
+                "model: KL %.5f from the float model, perplexity %.4f beside %.4f, on %zu unseen tokens", verdict.kl,
+                verdict.ppl, verdict.float_ppl, verdict.tokens);
 }
 
 void Walk::note_source(const WeightRow& row, size_t layer) {

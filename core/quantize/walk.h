@@ -14,6 +14,7 @@
 #include "core/quantize/choose.h"
 #include "core/quantize/distill_model.h"
 #include "core/quantize/held_out.h"
+#include "core/quantize/judge.h"
 #include "core/quantize/kept_blocks.h"
 #include "core/quantize/outer_rounding.h"
 #include "core/quantize/packed_writer.h"
@@ -36,6 +37,8 @@ class Walk {
     double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
     // What there is to tell of the run so far, as JSON (report.h).
     std::string provenance() const;
+    // With judged windows, behind the last block.
+    const std::optional<Verdict>& verdict() const { return run_.verdict; }
 
   private:
     using Clock = std::chrono::steady_clock;
@@ -54,10 +57,6 @@ class Walk {
         std::vector<TensorReport> reports;
         Matrix inputs;  // the quantized stream's residual in front of the block
     };
-    // What a RefineHead's views point into.
-    struct HeadFloats {
-        AlignedBuffer<float> norm, exact_turn, quantized_turn;
-    };
     // What the solves of a stage share.
     struct StageInput {
         Matrix hessian;
@@ -69,6 +68,7 @@ class Walk {
     bool distilled() const { return options_.distill_epochs > 0 && options_.bits != float_bits; }
     bool refined() const { return options_.refine_epochs > 0 && options_.bits != float_bits; }
     bool trained() const { return distilled() || refined(); }  // a block is written when it has been
+    bool keeps_head() const { return refined() || judge_; }    // in memory, until the blocks are done
     bool drifts() const { return options_.solver.qep > 0 || options_.solver.gptaq > 0; }
     // Whether the float model runs beside the quantized one, on the same tokens.
     bool compares() const { return calibrated() && (drifts() || trained()); }
@@ -87,6 +87,7 @@ class Walk {
     void set_error(TensorReport& report, const RoundingError& error) const;
     void plan();
     void prepare_calibration();
+    void prepare_judge(std::vector<std::vector<int32_t>> windows);
     std::span<const std::vector<int32_t>> float_windows() const;
     void choose_grids();
     std::string provenance_that_fits() const;
@@ -103,11 +104,14 @@ class Walk {
     void load_vectors(Block& block, size_t layer);
     void write_vectors(const Block& block, size_t layer);
     void distill(Block& block, size_t layer);
+    DistillRows trained_rows(const Matrix& inputs, const Matrix& targets) const;
     void refine();
-    RefineHead refine_head(HeadFloats& floats) const;
+    HeadRows quantized_head(AlignedBuffer<float>& turn) const;
+    void pass_verdict();
     RefineBlock trainables(Block& block, size_t layer) const;
     void write_trained(Block& block, size_t layer);
     void write_stage(Block& block, size_t layer, size_t stage);
+    void write_stages_at_once(Block& block, size_t layer);
     StageInput stage_input(const StepList& steps, size_t layer, size_t stage);
     double damping_of(const StageInput& input, const Matrix* drift, RoleId role, size_t layer);
     bool drifts_at(const StepList& steps, size_t stage) const;
@@ -156,8 +160,9 @@ class Walk {
     std::unique_ptr<Stream> stream_;     // through quantized predecessors
     std::unique_ptr<Stream> reference_;  // through the float model
     std::vector<std::vector<int32_t>> windows_;
+    std::optional<Judge> judge_;
+    PackedTensor head_, head_turn_;  // where keeps_head()
     // For refinement only:
-    PackedTensor head_, head_turn_;
     Matrix embedded_;  // the quantized stream in front of the first block
     std::vector<Block> kept_;
     RunReport run_;

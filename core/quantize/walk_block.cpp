@@ -27,9 +27,14 @@ void Walk::write_block(size_t layer) {
     Block block = load_block(layer);
     if (!trained()) write_vectors(block, layer);
     if (distilled()) block.inputs = stream_->rows(source_.network().residual);
-    if (stream_) stream_->run(steps, 0, steps.stage_begin.front(), block.weights);
-    for (size_t stage = 0; stage < steps.stage_begin.size(); ++stage) write_stage(block, layer, stage);
+    if (stream_ && !options_.true_sequential) {
+        write_stages_at_once(block, layer);
+    } else {
+        if (stream_) stream_->run(steps, 0, steps.stage_begin.front(), block.weights);
+        for (size_t stage = 0; stage < steps.stage_begin.size(); ++stage) write_stage(block, layer, stage);
+    }
     if (distilled()) distill(block, layer);
+    if (judge_ && !refined()) judge_->run(steps, block.weights);
     if (refined()) {
         block.floats.clear();
         kept_.push_back(std::move(block));
@@ -133,6 +138,29 @@ void Walk::write_stage(Block& block, size_t layer, size_t stage) {
     for (const size_t step : linears) write_linear(block, layer, steps.steps[step].weight, input ? &*input : nullptr);
     input.reset();
     if (stream_) stream_->run(steps, steps.stage_begin[stage], steps.stage_end(stage), block.weights);
+}
+
+// Statistics of all stages' inputs, with the block's linears still floats → its linears quantized → the block run with
+// them: what GPTQ's reference does without --true-sequential. Memory: Hessians of all stages.
+void Walk::write_stages_at_once(Block& block, size_t layer) {
+    const StepList& steps = source_.network().blocks[layer];
+    const SlotId residual = source_.network().residual;
+    const Matrix before = stream_->rows(residual);
+    std::vector<std::optional<StageInput>> inputs(steps.stage_begin.size());
+    stream_->run(steps, 0, steps.stage_begin.front(), block.weights);
+    for (size_t stage = 0; stage < inputs.size(); ++stage) {
+        if (reference_) advance_reference(block, layer, stage);
+        if (!keeps_all(steps, steps.stage_linears(stage), layer)) inputs[stage] = stage_input(steps, layer, stage);
+        for (const size_t step : steps.stage_linears(stage)) load_floats(block, layer, steps.steps[step].weight);
+        stream_->run(steps, steps.stage_begin[stage], steps.stage_end(stage), block.float_weights);
+    }
+    for (size_t stage = 0; stage < inputs.size(); ++stage) {
+        for (const size_t step : steps.stage_linears(stage))
+            write_linear(block, layer, steps.steps[step].weight, inputs[stage] ? &*inputs[stage] : nullptr);
+        inputs[stage].reset();
+    }
+    stream_->set_rows(residual, before);
+    stream_->run(steps, 0, steps.steps.size(), block.weights);
 }
 
 void Walk::write_linear(Block& block, size_t layer, RoleId role, const StageInput* input) {

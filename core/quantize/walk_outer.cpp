@@ -20,9 +20,12 @@ bool Walk::solves_head() const {
 std::optional<HeadSolver> Walk::head_solver() {
     if (!solves_head()) return std::nullopt;
     const bool tied = source_.params().tied_head;
-    const auto windows = float_windows();
-    Matrix hessian = head_hessian(compute_, source_, rotated_, windows, [&] { tell_activity("inputs of the head"); });
-    return std::optional<HeadSolver>(std::in_place, compute_, std::move(hessian), tied,
+    const auto seen = float_windows();
+    std::vector<std::vector<int32_t>> windows(seen.begin(), seen.end());
+    windows.insert(windows.end(), windows_.begin() + static_cast<ptrdiff_t>(options_.windows), windows_.end());
+    HeadHessians found = head_hessians(compute_, source_, rotated_, windows, options_.held_out,
+                                       [&] { tell_activity("inputs of the head"); });
+    return std::optional<HeadSolver>(std::in_place, compute_, std::move(found.solved), std::move(found.held_out), tied,
                                      gptq_options(tied ? assignment_.embedding : assignment_.head));
 }
 
@@ -43,8 +46,9 @@ void Walk::write_outer() {
     if (stream_) stream_->embed({.matrix = embedding.matrix}, windows_);
     if (reference_) embed_floats(*reference_, source_, rotated_, windows_);
     if (refined()) embedded_ = stream_->rows(source_.network().residual);
+    if (judge_) judge_->embed({.matrix = embedding.matrix});
     if (tied) head_ = std::move(embedding);
-    if (!refined()) head_ = {};
+    if (!keeps_head()) head_ = {};
 }
 
 // It is small, and every logit goes through it: 8 bits at least.
@@ -66,7 +70,7 @@ void Walk::write_head_turn() {
     error.add_strip(compute_, w.data(), n, 0, packed);
     report.error = error.relative();
     done(std::move(report));
-    if (refined()) head_turn_ = std::move(packed);
+    if (keeps_head()) head_turn_ = std::move(packed);
 }
 
 // solver: null rounds to nearest.

@@ -21,11 +21,18 @@ RefineBlock Walk::trainables(Block& block, size_t layer) const {
 
 // cost: of all windows in all epochs, those that a training holds out itself included, after which nothing is told.
 std::function<void()> Walk::counted_windows(double cost, size_t epochs, std::string activity) {
-    const double share = cost / static_cast<double>(windows_.size() * epochs);
+    const double share = cost / static_cast<double>(options_.windows * epochs);
     return [this, share, activity = std::move(activity)] {
         cost_done_ += share;
         tell_activity(activity);
     };
+}
+
+// Of calibration windows: held-out ones, which follow them, choose among results and are no lesson.
+DistillRows Walk::trained_rows(const Matrix& inputs, const Matrix& targets) const {
+    const size_t n = options_.windows * options_.window;
+    return {inputs.view().block(0, 0, n, inputs.cols()), targets.view().block(0, 0, n, targets.cols()),
+            options_.window};
 }
 
 // The quantized stream goes through the block once more, as it has become.
@@ -40,7 +47,7 @@ void Walk::distill(Block& block, size_t layer) {
     options.between_windows =
         counted_windows(distill_cost(), options_.distill_epochs, "training of " + place_of(layer));
     const DistillReport report = distill_block(compute_, source_.network(), steps, parts.linears, parts.norms,
-                                               {block.inputs.view(), targets.view(), options_.window}, options);
+                                               trained_rows(block.inputs, targets), options);
     cost_done_ = cost;
     log_message(LogLevel::info, "block %zu: loss on held-out windows %.5f, %.5f after distillation (epoch %zu kept)",
                 layer, report.before, report.after, report.kept_epoch);
@@ -50,31 +57,20 @@ void Walk::distill(Block& block, size_t layer) {
     block.inputs = {};
 }
 
-// Both heads in strips, and what hidden rows are turned by in front of them: the exact head stays as the source has it,
-// since reading it turned would take longer than its product.
-RefineHead Walk::refine_head(HeadFloats& floats) const {
-    const Arch& arch = source_.arch();
-    const size_t vocab = source_.params().vocab, hidden = source_.params().hidden;
-    const WeightRow& exact_row = source_.params().tied_head ? arch.embedding : arch.head;
-    RefineHead head;
-    head.quantized.vocab = head.exact.vocab = vocab;
-    head.quantized.read = [this, hidden](size_t begin, size_t end, float* out) {
+// In strips; turn: memory for what hidden rows are turned by in front of it.
+HeadRows Walk::quantized_head(AlignedBuffer<float>& turn) const {
+    const size_t hidden = source_.params().hidden;
+    HeadRows head;
+    head.vocab = source_.params().vocab;
+    head.read = [this, hidden](size_t begin, size_t end, float* out) {
         compute_.pool.for_ranges(end - begin, 1, [&](size_t first, size_t last, size_t) {
             unpack_rows(head_.matrix, begin + first, begin + last, out + first * hidden, hidden);
         });
     };
-    head.exact.read = [this, &exact_row](size_t begin, size_t end, float* out) {
-        source_.read_rows(exact_row, 0, begin, end, out);
-    };
-    floats.norm = rotated_.read(arch.final_norm, 0);
-    head.norm = floats.norm.data();
-    if (!rotated_.turned()) return head;
-    floats.exact_turn = rotated_.turn_back();
-    head.exact.turn = {floats.exact_turn.data(), hidden, hidden, hidden};
     if (!rotated_.params().head_turn) return head;
-    floats.quantized_turn = AlignedBuffer<float>(floats.exact_turn.size());
-    unpack_rows(head_turn_.matrix, 0, hidden, floats.quantized_turn.data(), hidden);
-    head.quantized.turn = {floats.quantized_turn.data(), hidden, hidden, hidden};
+    turn = AlignedBuffer<float>(hidden * hidden);
+    unpack_rows(head_turn_.matrix, 0, hidden, turn.data(), hidden);
+    head.turn = {turn.data(), hidden, hidden, hidden};
     return head;
 }
 
@@ -82,21 +78,28 @@ void Walk::refine() {
     stream_.reset();  // the blocks' own outputs are not needed any more
     std::vector<RefineBlock> blocks;
     for (size_t layer = 0; layer < kept_.size(); ++layer) blocks.push_back(trainables(kept_[layer], layer));
-    HeadFloats floats;
-    const RefineHead head = refine_head(floats);
+    AlignedBuffer<float> turn, exact_turn;
+    const AlignedBuffer<float> norm = rotated_.read(source_.arch().final_norm, 0);
+    RefineHead head{.quantized = quantized_head(turn), .exact = float_head(source_), .norm = norm.data()};
+    if (rotated_.turned()) {  // of the head's inputs: reading the head itself turned would take longer than its product
+        const size_t hidden = source_.params().hidden;
+        exact_turn = rotated_.turn_back();
+        head.exact.turn = {exact_turn.data(), hidden, hidden, hidden};
+    }
     const Matrix targets = reference_->rows(source_.network().residual);
     RefineOptions options;
     options.epochs = options_.refine_epochs;
     const double cost = cost_done_ + refine_cost();
     options.between_windows = counted_windows(refine_cost(), options_.refine_epochs, "training of scales and norms");
-    const RefineReport report = refine_model(compute_, source_.network(), blocks, head,
-                                             {embedded_.view(), targets.view(), options_.window}, options);
+    const RefineReport report =
+        refine_model(compute_, source_.network(), blocks, head, trained_rows(embedded_, targets), options);
     cost_done_ = cost;
     log_message(LogLevel::info, "model: KL on held-out windows %.5f, %.5f after refinement (epoch %zu kept)",
                 report.before, report.after, report.kept_epoch);
     run_.refinement = {report.before, report.after, report.kept_epoch};
     for (size_t layer = 0; layer < kept_.size(); ++layer) {
         for (const DistillLinear& linear : blocks[layer].linears) pack(kept_[layer], layer, linear.role);
+        if (judge_) judge_->run(source_.network().blocks[layer], kept_[layer].weights);
         write_trained(kept_[layer], layer);
         kept_[layer] = {};
     }

@@ -63,7 +63,11 @@ static void test_quantize(const char* source, const char* output) {
     remove(output);
     gq_quantize_defaults(&options);
     EXPECT(options.bits == 0 && options.group == 128 && !options.order && options.damping == 0.01 &&
-           options.embed_bits == 0);
+           options.embed_bits == 0 && options.judged_windows == GQ_BY_RECIPE && options.true_sequential == 1);
+    options.judged_windows = -1;
+    EXPECT(gq_quantize(source, output, &options, NULL, NULL) == GQ_INVALID_ARGUMENT);
+    EXPECT(strstr(gq_last_error(), "judged_windows") != NULL);
+    options.judged_windows = GQ_BY_RECIPE;
     options.calibration_windows = 4;
     options.calibration_window = 64;
     EXPECT(gq_quantize(source, output, &options, cancel_at_once, NULL) == GQ_CANCELLED);

@@ -48,6 +48,8 @@ ok "quantize" "" ./quantize $tiny -o "$work/tiny.gq" $few --report "$work/report
 ok "report is JSON" "tensors" python3 -c "import json,sys; print(list(json.load(open(sys.argv[1]))))" "$work/report.json"
 ok "quantize with every option of the solver" "" ./quantize $tiny -o "$work/solver.gq" $few --order gar --grid-search joint --damping adaptive \
     --held-out 2 --qep 0.5 --foem 0.1 --sweeps 1 --refit
+ok "quantize all of a block at once, judged" "" ./quantize $tiny -o "$work/at_once.gq" $few --no-true-sequential --judge 2
+told "what became of it is told" "model: KL .* on 64 unseen tokens"
 ok "quantize by a recipe" "" ./quantize $tiny -o "$work/recipe.gq" $few --recipe rotate-sweeps --qep 0 --report "$work/recipe.json"
 ok "the recipe, but for what is said" "0.0 2 True True" python3 -c "
 import json, sys
@@ -146,6 +148,7 @@ ok "inspect, JSON" '"provenance"' ./inspect "$work/tiny.gq" --json
 ./inspect "$work/tiny.gq" --json >"$work/tiny.json"
 ok "inspect, errors and losses by role" "^ffn_down +2 .* int4 zero_point g128$" ./inspect "$work/tiny.gq"
 shown "what all linears have in common" "^all linears +14 "
+shown "what became of the model" "^On 128 tokens that nothing was fitted to: KL from the float model "
 ok "report as a page" "" ./quantize $tiny -o "$work/again.gq" $few --report "$work/report.html"
 ok "the page is well" "page is well" python3 tests/apps/check_page.py "$work/report.html" "$work/tiny.json"
 ok "a page changes nothing in the model" "" cmp "$work/tiny.gq" "$work/again.gq"
@@ -314,7 +317,9 @@ bad "the best where its report goes" "expected another file than the output" ./q
 bad "the best where a folder is" "a folder found" ./quantize $tiny -o "$work" --best
 bad "a recipe and the best" "'--recipe' and '--best' exclude each other" ./quantize $tiny -o "$work/x.gq" --best --recipe plain
 bad "two corrections of a drift" "expected one of them" ./quantize $tiny -o "$work/x.gq" --qep 0.5 --gptaq 0.5
-bad "adaptive damping by nothing" "expected held-out windows" ./quantize $tiny -o "$work/x.gq" --damping adaptive
+bad "adaptive damping by nothing" "expected held-out windows" ./quantize $tiny -o "$work/x.gq" --damping adaptive --held-out 0
+bad "judged by fewer windows than none" "judged_windows: expected at least 0" ./quantize $tiny -o "$work/x.gq" --judge -1
+bad "judged without a model" "--judge.* expects no --sensitivity" ./quantize $tiny --sensitivity --judge 2
 bad "no number" "'--foem' expects a number" ./quantize $tiny -o "$work/x.gq" --foem some
 bad "empty isa" "'--isa' expects a name" ./quantize $tiny -o "$work/x.gq" --isa ""
 bad "system message without a template" "'--system' expects a chat template: --raw" ./run "$work/tiny.gq" hi --raw --system be --isa scalar

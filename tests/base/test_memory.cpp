@@ -4,10 +4,12 @@
 #include "core/base/memory.h"
 
 #include <doctest/doctest.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <vector>
 
 using namespace gq;
 
@@ -29,6 +31,19 @@ TEST_SUITE("base") {
         CHECK(checked_mul(max_size, 1, "x") == max_size);
         CHECK_THROWS_WITH_AS(checked_mul(size_t{1} << 32, size_t{1} << 32, "tensor"),
                              "tensor: 4294967296 x 4294967296 overflows", Error);
+    }
+
+    TEST_CASE("a piece finds the room of one of its size that was given back") {
+        std::vector<AlignedBuffer<float>> kept;  // between them, so that no two rooms become one
+        const auto take = [&] {
+            const AlignedBuffer<float> piece(100'000);
+            kept.emplace_back(50'000);
+        };
+        for (size_t i = 0; i < 3; ++i) take();  // after which the heap maps none of them by itself
+        const size_t before = mallinfo2().arena, n = 30;
+        for (size_t i = 0; i < n; ++i) take();
+        CHECK(mallinfo2().arena <=
+              before + n * 200'000 + 1'000'000);  // those that are kept, no 400 KB each; 0 under a sanitizer
     }
 
     TEST_CASE("round_up and div_up") {

@@ -80,6 +80,13 @@ Expected expected_of(const Head& quantized, const Head& exact, const std::vector
     return result;
 }
 
+double text_loss(const Head& head, const std::vector<float>& h, const std::vector<int32_t>& targets) {
+    const Doubles product = head.product();
+    double loss = 0;
+    for (size_t r = 0; r < window; ++r) loss -= log_softmax(product, &h[r * hidden])[static_cast<size_t>(targets[r])];
+    return loss;
+}
+
 }  // namespace
 
 TEST_SUITE("distill") {
@@ -103,6 +110,12 @@ TEST_SUITE("distill") {
                     divergence.with_gradient(theirs, ours, share, {gradient.data(), window, hidden, hidden});
                 CHECK(loss == near(expected.loss, 1e-6));  // as a logit; the errors of many cancel
                 CHECK(divergence.of(theirs, ours) == loss);
+                std::vector<int32_t> targets;
+                for (size_t r = 0; r < window; ++r) targets.push_back(static_cast<int32_t>(r * 1009 % vocab));
+                const HeadLosses losses = divergence.losses(theirs, ours, targets);
+                CHECK(losses.kl == loss);
+                CHECK(losses.loss == near(text_loss(quantized, h, targets), 1e-6));
+                CHECK(losses.exact_loss == near(text_loss(exact, e, targets), 1e-6));
             }
             double largest = 0, wrong = 0;  // float's logits err by 1e-6 of their size, and some thousands are added
             for (size_t i = 0; i < expected.gradient.size(); ++i) {

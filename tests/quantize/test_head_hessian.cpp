@@ -60,11 +60,12 @@ struct Loss {
 };
 
 // What a file says of a tensor's solve; zeros where it was none.
-Loss loss_of(const std::filesystem::path& path, const std::string& name) {
+Loss loss_of(const std::filesystem::path& path, const std::string& name, const char* solved = "loss",
+             const char* rounded = "rtn_loss") {
     const JsonValue provenance = provenance_of(GqFile(path));
     for (const JsonValue& entry : provenance.at("tensors", "provenance").as_array("tensors")) {
         if (entry.at("name", "tensor").as_string("name") != name || !entry.find("loss")) continue;
-        return {entry.at("loss", "tensor").as_number("loss"), entry.at("rtn_loss", "tensor").as_number("rtn_loss")};
+        return {entry.at(solved, "tensor").as_number(solved), entry.at(rounded, "tensor").as_number(rounded)};
     }
     return {};
 }
@@ -84,7 +85,7 @@ TEST_SUITE("quantize") {
             for (const bool turned : {false, true}) {
                 const RotatedSource rotated(source, compute, turned);
                 size_t n_blocks = 0;
-                const Matrix h = head_hessian(compute, source, rotated, some_windows(), [&] { ++n_blocks; });
+                const Matrix h = head_hessians(compute, source, rotated, some_windows(), 0, [&] { ++n_blocks; }).solved;
                 CHECK(n_blocks == source.params().n_layers);
                 const Matrix streamed = streamed_hessian(FloatModel(source, rotated, compute).model(), compute);
                 Matrix head(vocab, hidden);
@@ -104,6 +105,24 @@ TEST_SUITE("quantize") {
         }
     }
 
+    TEST_CASE("the head's Hessian on held-out windows is that of these alone") {
+        ThreadPool pool(2);
+        const Compute compute{pool, kernel_table()};
+        const auto checkpoint = open_checkpoint(golden_path("tiny_llama_tied"));
+        const SourceModel source(*checkpoint);
+        const RotatedSource rotated(source, compute, true);
+        const auto windows = some_windows();
+        const auto of = [&](std::span<const std::vector<int32_t>> some, size_t n_held_out) {
+            return head_hessians(compute, source, rotated, some, n_held_out, [] {});
+        };
+        const HeadHessians both = of(windows, 1);
+        const Matrix first = of(std::span(windows).first(2), 0).solved, last = of(std::span(windows).last(1), 0).solved;
+        const size_t n = first.rows() * first.cols();
+        REQUIRE(both.held_out.rows() == last.rows());
+        CHECK(std::equal(first.data(), first.data() + n, both.solved.data()));
+        CHECK(std::equal(last.data(), last.data() + n, both.held_out.data()));
+    }
+
     TEST_CASE("a narrow head is solved, a wide one and an embedding of its own are rounded to nearest") {
         const TemporaryPath one("head_1.gq"), three("head_3.gq");
         for (const char* name : {"tied", "untied"}) {
@@ -118,6 +137,12 @@ TEST_SUITE("quantize") {
             const Loss head = loss_of(one.path(), tied ? "embedding" : "head");
             CHECK(head.solved > 0);
             CHECK(head.solved < 0.8 * head.rounded);  // random weights gain least; rounding alone has the ratio 1
+            options.held_out = 2;
+            quantize_tiny(name, one.path(), options, 1);
+            const Loss held = loss_of(one.path(), tied ? "embedding" : "head", "held_out_loss", "held_out_rtn_loss");
+            CHECK(held.solved > 0);
+            CHECK(held.solved < 0.8 * held.rounded);
+            options.held_out = 0;
             CHECK(loss_of(one.path(), tied ? "head" : "embedding").rounded == 0);
             options.embed_bits = 8;
             quantize_tiny(name, one.path(), options, 1);

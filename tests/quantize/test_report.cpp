@@ -158,6 +158,34 @@ TEST_SUITE("report") {
         CHECK(data.linears.of_predicted() == 0.5);
     }
 
+    TEST_CASE("the quantizer's verdict is told, and gives way to what ./perplexity measured") {
+        JsonValue report = report_of({tensor_json("blocks.0.up", "int4", 1, 4)}), verdict, figures;
+        CHECK(report_data(report).verdict == "");
+        verdict.set("kl", JsonValue::of_number(0.25));
+        verdict.set("ppl", JsonValue::of_number(31.25));
+        verdict.set("float_ppl", JsonValue::of_number(23.5));
+        verdict.set("tokens", JsonValue::of_integer(1024));
+        report.set("verdict", verdict);
+        const std::string told = report_data(report).verdict;
+        CHECK(told ==
+              "On 1024 tokens that nothing was fitted to: KL from the float model 0.25, perplexity 31.25 "
+              "beside 23.5.");
+        CHECK(role_table(report_data(report)).find(told) != std::string::npos);
+        CHECK(report_page(report).find(told) != std::string::npos);
+        CHECK(report_page(report).find("<b>31.25</b><span>perplexity; float 23.5</span>") != std::string::npos);
+        figures.set("ppl", JsonValue::of_number(40.5));
+        report.set("figures", figures);
+        CHECK(report_page(report).find("<b>40.5</b><span>perplexity</span>") != std::string::npos);
+        for (const char* missing : {"kl", "ppl", "float_ppl"}) {
+            JsonValue other = report_of({tensor_json("blocks.0.up", "int4", 1, 4)}), part = JsonValue::of_object({});
+            for (const char* key : {"kl", "ppl", "float_ppl"})
+                part.set(key, key == missing ? JsonValue::of_string("much") : JsonValue::of_number(2.5));
+            other.set("verdict", part);
+            CHECK(report_data(other).verdict == "");
+            CHECK_NOTHROW(report_page(other));
+        }
+    }
+
     TEST_CASE("what refinement did is told beside losses, which are those before it") {
         JsonValue report = report_of({tensor_json("blocks.0.up", "int4", 1, 4)}), refinement;
         CHECK(report_data(report).refinement == "");

@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "core/quantize/calibrate.h"
+#include "core/quantize/calibration_text.h"
+#include "core/quantize/float_model.h"
 #include "core/quantize/solver_options.h"
 #include "formats/gq_file.h"
 #include "formats/json.h"
@@ -37,6 +39,12 @@ constexpr Change changes[] = {
     {"foem", [](QuantizeOptions& o) { o.solver.foem = 0.1; }},
     {"sweeps", [](QuantizeOptions& o) { o.solver.sweeps = 1; }},
     {"refit", [](QuantizeOptions& o) { o.solver.refit = true; }},
+    {"all of a block at once", [](QuantizeOptions& o) { o.true_sequential = false; }},
+    {"the same beside the float model",
+     [](QuantizeOptions& o) {
+         o.true_sequential = false;
+         o.solver.qep = 0.5;
+     }},
 };
 
 // Whether two files hold the same packed linears, whatever they say of their making.
@@ -64,6 +72,47 @@ TEST_SUITE("quantize") {
             quantize_tiny("tied", three.path(), with(change.make), 3);
             CHECK(file_bytes(one.path()) == file_bytes(three.path()));
             CHECK(!same_weights(one.path(), usual.path()));
+        }
+    }
+
+    TEST_CASE("all of a block at once: every linear of it is solved for what the float block gives it") {
+        const TemporaryPath out("at_once.gq");
+        QuantizeOptions options = with([](QuantizeOptions& o) { o.true_sequential = false; });
+        options.embed_bits = 16;  // f16, as the source has it: the stream begins as the float model's
+        quantize_tiny("tied", out.path(), options);
+        const auto checkpoint = open_checkpoint(golden_path("tiny_llama_tied"));
+        const SourceModel source(*checkpoint);
+        ThreadPool pool(1);
+        const Compute compute{pool, kernel_table()};
+        const RotatedSource plain(source, compute, false);
+        const FloatModel floats(source, plain, compute);
+        const auto windows = cut_windows(Tokenizer::from_checkpoint(*checkpoint), builtin_calibration_text(),
+                                         options.windows, options.window, source.params().vocab);
+        Stream stream(source.network(), float_kv_layer(source.params()), compute, options.windows, options.window);
+        stream.embed(floats.model().embedding, windows);
+        const auto file = LoadedModel::open(out.path(), false);
+        const StepList& steps = source.network().blocks[0];
+        size_t done = 0;
+        for (size_t stage = 0; stage < steps.stage_begin.size(); ++stage) {
+            stream.run(steps, done, steps.stage_begin[stage], floats.model().blocks[0]);
+            done = steps.stage_begin[stage];
+            for (const size_t step : steps.stage_linears(stage)) {
+                const RoleId role = steps.steps[step].weight;
+                const PackedMatrix& packed = file->model.blocks[0].roles[role].matrix;
+                const AlignedBuffer<float> w = source.read(source.arch().block_weights[role], 0);
+                const Matrix h = stream.hessian(steps.steps[step].in[0]);
+                GptqOptions o = options.solver;
+                o.grid = {options.bits, options.group, find_grid(options.grid)};
+                SolveReport report;
+                const QuantizedMatrix q = gptq_solve(compute, w.data(), packed.rows, packed.cols, h, nullptr,
+                                                     prepare_hessian(compute, h, o), o, report);
+                std::vector<float> found(packed.rows * packed.cols);
+                unpack_rows(packed, 0, packed.rows, found.data(), packed.cols);
+                size_t n_others = 0;
+                for (size_t i = 0; i < found.size(); ++i) n_others += found[i] != q.value(i / q.cols, i % q.cols);
+                CAPTURE(role);
+                CHECK(n_others == 0);
+            }
         }
     }
 
