@@ -249,7 +249,7 @@ typedef struct gq_quantize_options {
     int32_t group;  /* 16 or a multiple of 32; 0: one scale a row; with a target also -1: chosen */
     int32_t method; /* a gq_method */
     /* What a group stores: "zero_point", "symmetric", "offset", "k", "k_signed"; NULL: "zero_point", with a target
-     * that or "offset", chosen for each matrix. */
+     * that, "offset" or "k", chosen for each matrix. */
     const char* grid;
     /* GPTQ's; nothing without it. Names may be NULL: the default. GQ_BY_RECIPE, and NULL of grid_search: as the recipe
      * has it, as far as that goes with what is asked for. */
@@ -274,7 +274,7 @@ typedef struct gq_quantize_options {
     int32_t calibration_windows;  /* GQ_BY_RECIPE: 32; of refine and best 64 */
     int32_t calibration_window;   /* tokens of a window: 512; the log warns where a model's context is less */
     int32_t held_out_windows;     /* besides those; what is solved is rounded to nearest where that loses less on them;
-                                   * GQ_BY_RECIPE: 4, of plain 0 */
+                                   * GQ_BY_RECIPE: 4; with bits 16 or without GPTQ none */
     int32_t adaptive_damping;     /* non-zero: the damping that loses least on them, stage by stage */
     int32_t n_threads;
     const char* isa;         /* as in gq_session_options */

@@ -46,8 +46,8 @@ void set_widths(const char* source, const gq_quantize_options& o, QuantizeOption
     to.keep_outer = to.keep_blocks && !has_embed_bits;
 }
 
-constexpr size_t reported_windows = 4;  // that a report's verdict is of, where nobody says how many
-constexpr char best[] = "best";         // in the place of a recipe's name
+constexpr size_t other_windows = 4;  // held out or judged, where nobody says how many
+constexpr char best[] = "best";      // in the place of a recipe's name
 
 bool wants_best(const gq_quantize_options& o) {
     return o.recipe && std::strcmp(o.recipe, best) == 0;
@@ -86,7 +86,6 @@ void set_recipe(const gq_quantize_options& o, QuantizeOptions& to) {
         const Codes* const codes = o.codes ? find_codes(o.codes) : nullptr;
         const Recipe& recipe = o.recipe ? recipe_of(o.recipe) : default_recipe(codes ? codes->value_bits : to.bits);
         if (windows_by_recipe) to.windows = recipe.windows;
-        if (o.held_out_windows == GQ_BY_RECIPE) to.held_out = recipe.held_out;
         to = with_recipe(recipe, std::move(to));
     }
     if (o.grid_search) to.solver.search = grid_search_of(o.grid_search);
@@ -136,11 +135,11 @@ QuantizeOptions from_c(const char* source, const gq_quantize_options& o) {
     if (o.calibration_windows != GQ_BY_RECIPE) to.windows = at_least("calibration_windows", o.calibration_windows, 1);
     to.window = at_least("calibration_window", o.calibration_window, 2);
     to.distill_epochs = at_least("distill_epochs", o.distill_epochs, 0);
-    if (o.held_out_windows != GQ_BY_RECIPE) to.held_out = at_least("held_out_windows", o.held_out_windows, 0);
-    if (o.judged_windows != GQ_BY_RECIPE)
-        to.judged = at_least("judged_windows", o.judged_windows, 0);
-    else if (o.report_path)
-        to.judged = reported_windows;
+    const auto windows_or = [&](const char* name, int32_t value, bool usual) {
+        return value != GQ_BY_RECIPE ? at_least(name, value, 0) : usual ? other_windows : 0;
+    };
+    to.held_out = windows_or("held_out_windows", o.held_out_windows, to.method == Method::gptq && to.bits != 16);
+    to.judged = windows_or("judged_windows", o.judged_windows, o.report_path != nullptr);
     to.true_sequential = o.true_sequential != 0;
     to.adaptive_damping = o.adaptive_damping != 0;
     if (o.report_path) to.report = path("report_path", o.report_path);

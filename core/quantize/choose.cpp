@@ -16,7 +16,8 @@ namespace gq {
 namespace {
 
 constexpr unsigned float_bits = 16, factor_bits = 8;
-constexpr size_t coarse_group = 128, choice_groups[] = {32, 64, coarse_group}, outer_groups[] = {32, coarse_group};
+constexpr size_t fine_group = 32, coarse_group = 128;
+constexpr size_t choice_groups[] = {fine_group, 64, coarse_group}, outer_groups[] = {fine_group, coarse_group};
 constexpr unsigned least_outer_bits = 3, probe_bits = 3;
 constexpr unsigned most_grouped_bits = 4, most_offset_bits = 3;  // above them finer groups, offsets gain too little
 constexpr double most_bpw = 1000;  // far above any choice, and what a number of bytes can be computed of
@@ -36,6 +37,8 @@ std::vector<GridOptions> linear_choices(const QuantizeOptions& options) {
         } else {
             for (const size_t group : choice_groups)
                 if (bits <= most_grouped_bits || group == coarse_group) add(bits, group);
+            if (options.grid == chosen_grid && bits <= most_grouped_bits)
+                choices.push_back({bits, fine_group, find_grid("k")});
         }
     }
     return choices;

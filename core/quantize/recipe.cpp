@@ -13,12 +13,12 @@ namespace {
 
 // clang-format off
 constexpr Recipe recipes[] = {
-    {"plain", "GPTQ, each group's range searched", GridSearch::clip, 0, 0, false, false, 0, 32, 0},
-    {"qep", "half of what earlier layers changed is corrected", GridSearch::clip, 0.5, 0, false, false, 0, 32, 4},
-    {"sweeps", "codes descend twice, then grids are fitted to them", GridSearch::clip, 0.5, 2, true, false, 0, 32, 4},
-    {"rotate", "residual stream and values are rotated", GridSearch::clip, 0.5, 0, false, true, 0, 32, 4},
-    {"rotate-sweeps", "rotate and sweeps together", GridSearch::clip, 0.5, 2, true, true, 0, 32, 4},
-    {"refine", "rotate-sweeps, then grids and norms are trained end to end", GridSearch::clip, 0.5, 2, true, true, 2, 64, 4},
+    {"plain", "GPTQ, each group's range searched", GridSearch::clip, 0, 0, false, false, 0, 32},
+    {"qep", "half of what earlier layers changed is corrected", GridSearch::clip, 0.5, 0, false, false, 0, 32},
+    {"sweeps", "codes descend twice, then grids are fitted to them", GridSearch::clip, 0.5, 2, true, false, 0, 32},
+    {"rotate", "residual stream and values are rotated", GridSearch::clip, 0.5, 0, false, true, 0, 32},
+    {"rotate-sweeps", "rotate and sweeps together", GridSearch::clip, 0.5, 2, true, true, 0, 32},
+    {"refine", "rotate-sweeps, then grids and norms are trained end to end", GridSearch::clip, 0.5, 2, true, true, 2, 64},
 };
 // clang-format on
 
@@ -34,9 +34,8 @@ void tell_left_out(const Recipe& recipe, const QuantizeOptions& options) {
     };
     tell(recipe.qep > options.solver.qep, "QEP", "which does not go along with GPTAQ");
     tell(recipe.sweeps > options.solver.sweeps, "sweeps and re-fit", "whose grids the order column does not fix");
-    tell(recipe.rotate && !options.rotate, "rotation", "for the blocks of the GGUF are kept");
     tell(recipe.refine_epochs > options.refine_epochs, "refinement",
-         "which takes two windows at least, no correction of low rank and blocks that are not kept");
+         "which takes two windows at least and no correction of low rank");
 }
 
 }  // namespace
@@ -70,7 +69,7 @@ QuantizeOptions with_recipe(const Recipe& recipe, QuantizeOptions options) {
     options.rotate = recipe.rotate && !options.keep_blocks;
     const bool trainable = options.lorc_rank == 0 && options.windows > 1 && !options.keep_blocks;
     options.refine_epochs = trainable ? recipe.refine_epochs : 0;
-    tell_left_out(recipe, options);
+    if (!options.keep_blocks) tell_left_out(recipe, options);  // else nobody asked for the recipe
     return options;
 }
 

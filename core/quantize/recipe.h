@@ -20,8 +20,7 @@ struct Recipe {
     bool refit;
     bool rotate;
     size_t refine_epochs;
-    size_t windows;   // of calibration text, where nobody says how many
-    size_t held_out;  // besides, likewise
+    size_t windows;  // of calibration text, where nobody says how many
 };
 
 // From the cheapest to the dearest.

@@ -56,7 +56,7 @@ import json, sys
 o = json.load(open(sys.argv[1]))['options']
 print(float(o['qep']), o['sweeps'], o['refit'], o['rotate'])" "$work/recipe.json"
 ok "quantize with a text of the model's own" "" ./quantize $tiny -o "$work/own.gq" $few --recipe plain --calib self
-told "the model writes" "the model writes 320 tokens"
+told "the model writes" "the model writes 576 tokens"
 ok "sensitivity by a text of the model's own" "" sh -c './quantize $1 --sensitivity --calib self --calib-windows 2 --calib-window 32 2>/dev/null >"$2/lines" && ! grep -q "^$" "$2/lines"' sh $tiny "$work"
 ok "quantize at 3 bits, which refines" "" ./quantize $tiny -o "$work/refined.gq" --bits 3 --calib-window 16 --report "$work/refined.json"
 ok "its windows are the recipe's" "64 2" python3 -c "

@@ -229,17 +229,20 @@ TEST_CASE("a target in bits a weight: the linears keep it, whatever the embeddin
     CHECK(n == 14);
 }
 
-TEST_CASE("a target chooses grids where none is named: offsets for narrow matrices, where they gain most") {
+TEST_CASE("a target chooses grids where none is named: offsets and k for narrow matrices, where they gain most") {
     QuantizeOptions options = target_options();
     options.target_bpw = 4.0;
-    const auto offsets_of = [&] {
+    const auto choices_of = [&](const char* grid) {
         std::map<unsigned, size_t> n;  // by width
-        for (const GridOptions& choice : target_request(options).choices) n[choice.bits] += choice.grid->has_offsets;
+        for (const GridOptions& choice : target_request(options).choices)
+            n[choice.bits] += choice.grid->name == std::string(grid);
         return n;
     };
-    for (const auto& [bits, n] : offsets_of()) CHECK(n == 0);
+    for (const char* grid : {"offset", "k"})
+        for (const auto& [bits, n] : choices_of(grid)) CHECK(n == 0);
     options.grid = chosen_grid;
-    for (const auto& [bits, n] : offsets_of()) CHECK(n == (bits <= 3 ? 3 : 0));
+    for (const auto& [bits, n] : choices_of("offset")) CHECK(n == (bits <= 3 ? 3 : 0));
+    for (const auto& [bits, n] : choices_of("k")) CHECK(n == (bits <= 4 ? 1 : 0));
 
     const TemporaryPath out("grids.gq");
     quantize_tiny("untied", out.path(), options);
