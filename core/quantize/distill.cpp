@@ -256,6 +256,10 @@ void split_windows(const DistillRows& rows, double share, std::vector<size_t>& t
                    std::vector<size_t>& held_out) {
     const size_t n = rows.inputs.rows / rows.window;
     if (n < 2) fail(Status::invalid_argument, "distillation: expected at least 2 windows of calibration, found %zu", n);
+    if (rows.unseen > 0) {
+        for (size_t w = 0; w < n; ++w) (w + rows.unseen < n ? training : held_out).push_back(w);
+        return;
+    }
     const size_t n_held = std::clamp<size_t>(static_cast<size_t>(static_cast<double>(n) * share), 1, n - 1);
     for (size_t w = 0, held = 0; w < n; ++w) {
         const bool hold = held < n_held && w >= (2 * held + 1) * n / (2 * n_held);

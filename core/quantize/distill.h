@@ -23,7 +23,7 @@ struct DistillOptions {
     double weight_rate = 0.005, scale_rate = 0.0025, norm_rate = 0.0005;
     double quiet = 3;  // of the root mean square of a tensor's gradients: smaller ones move it less than a step
     std::function<void()> between_windows = {};  // may throw, to cancel
-    double held_out = 0.1;  // of the windows, evenly spread, at least one: they choose the epoch that is kept
+    double held_out = 0.1;  // without unseen windows: of all, evenly spread, at least one, in their place
 };
 
 struct DistillLinear {
@@ -42,6 +42,8 @@ struct DistillNorm {
 struct DistillRows {
     ConstMatrixView inputs, targets;
     size_t window = 0;
+    size_t unseen =
+        0;  // windows at the end that no solve has seen: they choose the epoch that is kept; 0: a share of all
 };
 
 // Losses: mean over held-out rows of |output − target|² / |target|², each row by itself, for norms and attention behind

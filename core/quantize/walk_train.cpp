@@ -21,18 +21,15 @@ RefineBlock Walk::trainables(Block& block, size_t layer) const {
 
 // cost: of all windows in all epochs, those that a training holds out itself included, after which nothing is told.
 std::function<void()> Walk::counted_windows(double cost, size_t epochs, std::string activity) {
-    const double share = cost / static_cast<double>(options_.windows * epochs);
+    const double share = cost / static_cast<double>(windows_.size() * epochs);
     return [this, share, activity = std::move(activity)] {
         cost_done_ += share;
         tell_activity(activity);
     };
 }
 
-// Of calibration windows: held-out ones, which follow them, choose among results and are no lesson.
 DistillRows Walk::trained_rows(const Matrix& inputs, const Matrix& targets) const {
-    const size_t n = options_.windows * options_.window;
-    return {inputs.view().block(0, 0, n, inputs.cols()), targets.view().block(0, 0, n, targets.cols()),
-            options_.window};
+    return {.inputs = inputs.view(), .targets = targets.view(), .window = options_.window, .unseen = options_.held_out};
 }
 
 // The quantized stream goes through the block once more, as it has become.

@@ -45,7 +45,7 @@ struct Student {
             }
         }
     }
-    RefineReport train(Machine& machine, const RefineOptions& options) {
+    RefineReport train(Machine& machine, const RefineOptions& options, size_t unseen = 0) {
         const size_t rows = n_windows * window, width = block.hidden();
         const HeadRows rows_of_head{vocab,
                                     [&](size_t begin, size_t end, float* out) {
@@ -53,7 +53,7 @@ struct Student {
                                     },
                                     {}};
         return refine_model(machine.compute, block.network, {&parts, 1}, {rows_of_head, rows_of_head, norm.data()},
-                            {{inputs.data(), rows, width, width}, {targets.data(), rows, width, width}, window},
+                            {{inputs.data(), rows, width, width}, {targets.data(), rows, width, width}, window, unseen},
                             options);
     }
     // log softmax of head · norm(x), in double.
@@ -122,6 +122,12 @@ TEST_SUITE("distill") {
         // Block and logits in float: 1e-7 a step, of either sign.
         CHECK(before.divergence(held_out) == near(report.before, 1e-5));
         CHECK(student.divergence(held_out) == near(report.after, 1e-5));
+        Student other;
+        const size_t last[] = {17, 18, 19};
+        const RefineReport by_unseen = other.train(machine, many_epochs(), 3);
+        CHECK(before.divergence(last) == near(by_unseen.before, 1e-5));
+        CHECK(other.divergence(last) == near(by_unseen.after, 1e-5));
+        CHECK(by_unseen.after < 0.9 * by_unseen.before);
         CHECK(report.kept_epoch > 0);
         // Scales and norms alone take a fifth here; codes hold the rest.
         CHECK(report.after < 0.9 * report.before);
@@ -193,7 +199,7 @@ TEST_SUITE("distill") {
                            last = p;
                            return false;
                        });
-        const size_t n = options.windows - 1;    // of so few a training holds out one itself
+        const size_t n = options.windows;        // those that are held out are no lesson
         CHECK(activities["block 1 of 2"] == 4);  // stages
         CHECK(activities["training of block 2 of 2"] == n);
         CHECK(activities["training of scales and norms"] == 2 * n);
