@@ -59,7 +59,8 @@ constexpr cli::Option options[] = {
     cli::threads_option,
     cli::isa_option,
     {"--judge", "", "N", "",
-     "windows besides, on which the result is compared with the float model (default 4 with --report, else 0)"},
+     "windows besides, on which the result is compared with the float model (default 4 with --report or --best, else "
+     "0)"},
     {"--report", "", "FILE", "", "what happened to each tensor: a page where FILE ends in .html, otherwise JSON"},
 };
 

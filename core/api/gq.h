@@ -244,7 +244,7 @@ typedef struct gq_quantize_options {
     size_t struct_size;
     /* 2, 3, 4, 5, 6, 8; 16 keeps floats. 0: with a target chosen; else matrices that a GGUF holds in blocks stay as
      * they are, value for value and without calibration, and others get 4; but where any other option than embed_bits,
-     * n_threads, isa and report_path is set, all get 4. */
+     * n_threads, isa, report_path and judged_windows is set, all get 4. */
     int32_t bits;
     int32_t group;  /* 16 or a multiple of 32; 0: one scale a row; with a target also -1: chosen */
     int32_t method; /* a gq_method */
@@ -273,9 +273,10 @@ typedef struct gq_quantize_options {
     const char* calibration_path; /* UTF-8 text; NULL: the built-in text */
     int32_t calibration_windows;  /* GQ_BY_RECIPE: 32; of refine and best 64 */
     int32_t calibration_window;   /* tokens of a window: 512; the log warns where a model's context is less */
-    int32_t held_out_windows;     /* besides those; what is solved is rounded to nearest where that loses less on them;
-                                   * GQ_BY_RECIPE: 4; with bits 16 or without GPTQ none */
-    int32_t adaptive_damping;     /* non-zero: the damping that loses least on them, stage by stage */
+    int32_t held_out_windows; /* besides those; what is solved is rounded to nearest where that loses less on them, and
+                               * they choose the epoch of a training that is kept (0: a tenth of the others does);
+                               * GQ_BY_RECIPE: 4; with bits 16 or without GPTQ none */
+    int32_t adaptive_damping; /* non-zero: the damping that loses least on them, stage by stage */
     int32_t n_threads;
     const char* isa;         /* as in gq_session_options */
     const char* report_path; /* a page where it ends in .html, otherwise JSON; NULL: none */
@@ -288,8 +289,10 @@ typedef struct gq_quantize_options {
     const char* recipe;
     int32_t calibration_self; /* non-zero: the model writes its calibration text, calibration_path is NULL; that takes
                                * as much memory as the model has with 16 bits a weight */
-    int32_t judged_windows; /* besides all those: the file's KL to the float model and both perplexities on them go into
-                             * its report; 0: none; GQ_BY_RECIPE: 4 with report_path, else none */
+    int32_t
+        judged_windows; /* besides all those, fewer where the text has no room: the file's KL to the float model and
+                         * both perplexities on them go into its provenance and report; compare those of equal
+                         * windows_xxh64; 0: none; GQ_BY_RECIPE: 4 with report_path, else none; of best 4 at least */
     int32_t true_sequential; /* zero: a block's linears are solved for the inputs that it gives them as floats, not for
                               * those that its own rounded linears do */
 } gq_quantize_options;

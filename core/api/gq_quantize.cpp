@@ -239,6 +239,7 @@ gq_status gq_measure_sensitivity(const char* source, const gq_quantize_options* 
         gq_quantize_options c = gq::options_or_defaults(options, gq::quantize_defaults(), "gq_quantize_options");
         if (gq::wants_best(c))
             gq::fail(gq::Status::invalid_argument, "recipe: expected one by name to measure with, found 'best'");
+        c.held_out_windows = c.judged_windows = 0;  // each matrix is looked at alone, under its Hessian
         if (!c.recipe && c.method == GQ_METHOD_GPTQ)
             c.recipe = gq::all_recipes().front().name;  // plain: the matrices as they are
         const gq::QuantizeOptions o = gq::from_c(source, c);

@@ -120,7 +120,10 @@ void quantize_best(const std::filesystem::path& source, const std::filesystem::p
         winner = &recipe;
         least = found->kl;
     }
-    if (!winner) fail(Status::numeric, "recipe best: expected finite numbers of one recipe at least, found none");
+    if (!winner)
+        fail(Status::numeric,
+             "recipe best: expected finite numbers of one recipe at least on windows that none was fitted to, found "
+             "none");
     log_message(LogLevel::info, "best: recipe %s", winner->name);
     best.become(output, options.report);
 }

@@ -129,19 +129,47 @@ std::vector<std::vector<int32_t>> by_kind(std::vector<std::vector<int32_t>> wind
     return windows;
 }
 
+namespace {
+
+// Of `from`, `n` that are spread over it.
+std::vector<size_t> spread(const std::vector<size_t>& from, size_t n) {
+    std::vector<size_t> some;
+    for (size_t k = 0; k < n; ++k) some.push_back(from[(2 * k + 1) * from.size() / (2 * n)]);
+    return some;
+}
+
+// Where a window fits between calibration windows that are cut at multiples of stride: first tokens, ascending.
+std::vector<size_t> places_between(const WindowCounts& counts, size_t window, size_t stride) {
+    std::vector<size_t> places;
+    const size_t in_a_gap = stride / window - (stride >= window);
+    for (size_t gap = 0; gap < counts.calibration; ++gap)
+        for (size_t i = 0; i < in_a_gap; ++i)
+            places.push_back(gap * stride + window + i * ((stride - window) / in_a_gap));
+    return places;
+}
+
+void add_at(std::span<const int32_t> tokens, const std::vector<size_t>& places, size_t window, Windows& windows) {
+    for (const size_t place : places) windows.push_back(cut_at(tokens, 1, window, place, 0).front());
+}
+
+}  // namespace
+
 std::vector<std::vector<int32_t>> cut_by_kind(const Tokenizer& tokenizer, std::string_view text,
                                               const WindowCounts& counts, size_t window, size_t vocab) {
-    const std::vector<int32_t> tokens = tokens_of(tokenizer, text, counts.all(), window, vocab);
-    const size_t n_others = counts.held_out + counts.judging;
-    const size_t stride = (tokens.size() - window) / counts.calibration;
-    if (stride < 2 * window || n_others > counts.calibration)
-        return by_kind(cut_evenly(tokens, counts.all(), window), counts);
+    const size_t n_solved = counts.calibration + counts.held_out;
+    const std::vector<int32_t> tokens = tokens_of(tokenizer, text, n_solved, window, vocab);
+    std::vector<size_t> places = places_between(counts, window, (tokens.size() - window) / counts.calibration);
+    if (places.size() < counts.held_out) {
+        Windows windows = by_kind(cut_evenly(tokens, n_solved, window), {counts.calibration, counts.held_out, 0});
+        const size_t stride = (tokens.size() - window) / n_solved;  // behind the last window there is room for one more
+        if (counts.judging > 0 && stride >= window) add_at(tokens, {n_solved * stride}, window, windows);
+        return windows;
+    }
     Windows windows = cut_evenly(tokens, counts.calibration, window);
-    if (n_others == 0) return windows;
-    const size_t gaps = counts.calibration / n_others, first = gaps / 2 * stride + stride / 2;  // mid-gap
-    Windows others = by_kind(cut_at(tokens, n_others, window, first, gaps * stride),
-                             {.calibration = counts.held_out, .judging = counts.judging});
-    std::move(others.begin(), others.end(), std::back_inserter(windows));
+    const std::vector<size_t> held_out = spread(places, counts.held_out);
+    add_at(tokens, held_out, window, windows);
+    std::erase_if(places, [&](size_t place) { return std::binary_search(held_out.begin(), held_out.end(), place); });
+    add_at(tokens, spread(places, std::min(counts.judging, places.size())), window, windows);
     return windows;
 }
 

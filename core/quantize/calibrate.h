@@ -50,9 +50,10 @@ struct WindowCounts {
 };
 // Windows in the order of the text, brought into that of their kinds, each of which is spread over the whole text.
 std::vector<std::vector<int32_t>> by_kind(std::vector<std::vector<int32_t>> windows, const WindowCounts& counts);
-// Calibration windows as cut_windows would cut them alone, where the others fit between them: then how many of those
-// there are changes nothing that is solved. In a shorter text all are cut as one and shared out by_kind. Errors as
-// cut_windows.
+// Calibration windows as cut_windows would cut them alone, and the others between them, overlapping with none. Where a
+// text has too little room for those that are held out, these and the former are cut as one and shared out by_kind.
+// Windows to judge by change nothing of all that: there are as many as still fit, fewer than asked for or none. Errors
+// as cut_windows.
 std::vector<std::vector<int32_t>> cut_by_kind(const Tokenizer& tokenizer, std::string_view text,
                                               const WindowCounts& counts, size_t window, size_t vocab);
 

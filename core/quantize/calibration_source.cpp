@@ -20,7 +20,7 @@ std::string written_by(const SourceModel& source, const QuantizeOptions& options
     const GenerationSettings settings = GenerationSettings::from_checkpoint(checkpoint, tokenizer);
     OwnTextOptions own;
     // One window more than is cut: then none overlaps the next, also where the text has fewer tokens when it is read.
-    own.n_tokens = (options.windows + options.held_out + options.judged + 1) * options.window;
+    own.n_tokens = (options.windows + options.held_out + 1) * options.window;
     own.document_tokens = std::min(std::max(own.document_tokens, options.window), source.params().context);
     own.between_steps = between_steps;
     log_message(LogLevel::info, "the model writes %zu tokens to calibrate with", own.n_tokens);

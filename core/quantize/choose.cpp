@@ -20,7 +20,8 @@ constexpr size_t fine_group = 32, coarse_group = 128;
 constexpr size_t choice_groups[] = {fine_group, 64, coarse_group}, outer_groups[] = {fine_group, coarse_group};
 constexpr unsigned least_outer_bits = 3, probe_bits = 3;
 constexpr unsigned most_grouped_bits = 4, most_offset_bits = 3;  // above them finer groups, offsets gain too little
-constexpr double most_bpw = 1000;  // far above any choice, and what a number of bytes can be computed of
+constexpr size_t judged_room = 1000;  // windows, whose number takes no more room than this one
+constexpr double most_bpw = 1000;     // far above any choice, and what a number of bytes can be computed of
 constexpr double longest_number = 1.2345678901234567e-05;  // as text, of the losses that there are
 
 std::vector<GridOptions> linear_choices(const QuantizeOptions& options) {
@@ -171,8 +172,9 @@ size_t longest_provenance(const FileFrame& f, const Assignment& a) {
     RunReport run = f.run;
     run.tensors.clear();
     if (f.options.refine_epochs > 0) run.refinement = {longest_number, longest_number, f.options.refine_epochs};
-    if (f.options.judged > 0)
-        run.verdict = {longest_number, longest_number, longest_number, f.options.judged * f.options.window};
+    QuantizeOptions options = f.options;  // there is room for a verdict, asked for or not: a report changes no choice
+    options.judged = std::max(options.judged, judged_room);
+    run.verdict = {longest_number, longest_number, longest_number, options.judged * options.window};
     run.tensors.push_back(longest_report(f, f.arch.embedding, 0, a.embedding));
     if (!f.params.tied_head) run.tensors.push_back(longest_report(f, f.arch.head, 0, a.head));
     if (head_is_solved(f.params.tied_head ? a.embedding : a.head)) add_longest_solve(f, run.tensors.back());
@@ -182,8 +184,8 @@ size_t longest_provenance(const FileFrame& f, const Assignment& a) {
         run.tensors.push_back(longest_linear(f, f.arch.block_weights[role], layer, a.blocks[layer][role]));
     });
     // Words on a few tensors, as of damping that was raised.
-    const size_t text = provenance_json(f.options, run).size();
-    return text + text / 50 + 64;
+    const size_t text = provenance_json(options, run).size();
+    return text + text / 50;
 }
 
 void add(GqMeter& meter, const Parts& parts) {

@@ -255,7 +255,9 @@ DistillReport Distiller::run() {
 void split_windows(const DistillRows& rows, double share, std::vector<size_t>& training,
                    std::vector<size_t>& held_out) {
     const size_t n = rows.inputs.rows / rows.window;
-    if (n < 2) fail(Status::invalid_argument, "distillation: expected at least 2 windows of calibration, found %zu", n);
+    if (n < 2 || rows.unseen >= n)
+        fail(Status::invalid_argument,
+             "distillation: expected at least 2 windows of calibration, found %zu, %zu of them unseen", n, rows.unseen);
     if (rows.unseen > 0) {
         for (size_t w = 0; w < n; ++w) (w + rows.unseen < n ? training : held_out).push_back(w);
         return;

@@ -42,8 +42,8 @@ struct DistillNorm {
 struct DistillRows {
     ConstMatrixView inputs, targets;
     size_t window = 0;
-    size_t unseen =
-        0;  // windows at the end that no solve has seen: they choose the epoch that is kept; 0: a share of all
+    // Windows at the end that no solve has seen: they choose the epoch that is kept; 0: a share of all does.
+    size_t unseen = 0;
 };
 
 // Losses: mean over held-out rows of |output − target|² / |target|², each row by itself, for norms and attention behind
@@ -60,7 +60,8 @@ DistillReport distill_block(const Compute& compute, const Network& network, cons
                             std::span<const DistillLinear> linears, std::span<const DistillNorm> norms,
                             const DistillRows& rows, const DistillOptions& options);
 
-// Every window for training or held out, evenly spread, at least one of each. Error(invalid_argument) for fewer than 2.
+// Every window for training or held out: unseen ones, else evenly spread ones; at least one of each.
+// Error(invalid_argument) for fewer than 2, or where all are unseen.
 void split_windows(const DistillRows& rows, double share, std::vector<size_t>& training, std::vector<size_t>& held_out);
 // In another order each epoch, the same in every run.
 std::vector<size_t> shuffled(std::vector<size_t> windows, size_t epoch);

@@ -90,10 +90,11 @@ struct Comparison {
 Comparison compare(const Compute& compute, const Rows& rows, const float* importance, const HeldOut& held_out,
                    const GptqOptions& options, const QuantizedMatrix& q) {
     const GridSearch search = options.search == GridSearch::span ? GridSearch::clip : options.search;
-    AlignedBuffer<float> some(rows.n * rows.cols);
-    for (size_t i = 0; i < rows.n; ++i) std::copy_n(rows.row(i), rows.cols, &some[i * rows.cols]);
+    AlignedBuffer<float> some(rows.step > 1 ? rows.n * rows.cols : 0);
+    for (size_t i = 0; rows.step > 1 && i < rows.n; ++i) std::copy_n(rows.row(i), rows.cols, &some[i * rows.cols]);
     Comparison c;
-    c.rounded = round_to_nearest(compute, some.data(), rows.n, rows.cols, options.grid, search, importance);
+    c.rounded = round_to_nearest(compute, rows.step > 1 ? some.data() : rows.w, rows.n, rows.cols, options.grid, search,
+                                 importance);
     c.solved = loss_of(compute, rows, q, held_out);
     c.plain = loss_of(compute, rows, c.rounded, held_out);
     return c;

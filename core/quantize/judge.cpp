@@ -2,6 +2,7 @@
 // In: weights as they come. Out: sums over tokens. Must not know files.
 #include "core/quantize/judge.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/base/status.h"
@@ -61,14 +62,16 @@ Verdict Judge::verdict(const BlockWeights& tail, const HeadRows& head) {
         sum.loss += found.loss;
         sum.exact_loss += found.exact_loss;
     }
-    if (!std::isfinite(sum.kl + sum.loss + sum.exact_loss))
-        fail(Status::numeric, "the quantized model's predictions: finite numbers expected, found KL %g, loss %g",
-             sum.kl, sum.loss);
     const double tokens = static_cast<double>(n * windows_.size());
-    return {.kl = std::max(0.0, sum.kl / tokens),  // rounding of logits may say so of one next to 0
-            .ppl = std::exp(sum.loss / tokens),
-            .float_ppl = std::exp(sum.exact_loss / tokens),
-            .tokens = n * windows_.size()};
+    const Verdict found{.kl = std::max(0.0, sum.kl / tokens),  // rounding of logits may say so of one next to 0
+                        .ppl = std::exp(sum.loss / tokens),
+                        .float_ppl = std::exp(sum.exact_loss / tokens),
+                        .tokens = n * windows_.size()};
+    if (!std::isfinite(found.kl + found.ppl + found.float_ppl))
+        fail(Status::numeric,
+             "predictions of unseen tokens: finite numbers expected, found KL %g, perplexities %g and, of floats, %g",
+             found.kl, found.ppl, found.float_ppl);
+    return found;
 }
 
 }  // namespace gq

@@ -31,6 +31,7 @@ void add_strip(SolveReport& sum, SolveReport strip) {
     strip.rtn_loss += sum.rtn_loss;
     strip.held_out_loss += sum.held_out_loss;
     strip.held_out_rtn_loss += sum.held_out_rtn_loss;
+    strip.held_out |= sum.held_out;
     strip.kept_rtn |= sum.kept_rtn;
     strip.check_error = std::max(strip.check_error, sum.check_error);
     if (sum.fell_back_to_rtn) strip.fell_back_to_rtn = true, strip.reason = std::move(sum.reason);

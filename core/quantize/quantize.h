@@ -52,11 +52,11 @@ struct QuantizeOptions {
     std::string written_text = {};           // the same where it is known already
     size_t windows = 32, window = 512;       // spread evenly over the text, stride (tokens - window) / windows
     // Windows besides those, spread among them, that no solve sees. Each tensor is then rounded to nearest where that
-    // loses less on them.
+    // loses less on them, and they choose the epoch of a training that is kept.
     size_t held_out = 0;
     std::string recipe = {};  // that the settings began with; "": none (recipe.h)
-    size_t judged =
-        0;  // windows besides all those, by which the result is judged; also without calibration; 0: it isn't
+    // Windows besides all those, by which the result is judged, also without calibration; 0: it isn't.
+    size_t judged = 0;
     // A block's later linears are solved for what its rounded earlier ones give them; false: for what floats do.
     bool true_sequential = true;
     bool adaptive_damping = false;      // solver.damping is the best on them, of a few, stage by stage

@@ -137,7 +137,9 @@ void check_floats(const QuantizeOptions& o) {
                  {"refit", o.solver.refit ? 1.0 : 0.0},
                  {"distill", static_cast<double>(o.distill_epochs)},
                  {"refine", static_cast<double>(o.refine_epochs)},
-                 {"held-out windows", static_cast<double>(o.held_out)}};
+                 {"held-out windows", static_cast<double>(o.held_out)},
+                 {"adaptive damping", o.adaptive_damping ? 1.0 : 0.0},
+                 {"all of a block at once", o.true_sequential ? 0.0 : 1.0}};
     for (const auto& option : asked)
         if (option.value > 0)
             fail(Status::invalid_argument, "%s: 0 expected with bits 16, which round nothing, found %g", option.name,
@@ -154,9 +156,9 @@ void check_options(const QuantizeOptions& o) {
     check_codes(o);
     if (!has_target(o) || o.grid != chosen_grid) check_grid(o.grid);
     check_solver_options(o.solver);
+    if (o.bits == float_bits) check_floats(o);
     if (o.adaptive_damping && o.held_out == 0)
         fail(Status::invalid_argument, "adaptive damping: expected held-out windows to choose by, found none");
-    if (o.bits == float_bits) check_floats(o);
     if (!is_group(o.group) && !(has_target(o) && o.group == chosen_group))
         fail(Status::invalid_argument, "group: expected %s, found %zu", group_words, o.group);
     if (o.distill_epochs + o.refine_epochs > 0) check_training(o);

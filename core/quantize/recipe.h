@@ -38,7 +38,7 @@ QuantizeOptions with_recipe(const Recipe& recipe, QuantizeOptions options);
 // Tries all recipes on the same calibration windows, and keeps the file whose predictions on some further ones, which
 // no solve has seen, diverge least from the float model's. Each try is a quantize_model() into a file beside `output`
 // (.try, the best so far .best; the same for a report), gone in the end. The log tells what each came to. Of options
-// those that recipes set have no effect; held-out windows are 4 at least, so that no linear is worse than rounded.
+// those that recipes set have no effect; held-out and judged windows are 4 at least.
 // Errors as quantize_model; Error(invalid_argument) also where a file has one of those names.
 void quantize_best(const std::filesystem::path& source, const std::filesystem::path& output,
                    const QuantizeOptions& options, const Compute& compute, const QuantizeCallback& progress);

@@ -138,6 +138,7 @@ JsonValue provenance(const QuantizeOptions& options, const RunReport& run) {
         verdict.set("ppl", JsonValue::of_number(run.verdict->ppl));
         verdict.set("float_ppl", JsonValue::of_number(run.verdict->float_ppl));
         verdict.set("tokens", JsonValue::of_integer(static_cast<int64_t>(run.verdict->tokens)));
+        verdict.set("windows_xxh64", JsonValue::of_string(hex(run.judged_hash)));
         json.set("verdict", std::move(verdict));
     }
     JsonValue::Array tensors;

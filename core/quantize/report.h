@@ -24,7 +24,8 @@ namespace gq {
 //   damping          that was used, of the mean diagonal
 //   damping_retries  how often it was raised to become that
 //   held_out_loss, held_out_rtn_loss  the same on windows that no solve saw, of the solve and of plain rounding on
-//                    searched grids; with a drift less a constant, so maybe negative
+//                    searched grids; with a drift less a constant, so maybe negative; where an eighth of the rows is
+//                    clear, as if all were like these
 //   expected_kl      where a target chose the width: the change of the model's predictions expected of it
 //   dead_inputs      how many inputs were always zero
 // of those that a GGUF held in blocks, and that are kept so, `kept`, its name of their type,
@@ -58,6 +59,7 @@ struct RunReport {
     std::string note;               // on the model as a whole, "" when there is none
     std::optional<RefinementReport> refinement;
     std::optional<Verdict> verdict;
+    uint64_t judged_hash = 0;  // XXH64 over the hashes of the windows that it is of
     std::vector<TensorReport> tensors;
 };
 

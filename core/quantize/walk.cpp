@@ -205,8 +205,21 @@ void Walk::prepare_calibration() {
     if (compares()) reference_ = make_stream();
 }
 
+namespace {
+
+uint64_t hash_with(uint64_t before, const std::vector<int32_t>& tokens) {
+    const uint64_t parts[2] = {before, xxh64(std::as_bytes(std::span(tokens)))};
+    return xxh64(std::as_bytes(std::span(parts)));
+}
+
+}  // namespace
+
 void Walk::prepare_judge(std::vector<std::vector<int32_t>> windows) {
+    if (windows.size() < options_.judged)
+        note_run("judged by " + std::to_string(windows.size()) + " windows of " + std::to_string(options_.judged) +
+                 ": the calibration text has no room for more that nothing is fitted to");
     if (windows.empty()) return;
+    for (const std::vector<int32_t>& window : windows) run_.judged_hash = hash_with(run_.judged_hash, window);
     judge_.emplace(compute_, source_, std::move(windows), [&] { tell_activity("the float model's predictions"); });
 }
 
@@ -216,7 +229,13 @@ void Walk::pass_verdict() {
     BlockWeights tail;
     tail.roles.emplace_back().vector = norm.data();
     AlignedBuffer<float> turn;
-    const Verdict& verdict = run_.verdict.emplace(judge_->verdict(tail, quantized_head(turn)));
+    try {
+        run_.verdict = judge_->verdict(tail, quantized_head(turn));
+    } catch (const Error& error) {  // of a file that is well for all else
+        if (error.status() != Status::numeric) throw;
+        return note_run(error.what());
+    }
+    const Verdict& verdict = *run_.verdict;
     log_message(LogLevel::info,
                 "model: KL %.5f from the float model, perplexity %.4f beside %.4f, on %zu unseen tokens", verdict.kl,
                 verdict.ppl, verdict.float_ppl, verdict.tokens);

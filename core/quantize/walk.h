@@ -1,9 +1,10 @@
 // One run of the quantizer over one model: embedding and head first, then block by block, stage by stage; every input
-// comes from quantized predecessors. In: a checkpoint, options. Out: tensors on disk as soon as they are done. Peak
-// memory: a block's packed weights and floats, one stage's Hessian, and the slots that are live at a cut; refinement
-// keeps all packed blocks. Source of the order: GPTQ §3 and its reference's --true-sequential.
-// Must not know option names or terminals. walk.cpp: the whole; walk_outer.cpp: embedding and head; walk_block.cpp: one
-// block; walk_keep.cpp: what stays as a GGUF holds it; walk_train.cpp: distillation and refinement.
+// comes from quantized predecessors, inside of a block only where it is true-sequential. In: a checkpoint, options.
+// Out: tensors on disk as soon as they are done. Peak memory: a block's packed weights and floats, one stage's Hessian,
+// and the slots that are live at a cut; refinement keeps all packed blocks. Source of the order: GPTQ §3 and its
+// reference's --true-sequential. Must not know option names or terminals. walk.cpp: the whole; walk_outer.cpp:
+// embedding and head; walk_block.cpp: one block; walk_keep.cpp: what stays as a GGUF holds it; walk_train.cpp:
+// distillation and refinement.
 #pragma once
 
 #include <chrono>

@@ -141,7 +141,8 @@ void Walk::write_stage(Block& block, size_t layer, size_t stage) {
 }
 
 // Statistics of all stages' inputs, with the block's linears still floats → its linears quantized → the block run with
-// them: what GPTQ's reference does without --true-sequential. Memory: Hessians of all stages.
+// them: what GPTQ's reference does without --true-sequential. Memory: what the solves of all stages share, the block's
+// floats, and the residual stream once more.
 void Walk::write_stages_at_once(Block& block, size_t layer) {
     const StepList& steps = source_.network().blocks[layer];
     const SlotId residual = source_.network().residual;

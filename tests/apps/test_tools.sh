@@ -152,6 +152,7 @@ shown "what became of the model" "^On 128 tokens that nothing was fitted to: KL 
 ok "report as a page" "" ./quantize $tiny -o "$work/again.gq" $few --report "$work/report.html"
 ok "the page is well" "page is well" python3 tests/apps/check_page.py "$work/report.html" "$work/tiny.json"
 ok "a page changes nothing in the model" "" cmp "$work/tiny.gq" "$work/again.gq"
+ok "sensitivity by own text, into a file or not" "" sh -c "./quantize \$1 --sensitivity --calib self --calib-windows 2 --calib-window 32 -o \$2/s.json 2>/dev/null | cmp - \$2/lines" sh $tiny "$work"
 ok "inspect, page" "<h1>gq: tiny_llama_tied</h1>" ./inspect "$work/tiny.gq" --html
 cp "$work/out" "$work/page.html"
 ok "inspect's page is well" "page is well" python3 tests/apps/check_page.py "$work/page.html" "$work/tiny.json"

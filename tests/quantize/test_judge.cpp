@@ -2,6 +2,7 @@
 // In: the committed tiny Llamas. Out: divergences, perplexities. Must not know how blocks are rounded.
 #include "core/quantize/judge.h"
 
+#include <algorithm>
 #include <cmath>
 #include <span>
 
@@ -151,18 +152,72 @@ TEST_SUITE("quantize") {
             REQUIRE(at != tokens.end());
             return static_cast<size_t>(at - tokens.begin());
         };
-        const Windows alone = cut_windows(tokenizer, text, 8, window, 288);
-        for (const WindowCounts counts : {WindowCounts{8, 2, 0}, WindowCounts{8, 3, 5}, WindowCounts{8, 0, 1}}) {
+        for (const WindowCounts counts : {WindowCounts{8, 2, 0}, WindowCounts{8, 3, 5}, WindowCounts{8, 0, 1},
+                                          WindowCounts{8, 4, 4}, WindowCounts{3, 4, 9}}) {
+            CAPTURE(counts.held_out);
+            CAPTURE(counts.judging);
             const Windows all = cut_by_kind(tokenizer, text, counts, window, 288);
             REQUIRE(all.size() == counts.all());
+            const size_t n_solved = counts.calibration + counts.held_out;
+            const Windows alone = cut_windows(tokenizer, text, counts.calibration, window, 288),
+                          unjudged =
+                              cut_by_kind(tokenizer, text, {counts.calibration, counts.held_out, 0}, window, 288);
             CHECK(std::equal(alone.begin(), alone.end(), all.begin()));
+            CHECK(std::equal(unjudged.begin(), unjudged.end(), all.begin()));
             std::vector<size_t> places;
             for (const std::vector<int32_t>& w : all) places.push_back(place(w));
+            if (counts.judging > 2) {  // they reach into the first and the last third
+                const auto [first, last] =
+                    std::minmax_element(places.begin() + static_cast<ptrdiff_t>(n_solved), places.end());
+                CHECK(*first < tokens.size() / 3);
+                CHECK(*last > tokens.size() / 3 * 2 - window);
+            }
             std::sort(places.begin(), places.end());
             for (size_t i = 1; i < places.size(); ++i) CHECK(places[i] >= places[i - 1] + window);
         }
-        // Too little text between them: all are cut as one.
-        const Windows dense = cut_by_kind(tokenizer, text, {8, 2, 1}, 2 * window, 288);
-        CHECK(dense == by_kind(cut_windows(tokenizer, text, 11, 2 * window, 288), {8, 2, 1}));
+        // No more than there is room for.
+        CHECK(cut_by_kind(tokenizer, text, {8, 4, 100}, window, 288).size() == 8 * 2);
+        // Too little room for those that are held out: these and the former are cut as one, and one is behind them.
+        const Windows dense = cut_by_kind(tokenizer, text, {8, 2, 4}, 2 * window, 288),
+                      as_one = by_kind(cut_windows(tokenizer, text, 10, 2 * window, 288), {8, 2, 0});
+        REQUIRE(dense.size() == 11);
+        CHECK(std::equal(as_one.begin(), as_one.end(), dense.begin()));
+        for (size_t i = 0; i < 10; ++i) CHECK(place(dense[i]) + 2 * window <= place(dense[10]));
+        // None where they overlap.
+        CHECK(cut_by_kind(tokenizer, text, {20, 2, 4}, 2 * window, 288).size() == 22);
+    }
+
+    TEST_CASE("a report, and windows to judge by, change no tensor") {
+        const TemporaryPath plain("unjudged.gq"), judged("judged.gq"), report("judged.json");
+        for (const size_t windows : {2, 6, 60}) {  // of 64 tokens; the longest are most of the text
+            CAPTURE(windows);
+            QuantizeOptions options = tiny_options(3);
+            options.windows = windows;
+            options.held_out = 4;
+            options.window = windows == 60 ? 2048 : 64;
+            quantize_tiny("tied", plain.path(), options);
+            options.judged = 4;
+            options.report = report.path();
+            quantize_tiny("tied", judged.path(), options);
+            const GqFile one(plain.path()), other(judged.path());
+            size_t n_others = 0;
+            for (size_t i = 0; i < one.tensors().size(); ++i)
+                for (size_t p = 0; p < one.tensors()[i].parts.size(); ++p)
+                    n_others += !std::ranges::equal(one.tensors()[i].parts[p].bytes, other.tensors()[i].parts[p].bytes);
+            CHECK(n_others == 0);
+        }
+    }
+
+    TEST_CASE("a verdict that has no room is no verdict, and the file says why") {
+        const TemporaryPath text("short.txt"), out("no_room.gq");
+        std::ofstream(text.path()) << std::string(600, 'a');
+        ThreadPool pool(1);
+        QuantizeOptions options = judged_options(3);
+        options.calibration = text.path();
+        CHECK_FALSE(quantize_model(golden_path("tiny_llama_tied"), out.path(), options, {pool, kernel_table()}, {}));
+        const JsonValue provenance = provenance_of(GqFile(out.path()));
+        CHECK_FALSE(provenance.find("verdict"));
+        CHECK(provenance.at("note", "provenance").as_string("note").find("judged by 0 windows of 2") !=
+              std::string::npos);
     }
 }
