@@ -207,8 +207,8 @@ void Walk::prepare_calibration() {
 
 namespace {
 
-uint64_t hash_with(uint64_t before, const std::vector<int32_t>& tokens) {
-    const uint64_t parts[2] = {before, xxh64(std::as_bytes(std::span(tokens)))};
+uint64_t hash_with(uint64_t before, std::span<const std::byte> bytes) {
+    const uint64_t parts[2] = {before, xxh64(bytes)};
     return xxh64(std::as_bytes(std::span(parts)));
 }
 
@@ -219,7 +219,8 @@ void Walk::prepare_judge(std::vector<std::vector<int32_t>> windows) {
         note_run("judged by " + std::to_string(windows.size()) + " windows of " + std::to_string(options_.judged) +
                  ": the calibration text has no room for more that nothing is fitted to");
     if (windows.empty()) return;
-    for (const std::vector<int32_t>& window : windows) run_.judged_hash = hash_with(run_.judged_hash, window);
+    for (const std::vector<int32_t>& window : windows)
+        run_.judged_hash = hash_with(run_.judged_hash, std::as_bytes(std::span(window)));
     judge_.emplace(compute_, source_, std::move(windows), [&] { tell_activity("the float model's predictions"); });
 }
 
@@ -242,8 +243,7 @@ void Walk::pass_verdict() {
 }
 
 void Walk::note_source(const WeightRow& row, size_t layer) {
-    const uint64_t parts[2] = {run_.source_hash, xxh64(source_.tensor(row, layer).bytes)};
-    run_.source_hash = xxh64(std::as_bytes(std::span(parts)));
+    run_.source_hash = hash_with(run_.source_hash, source_.tensor(row, layer).bytes);
 }
 
 void Walk::note_run(const std::string& note) {
