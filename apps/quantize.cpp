@@ -25,8 +25,7 @@ constexpr cli::Option options[] = {
     {"--group", "-g", "N|row", "", "inputs that share a scale: 16, 32, 64, 128, …; row: the whole row (default 128)"},
     {"--method", "", "gptq|rtn", "", "how weights are rounded (default gptq)"},
     {"--grid", "", "NAME", "",
-     "what a group stores: zero_point, symmetric, offset, k, k_signed (default zero_point; mixtures also offset and "
-     "k)"},
+     "what a group stores: zero_point, symmetric, offset, k, k_signed (default zero_point; mixtures: offset, k too)"},
     {"--sym", "", "", "", "short for --grid symmetric"},
     {"--recipe", "", "NAME", "",
      "plain, qep, sweeps, rotate, rotate-sweeps, refine: settings for those below (default: the width's own)"},
@@ -59,8 +58,7 @@ constexpr cli::Option options[] = {
     cli::threads_option,
     cli::isa_option,
     {"--judge", "", "N", "",
-     "windows besides, on which the result is compared with the float model (default 4 with --report or --best, else "
-     "0)"},
+     "windows besides, to compare the result with the float model on (default 4 with --report, --best; else 0)"},
     {"--report", "", "FILE", "", "what happened to each tensor: a page where FILE ends in .html, otherwise JSON"},
 };
 

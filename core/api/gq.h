@@ -289,10 +289,10 @@ typedef struct gq_quantize_options {
     const char* recipe;
     int32_t calibration_self; /* non-zero: the model writes its calibration text, calibration_path is NULL; that takes
                                * as much memory as the model has with 16 bits a weight */
-    int32_t
-        judged_windows; /* besides all those, fewer where the text has no room: the file's KL to the float model and
-                         * both perplexities on them go into its provenance and report; compare those of equal
-                         * windows_xxh64; 0: none; GQ_BY_RECIPE: 4 with report_path, else none; of best 4 at least */
+    /* Besides all those, fewer where the text has no room: the file's KL to the float model and both perplexities on
+     * them go into its provenance and report; compare those of equal windows_xxh64. 0: none; GQ_BY_RECIPE: 4 with
+     * report_path, else none; of best 4 at least. */
+    int32_t judged_windows;
     int32_t true_sequential; /* zero: a block's linears are solved for the inputs that it gives them as floats, not for
                               * those that its own rounded linears do */
 } gq_quantize_options;

@@ -112,8 +112,8 @@ void quantize_best(const std::filesystem::path& source, const std::filesystem::p
             numbers_of(recipe, [&] { return quantize_model(source, attempt.model.path(), tried, compute, progress); });
         if (!found) continue;
         std::error_code unknown;  // the size is only for the eye
-        log_message(LogLevel::info, "recipe %s: KL %.5f on %zu windows that no solve saw, %.0f s, %.1f MB", recipe.name,
-                    found->kl, tried.judged, std::chrono::duration<double>(Clock::now() - start).count(),
+        log_message(LogLevel::info, "recipe %s: KL %.5f on %zu tokens that no solve saw, %.0f s, %.1f MB", recipe.name,
+                    found->kl, found->tokens, std::chrono::duration<double>(Clock::now() - start).count(),
                     static_cast<double>(std::filesystem::file_size(attempt.model.path(), unknown)) / 1e6);
         if (winner && found->kl >= least) continue;
         attempt.become(best.model.path(), best.report.path());

@@ -56,22 +56,24 @@ std::vector<int32_t> tokens_of(const Tokenizer& tokenizer, std::string_view text
     return tokens;
 }
 
-// Window i starts at token first + i * stride.
-Windows cut_at(std::span<const int32_t> tokens, size_t windows, size_t window, size_t first, size_t stride) {
-    Windows result;
-    for (size_t i = 0; i < windows; ++i) {
-        const auto begin = tokens.begin() + static_cast<ptrdiff_t>(first + i * stride);
-        result.emplace_back(begin, begin + static_cast<ptrdiff_t>(window));
+void add_at(std::span<const int32_t> tokens, std::span<const size_t> places, size_t window, Windows& windows) {
+    for (const size_t place : places) {
+        const auto begin = tokens.begin() + static_cast<ptrdiff_t>(place);
+        windows.emplace_back(begin, begin + static_cast<ptrdiff_t>(window));
     }
-    return result;
 }
 
+// Window i starts at token i * stride.
 Windows cut_evenly(std::span<const int32_t> tokens, size_t windows, size_t window) {
     const size_t stride = (tokens.size() - window) / windows;
     if (windows > 1 && stride < window)
         log_message(LogLevel::warning, "calibration text: %zu windows of %zu tokens overlap in its %zu", windows,
                     window, tokens.size());
-    return cut_at(tokens, windows, window, 0, stride);
+    std::vector<size_t> places;
+    for (size_t i = 0; i < windows; ++i) places.push_back(i * stride);
+    Windows result;
+    add_at(tokens, places, window, result);
+    return result;
 }
 
 }  // namespace
@@ -148,10 +150,6 @@ std::vector<size_t> places_between(const WindowCounts& counts, size_t window, si
     return places;
 }
 
-void add_at(std::span<const int32_t> tokens, const std::vector<size_t>& places, size_t window, Windows& windows) {
-    for (const size_t place : places) windows.push_back(cut_at(tokens, 1, window, place, 0).front());
-}
-
 }  // namespace
 
 std::vector<std::vector<int32_t>> cut_by_kind(const Tokenizer& tokenizer, std::string_view text,
@@ -161,8 +159,9 @@ std::vector<std::vector<int32_t>> cut_by_kind(const Tokenizer& tokenizer, std::s
     std::vector<size_t> places = places_between(counts, window, (tokens.size() - window) / counts.calibration);
     if (places.size() < counts.held_out) {
         Windows windows = by_kind(cut_evenly(tokens, n_solved, window), {counts.calibration, counts.held_out, 0});
-        const size_t stride = (tokens.size() - window) / n_solved;  // behind the last window there is room for one more
-        if (counts.judging > 0 && stride >= window) add_at(tokens, {n_solved * stride}, window, windows);
+        const size_t stride = (tokens.size() - window) / n_solved;
+        const size_t behind[] = {n_solved * stride};  // the last one there is room for one more
+        if (counts.judging > 0 && stride >= window) add_at(tokens, behind, window, windows);
         return windows;
     }
     Windows windows = cut_evenly(tokens, counts.calibration, window);

@@ -36,9 +36,9 @@ Judge::Judge(const Compute& compute, const SourceModel& source, std::vector<std:
     : compute_(compute),
       source_(source),
       windows_(std::move(windows)),
+      exact_(head_inputs(compute, source, windows_, after_block)),
       stream_(source.network(), float_kv_layer(source.params()), compute, windows_.size(), windows_.front().size(),
-              Precision::int8_activations),
-      exact_(head_inputs(compute, source, windows_, after_block)) {}
+              Precision::int8_activations) {}
 
 void Judge::embed(const Weight& embedding) {
     stream_.embed(embedding, windows_);

@@ -31,8 +31,8 @@ class Judge {
     const Compute compute_;
     const SourceModel& source_;
     const std::vector<std::vector<int32_t>> windows_;
-    Stream stream_;
     Matrix exact_;  // (windows * window, hidden): what the float model's head reads
+    Stream stream_;
 };
 
 // The float model's head, read from the source in strips, which outlives it.

@@ -103,7 +103,8 @@ void refuse_losses(const std::filesystem::path& output, const Checkpoint& checkp
 void measure_model(const std::filesystem::path& source, const QuantizeOptions& options, const Compute& compute,
                    const QuantizeCallback& progress);
 
-// The verdict is there with judged windows. Error(numeric) where its predictions are no numbers.
+// The verdict is there with judged windows that the text has room for; not where predictions are no numbers, which the
+// file and the log then say.
 std::optional<Verdict> quantize_model(const std::filesystem::path& source, const std::filesystem::path& output,
                                       const QuantizeOptions& options, const Compute& compute,
                                       const QuantizeCallback& progress);

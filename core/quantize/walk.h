@@ -38,7 +38,7 @@ class Walk {
     double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
     // What there is to tell of the run so far, as JSON (report.h).
     std::string provenance() const;
-    // With judged windows, behind the last block.
+    // Behind the last block: as quantize_model returns it.
     const std::optional<Verdict>& verdict() const { return run_.verdict; }
 
   private:
