@@ -28,7 +28,7 @@ struct TinyGq {
         const gq::HyperParams params = gq::HyperParams::from_json(sections["model"], "model");
         for (const gq::WeightRow& row : arch.block_weights) add(row, params);
         add(arch.embedding, params);
-        add(arch.final_norm, params);
+        for (const gq::WeightRow& row : arch.outer_weights) add(row, params);
     }
     TinyGq(const TinyGq&) = delete;
     TinyGq& operator=(const TinyGq&) = delete;

@@ -1,4 +1,4 @@
-// A tiny model for tests: one of the committed random Llamas, quantized here.
+// A tiny model for tests: one of the committed random ones, quantized here: a Llama, or "opt".
 // In: its name and options. Out: a .gq in the temporary folder, removed with the object.
 #pragma once
 
@@ -27,10 +27,14 @@ class TemporaryPath {
     std::filesystem::path path_;
 };
 
+inline std::filesystem::path tiny_path(const std::string& name) {
+    return golden_path((name == "opt" ? "tiny_" : "tiny_llama_") + name);
+}
+
 inline void quantize_tiny(const std::string& name, const std::filesystem::path& out, const gq::QuantizeOptions& options,
                           size_t threads = 1, const char* isa = "") {
     gq::ThreadPool pool(threads);
-    gq::quantize_model(golden_path("tiny_llama_" + name), out, options, {pool, gq::kernel_table(isa)}, {});
+    gq::quantize_model(tiny_path(name), out, options, {pool, gq::kernel_table(isa)}, {});
 }
 
 // Small calibration: the tiny models have 256 positions.

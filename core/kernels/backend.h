@@ -100,6 +100,8 @@ class Backend {
     virtual void read(const void* memory, size_t bytes, void* host) = 0;
 
     virtual void embed(const PackedMatrix& table, std::span<const int32_t> ids, const Activations& out) = 0;
+    // out = x - its row's mean.
+    virtual void center(const Activations& x, size_t n_rows, const Activations& out) = 0;
     virtual void rms_norm(const Activations& x, size_t n_rows, const float* weight, float eps,
                           const Activations& out) = 0;
     // All tasks read the same x (prepared once) and are one unit of work: q, k, v; gate, up.
@@ -114,9 +116,12 @@ class Backend {
                            std::span<const Segment> segments, const KvGeometry& geometry, size_t layer,
                            const AttentionShape& shape, const Activations& out) = 0;
     virtual void silu_mul(const Activations& gate, const Activations& up, size_t n_rows, const Activations& out) = 0;
+    virtual void relu(const Activations& x, size_t n_rows, const Activations& out) = 0;
     // out row i = x row rows[i].
     virtual void gather_rows(const Activations& x, std::span<const size_t> rows, const Activations& out) = 0;
     virtual void add(const Activations& x, const Activations& y, size_t n_rows, const Activations& out) = 0;
+    // bias: (width).
+    virtual void add_bias(const Activations& x, const float* bias, size_t n_rows, const Activations& out) = 0;
 };
 
 // The largest calls that a network makes of a backend.

@@ -37,18 +37,18 @@ void CpuBackend::read(const void* memory, size_t bytes, void* host) {
 }
 
 void CpuBackend::embed(const PackedMatrix& table, std::span<const int32_t> ids, const Activations& out) {
-    compute_.pool.for_ranges(ids.size(), 1, [&](size_t begin, size_t end, size_t) {
-        for (size_t r = begin; r < end; ++r) {
-            const size_t id = static_cast<size_t>(ids[r]);
-            unpack_rows(table, id, id + 1, out.row(r), out.stride);
-        }
+    for_rows(ids.size(), [&](size_t r) {
+        const size_t id = static_cast<size_t>(ids[r]);
+        unpack_rows(table, id, id + 1, out.row(r), out.stride);
     });
 }
 
+void CpuBackend::center(const Activations& x, size_t n_rows, const Activations& out) {
+    for_rows(n_rows, [&](size_t r) { center_row(x.row(r), x.width, out.row(r)); });
+}
+
 void CpuBackend::rms_norm(const Activations& x, size_t n_rows, const float* weight, float eps, const Activations& out) {
-    compute_.pool.for_ranges(n_rows, 1, [&](size_t begin, size_t end, size_t) {
-        for (size_t r = begin; r < end; ++r) compute_.kernels.rms_norm(x.row(r), weight, eps, x.width, out.row(r));
-    });
+    for_rows(n_rows, [&](size_t r) { compute_.kernels.rms_norm(x.row(r), weight, eps, x.width, out.row(r)); });
 }
 
 void CpuBackend::rope(const Activations& x, std::span<const int32_t> positions, size_t n_heads, size_t head_dim,
@@ -78,8 +78,12 @@ void CpuBackend::rope(const Activations& x, std::span<const int32_t> positions, 
 }
 
 void CpuBackend::silu_mul(const Activations& gate, const Activations& up, size_t n_rows, const Activations& out) {
-    compute_.pool.for_ranges(n_rows, 1, [&](size_t begin, size_t end, size_t) {
-        for (size_t r = begin; r < end; ++r) compute_.kernels.silu_mul(gate.row(r), up.row(r), gate.width, out.row(r));
+    for_rows(n_rows, [&](size_t r) { compute_.kernels.silu_mul(gate.row(r), up.row(r), gate.width, out.row(r)); });
+}
+
+void CpuBackend::relu(const Activations& x, size_t n_rows, const Activations& out) {
+    for_rows(n_rows, [&](size_t r) {
+        for (size_t i = 0; i < x.width; ++i) out.row(r)[i] = std::max(x.row(r)[i], 0.0f);
     });
 }
 
@@ -88,13 +92,11 @@ void CpuBackend::gather_rows(const Activations& x, std::span<const size_t> rows,
 }
 
 void CpuBackend::add(const Activations& x, const Activations& y, size_t n_rows, const Activations& out) {
-    compute_.pool.for_ranges(n_rows, 1, [&](size_t begin, size_t end, size_t) {
-        for (size_t r = begin; r < end; ++r) {
-            const float *a = x.row(r), *b = y.row(r);
-            float* sum = out.row(r);
-            for (size_t i = 0; i < x.width; ++i) sum[i] = a[i] + b[i];
-        }
-    });
+    for_rows(n_rows, [&](size_t r) { add_rows(x.row(r), y.row(r), x.width, out.row(r)); });
+}
+
+void CpuBackend::add_bias(const Activations& x, const float* bias, size_t n_rows, const Activations& out) {
+    for_rows(n_rows, [&](size_t r) { add_rows(x.row(r), bias, x.width, out.row(r)); });
 }
 
 size_t cpu_backend_bytes(const WorkSize& work) {

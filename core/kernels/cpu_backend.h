@@ -21,6 +21,7 @@ class CpuBackend final : public Backend {
     void read(const void* memory, size_t bytes, void* host) override;
 
     void embed(const PackedMatrix& table, std::span<const int32_t> ids, const Activations& out) override;
+    void center(const Activations& x, size_t n_rows, const Activations& out) override;
     void rms_norm(const Activations& x, size_t n_rows, const float* weight, float eps, const Activations& out) override;
     void linear(const Activations& x, size_t n_rows, std::span<const LinearTask> tasks, Precision precision) override;
     void rope(const Activations& x, std::span<const int32_t> positions, size_t n_heads, size_t head_dim,
@@ -29,8 +30,10 @@ class CpuBackend final : public Backend {
                    const KvGeometry& geometry, size_t layer, const AttentionShape& shape,
                    const Activations& out) override;
     void silu_mul(const Activations& gate, const Activations& up, size_t n_rows, const Activations& out) override;
+    void relu(const Activations& x, size_t n_rows, const Activations& out) override;
     void gather_rows(const Activations& x, std::span<const size_t> rows, const Activations& out) override;
     void add(const Activations& x, const Activations& y, size_t n_rows, const Activations& out) override;
+    void add_bias(const Activations& x, const float* bias, size_t n_rows, const Activations& out) override;
 
     // What cpu_backend_bytes() adds up: of all prepared rows, of a low rank, of the sums that threads add to y and
     // those of groups, of one thread's scratch memory, and of attention that threads share.
@@ -43,6 +46,14 @@ class CpuBackend final : public Backend {
     static size_t attention_shared_bytes(const WorkSize& work);
 
   private:
+    // Calls work(row) for every row, shared among the threads.
+    template <class Work>
+    void for_rows(size_t n_rows, const Work& work) {
+        compute_.pool.for_ranges(n_rows, 1, [&](size_t begin, size_t end, size_t) {
+            for (size_t r = begin; r < end; ++r) work(r);
+        });
+    }
+
     struct PanelRange;     // cpu_linear.cpp
     struct AttentionTask;  // cpu_attention.cpp
     struct Q8Memory {

@@ -66,6 +66,25 @@ inline constexpr int infinity_bits = 0x7f800000;                          // fro
 inline constexpr float not_a_number = std::bit_cast<float>(0x7fc00000u);  // the scale then
 }  // namespace q8_steps
 
+// out = x - mean(x), all of n floats; the sum by 16 lanes as kernels.h adds those of a norm. out may be x.
+inline void center_row(const float* x, size_t n, float* out) {
+    constexpr size_t lanes = 16;
+    float sums[lanes] = {};
+    size_t i = 0;
+    for (; i + lanes <= n; i += lanes)
+        for (size_t l = 0; l < lanes; ++l) sums[l] += x[i + l];
+    for (; i < n; ++i) sums[i % lanes] += x[i];
+    for (size_t half = lanes / 2; half > 0; half /= 2)
+        for (size_t l = 0; l < half; ++l) sums[l] += sums[l + half];
+    const float mean = sums[0] / static_cast<float>(n);
+    for (i = 0; i < n; ++i) out[i] = x[i] - mean;
+}
+
+// sum = a + b, of n floats each.
+inline void add_rows(const float* a, const float* b, size_t n, float* sum) {
+    for (size_t i = 0; i < n; ++i) sum[i] = a[i] + b[i];
+}
+
 struct SinCos {
     double sin, cos;
 };

@@ -19,7 +19,11 @@ enum class RowOrder : uint8_t {
     rope_pairs,  // GGUF row (head, 2 i + t) is our row (head, t * head_dim / 2 + i)
 };
 
-enum class WeightKind : uint8_t { linear, vector };
+enum class WeightKind : uint8_t {
+    linear,
+    vector,
+    table,  // outside of blocks: rows that are looked up
+};
 
 // One weight. In hugging_face and gguf names, "{}" stands for the layer.
 struct WeightRow {
@@ -32,9 +36,6 @@ struct WeightRow {
     size_t (*cols)(const HyperParams&);
 };
 
-// Roles of the epilogue's weights.
-enum TailRole : RoleId { tail_final_norm, tail_head_turn };
-
 struct Arch {
     const char* name;
     std::span<const char* const> hugging_face_classes;  // config.json "architectures"
@@ -42,8 +43,9 @@ struct Arch {
     HyperParams (*read_hugging_face)(const JsonValue& config);
     HyperParams (*read_gguf)(const Checkpoint& checkpoint);
     std::span<const WeightRow> block_weights;  // RoleId is the position here
-    WeightRow embedding, final_norm, head;
-    WeightRow head_turn;  // of HyperParams::head_turn; only a .gq has it
+    WeightRow embedding, head;
+    std::span<const WeightRow> outer_weights;  // of prologue and epilogue; RoleId is the position here
+    WeightRow head_turn;  // of HyperParams::head_turn; only a .gq has it. Its RoleId follows the outer weights'
     // Tensors of either format that may be there and are no weights ("{}" stands for the layer); any other tensor that
     // no row claims is refused, for a network without it would be another one.
     std::span<const char* const> spare_tensors;

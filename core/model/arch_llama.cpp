@@ -54,6 +54,12 @@ constexpr WeightRow block_weights[] = {
      hidden, ffn},
 };
 
+enum OuterRole : RoleId { final_norm, head_turn };
+
+constexpr WeightRow outer_weights[] = {
+    {"final_norm", "model.norm.weight", "output_norm.weight", WeightKind::vector, RowOrder::same, one, hidden},
+};
+
 constexpr const char* hugging_face_classes[] = {"LlamaForCausalLM", "MistralForCausalLM"};
 constexpr const char* gguf_names[] = {"llama"};
 // What older converters store of the rotary positions, which follow from the hyper-parameters; rope_freqs.weight is
@@ -239,6 +245,9 @@ StepList block_steps(const HyperParams& p) {
 }
 
 Network build(const HyperParams& p) {
+    if (p.rope_inv_freq.empty())
+        fail(Status::bad_file, "model: rope_inv_freq: %zu values expected in a llama network, none found",
+             p.head_dim / 2);
     Network net;
     net.slots = {{"residual", p.hidden}, {"normed", p.hidden}, {"q", q_width(p)},
                  {"k", kv_width(p)},     {"v", kv_width(p)},   {"mixed", q_width(p)},
@@ -247,9 +256,9 @@ Network build(const HyperParams& p) {
     net.blocks.assign(p.n_layers, block_steps(p));
     net.selected = delta;
     net.head_input = normed;
-    net.epilogue.steps = {{.op = Op::rms_norm, .in = {delta}, .out = normed}};
+    net.epilogue.steps = {{.op = Op::rms_norm, .in = {delta}, .out = normed, .weight = final_norm}};
     if (p.head_turn) {
-        net.epilogue.steps.push_back({.op = Op::linear, .in = {normed}, .out = delta, .weight = tail_head_turn});
+        net.epilogue.steps.push_back({.op = Op::linear, .in = {normed}, .out = delta, .weight = head_turn});
         net.head_input = delta;
     }
     net.norm_eps = static_cast<float>(p.norm_eps);
@@ -269,9 +278,8 @@ extern const Arch arch_llama{
     .block_weights = block_weights,
     .embedding = {"embedding", "model.embed_tokens.weight", "token_embd.weight", WeightKind::linear, RowOrder::same,
                   vocab, hidden},
-    .final_norm = {"final_norm", "model.norm.weight", "output_norm.weight", WeightKind::vector, RowOrder::same, one,
-                   hidden},
     .head = {"head", "lm_head.weight", "output.weight", WeightKind::linear, RowOrder::same, vocab, hidden},
+    .outer_weights = outer_weights,
     .head_turn = {"head_turn", "", "", WeightKind::linear, RowOrder::same, hidden, hidden},
     .spare_tensors = spare_tensors,
     .build = build,

@@ -44,8 +44,9 @@ class Forward {
     void run(const StepList& list, size_t begin, size_t end, const BlockWeights& weights, const RowSet& rows,
              const SlotMemory& slots);
 
-    // Fills the residual slot from the embedding.
-    void embed(const Weight& embedding, std::span<const int32_t> tokens, const SlotMemory& slots);
+    // Fills the residual slot from the embedding and runs the prologue; of `rows` it looks at the positions.
+    void embed(const Weight& embedding, const BlockWeights& outer, std::span<const int32_t> tokens, const RowSet& rows,
+               const SlotMemory& slots);
 
     // Final norm and head for the rows listed in `wanted` (ascending): logits (wanted, vocab) with row stride
     // logits.stride.
@@ -55,6 +56,7 @@ class Forward {
     size_t run_linears(const StepList& list, size_t begin, size_t end, const BlockWeights& weights, size_t n_rows,
                        const SlotMemory& slots);
     void run_step(const Step& step, const BlockWeights& weights, const RowSet& rows, const SlotMemory& slots);
+    void look_up_positions(const Step& step, const PackedMatrix& table, const RowSet& rows, const SlotMemory& slots);
 
     const Network& network_;
     Backend& backend_;

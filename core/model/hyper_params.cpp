@@ -53,8 +53,8 @@ void HyperParams::check() const {
     check_sizes();
     if (!(norm_eps >= 0 && norm_eps < 1))
         fail(Status::bad_file, "model: norm_eps expected in [0, 1), found %g", norm_eps);
-    if (rope_inv_freq.size() != head_dim / 2)
-        fail(Status::bad_file, "model: rope_inv_freq: %zu values expected, %zu found", head_dim / 2,
+    if (!rope_inv_freq.empty() && rope_inv_freq.size() != head_dim / 2)
+        fail(Status::bad_file, "model: rope_inv_freq: none or %zu values expected, %zu found", head_dim / 2,
              rope_inv_freq.size());
     for (const float f : rope_inv_freq)
         if (!(std::fabs(f) <= 1e6f))

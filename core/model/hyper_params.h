@@ -23,7 +23,8 @@ struct HyperParams {
     bool tied_head = false;  // the head is the embedding
     bool head_turn =
         false;  // a linear (hidden, hidden) stands before the head: what a rotated model with a tied head needs
-    std::vector<float> rope_inv_freq;  // (head_dim / 2): radians per position, scaling folded in
+    // (head_dim / 2): radians per position, scaling folded in; empty without rotary positions
+    std::vector<float> rope_inv_freq;
 
     // Both throw Error(bad_file) naming the field, what was expected and found. Whoever reads the sizes from a file
     // checks them before anything is computed from them or allocated for them; check() looks at all members.

@@ -158,8 +158,9 @@ Model bind_packed(const GqFile& file) {
     model.network = model.arch->build(model.params);
     model.embedding = bind_vocabulary(file, model.arch->embedding, model.params);
     model.head = model.params.tied_head ? model.embedding : bind_vocabulary(file, model.arch->head, model.params);
-    model.tail.roles.push_back(bind(file, model.arch->final_norm, 0, model.params));
-    if (model.params.head_turn) model.tail.roles.push_back(bind(file, model.arch->head_turn, 0, model.params));
+    for (const WeightRow& row : model.arch->outer_weights)
+        model.outer.roles.push_back(bind(file, row, 0, model.params));
+    if (model.params.head_turn) model.outer.roles.push_back(bind(file, model.arch->head_turn, 0, model.params));
     for (size_t layer = 0; layer < model.params.n_layers; ++layer) {
         BlockWeights block;
         for (const WeightRow& row : model.arch->block_weights)

@@ -42,8 +42,8 @@ SourceModel::SourceModel(const Checkpoint& checkpoint) : checkpoint_(checkpoint)
     params_.check();
     network_ = arch_->build(params_);
     check_weight(arch_->embedding, 0);
-    check_weight(arch_->final_norm, 0);
     if (!params_.tied_head) check_weight(arch_->head, 0);
+    for (const WeightRow& row : arch_->outer_weights) check_weight(row, 0);
     for (size_t layer = 0; layer < params_.n_layers; ++layer)
         for (const WeightRow& row : arch_->block_weights) check_weight(row, layer);
     refuse_unclaimed();
@@ -56,9 +56,9 @@ const char* SourceModel::name_pattern(const WeightRow& row) const {
 // A head beside a tied embedding is claimed too: Hugging Face's own loader leaves it alone.
 void SourceModel::refuse_unclaimed() const {
     std::vector<const char*> patterns(arch_->spare_tensors.begin(), arch_->spare_tensors.end());
-    for (const WeightRow* row : {&arch_->embedding, &arch_->final_norm, &arch_->head})
-        patterns.push_back(name_pattern(*row));
-    for (const WeightRow& row : arch_->block_weights) patterns.push_back(name_pattern(row));
+    for (const WeightRow* row : {&arch_->embedding, &arch_->head}) patterns.push_back(name_pattern(*row));
+    for (const std::span<const WeightRow> rows : {arch_->outer_weights, arch_->block_weights})
+        for (const WeightRow& row : rows) patterns.push_back(name_pattern(row));
     std::set<std::string, std::less<>> claimed;
     for (const char* pattern : patterns)
         for (size_t layer = 0; layer < params_.n_layers; ++layer) claimed.insert(with_layer(pattern, layer));

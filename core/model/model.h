@@ -33,7 +33,7 @@ struct Model {
     Network network;
     std::vector<BlockWeights> blocks;
     Weight embedding, head;  // head is the embedding's view when tied
-    BlockWeights tail;       // by TailRole
+    BlockWeights outer;      // of Arch::outer_weights, then the head_turn where there is one
 };
 
 // The name of a weight in a .gq: "blocks.3.attn_q", "embedding".

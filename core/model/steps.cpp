@@ -14,10 +14,15 @@ size_t n_inputs(Op op) {
         case Op::silu_mul:
         case Op::add:
             return 2;
+        case Op::center:
         case Op::rms_norm:
         case Op::linear:
+        case Op::add_bias:
+        case Op::relu:
         case Op::rope:
             return 1;
+        case Op::position:
+            return 0;
     }
     return 0;
 }

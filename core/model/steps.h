@@ -13,11 +13,15 @@ namespace gq {
 
 // The kinds of step. `in` and `out` are slots; `weight` is a role of the block.
 enum class Op : uint8_t {
+    center,     // out = in[0] - mean(in[0])
     rms_norm,   // out = norm(in[0]) * weight
     linear,     // out = weight · in[0]
+    add_bias,   // out = in[0] + weight
+    position,   // out = the weight's row of the position
     rope,       // out = in[0] with every head turned by its position (in place: out == in[0])
     attention,  // out = attention(in[0] = q, in[1] = k, in[2] = v)
     silu_mul,   // out = silu(in[0]) * in[1]
+    relu,       // out = max(in[0], 0)
     add,        // out = in[0] + in[1]
 };
 
@@ -30,8 +34,9 @@ struct Step {
     Op op;
     SlotId in[3] = {};
     SlotId out = 0;
-    RoleId weight = 0;   // linear, rms_norm
-    uint32_t heads = 0;  // rope: heads of the slot
+    RoleId weight = 0;       // linear, rms_norm, add_bias, position
+    uint32_t heads = 0;      // rope: heads of the slot
+    uint32_t first_row = 0;  // position: the table's row of position 0
     AttentionShape attention = {};
 
     bool operator==(const Step&) const = default;
@@ -63,13 +68,15 @@ struct StepList {
 struct Network {
     std::vector<SlotSpec> slots;
     SlotId residual = 0;           // the slot that the embedding fills and blocks pass on
+    StepList prologue;             // on the embedding's rows; it and the epilogue use the weights of Model::outer
     std::vector<StepList> blocks;  // one a layer; layers may differ
-    StepList epilogue;             // residual → head_input, with the weights of Model::tail
+    StepList epilogue;             // residual → head_input
     SlotId selected = 0;           // where the rows that want logits are gathered before the epilogue
     SlotId head_input = 0;
     float norm_eps = 0;
     size_t head_dim = 0;
     std::vector<float> rope_inv_freq;
+    size_t most_positions = 0;  // 0: any number
 };
 
 }  // namespace gq

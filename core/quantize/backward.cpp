@@ -17,7 +17,16 @@ constexpr size_t no_value = SIZE_MAX;
 
 // Whether the way back reads what the step read.
 bool reads_inputs_again(Op op) {
-    return op == Op::rms_norm || op == Op::linear || op == Op::attention || op == Op::silu_mul;
+    return op == Op::rms_norm || op == Op::linear || op == Op::attention || op == Op::silu_mul || op == Op::relu;
+}
+
+// Whether an input may stand in the slot that is written.
+bool is_elementwise(Op op) {
+    return op == Op::rope || op == Op::add || op == Op::add_bias || op == Op::silu_mul || op == Op::relu;
+}
+
+[[noreturn]] void refuse(const Step& step) {
+    fail(Status::internal, "backward: step of kind %d can't be reversed", static_cast<int>(step.op));
 }
 
 constexpr size_t lanes = 16;
@@ -108,11 +117,9 @@ void Tape::plan_values() {
     current[in_] = 0;
     for (const Step& step : list_.steps) {
         std::array<size_t, 3> reads{no_value, no_value, no_value};
-        const bool elementwise = step.op == Op::rope || step.op == Op::add || step.op == Op::silu_mul;
         for (size_t k = 0; k < n_inputs(step.op); ++k) {
             reads[k] = current[step.in[k]];
-            if (reads[k] == no_value || (step.in[k] == step.out && !elementwise))
-                fail(Status::internal, "backward: step of kind %d can't be reversed", static_cast<int>(step.op));
+            if (reads[k] == no_value || (step.in[k] == step.out && !is_elementwise(step.op))) refuse(step);
         }
         operands_.push_back(reads);
         current[step.out] = values_.size();
@@ -147,7 +154,7 @@ void Tape::plan_memory() {
 
 // The angle is rounded to float, as the backend rounds it.
 void Tape::make_turns() {
-    const size_t half = network_.head_dim / 2;
+    const size_t half = network_.rope_inv_freq.size();
     turns_ = AlignedBuffer<float>(window_ * network_.head_dim);
     for (size_t r = 0; r < window_; ++r) {
         for (size_t i = 0; i < half; ++i) {
@@ -180,6 +187,8 @@ void Tape::run_step(size_t index, const RoleValues& role) {
         });
     };
     switch (step.op) {
+        case Op::center:
+            return for_rows([&](size_t r) { center_row(x.row(r), x.cols, y.row(r)); });
         case Op::rms_norm:
             return for_rows([&](size_t r) {
                 compute_.kernels.rms_norm(x.row(r), role.vector, network_.norm_eps, x.cols, y.row(r));
@@ -194,20 +203,23 @@ void Tape::run_step(size_t index, const RoleValues& role) {
             return for_rows([&, up = operand(index, 1)](size_t r) {
                 compute_.kernels.silu_mul(x.row(r), up.row(r), x.cols, y.row(r));
             });
-        case Op::add:
-            return for_rows([&, other = operand(index, 1)](size_t r) {
-                for (size_t i = 0; i < x.cols; ++i) y.row(r)[i] = x.row(r)[i] + other.row(r)[i];
+        case Op::relu:
+            return for_rows([&](size_t r) {
+                for (size_t i = 0; i < x.cols; ++i) y.row(r)[i] = std::max(x.row(r)[i], 0.0f);
             });
+        case Op::add:
+            return for_rows(
+                [&, other = operand(index, 1)](size_t r) { add_rows(x.row(r), other.row(r), x.cols, y.row(r)); });
+        case Op::add_bias:
+            return for_rows([&](size_t r) { add_rows(x.row(r), role.vector, x.cols, y.row(r)); });
+        case Op::position:
+            break;  // stands in front of the blocks, where nothing is trained
     }
+    refuse(step);
 }
 
 void Tape::run_linear(const ConstMatrixView& x, const RoleValues& role, const MatrixView& y) {
     gemm(compute_, workspace_, Update::set, x, role.matrix.transposed(), y);
-    if (!role.bias) return;
-    compute_.pool.for_ranges(rows(), 1, [&](size_t begin, size_t end, size_t) {
-        for (size_t r = begin; r < end; ++r)
-            for (size_t i = 0; i < y.cols; ++i) y.row(r)[i] += role.bias[i];
-    });
 }
 
 void Tape::turn(const Step& step, const ConstMatrixView& x, float direction, bool add, const MatrixView& y) {
@@ -245,6 +257,8 @@ ConstMatrixView Tape::backward(std::span<const RoleValues> roles, std::span<cons
 void Tape::reverse_step(size_t index, const RoleValues& role, const RoleGradients& gradients) {
     const Step& step = list_.steps[index];
     switch (step.op) {
+        case Op::center:
+            return reverse_center(step);
         case Op::rms_norm:
             return reverse_norm(step, operand(index, 0), role, gradients);
         case Op::linear:
@@ -255,9 +269,16 @@ void Tape::reverse_step(size_t index, const RoleValues& role, const RoleGradient
             return reverse_attention(index);
         case Op::silu_mul:
             return reverse_silu_mul(step, operand(index, 0), operand(index, 1));
+        case Op::relu:
+            return reverse_relu(step, operand(index, 0));
         case Op::add:
             return reverse_add(step);
+        case Op::add_bias:
+            return reverse_bias(step, gradients);
+        case Op::position:
+            break;
     }
+    refuse(step);
 }
 
 void Tape::reverse_linear(const Step& step, const ConstMatrixView& x, const RoleValues& role,
@@ -296,19 +317,50 @@ void Tape::reverse_silu_mul(const Step& step, const ConstMatrixView& gate, const
     });
 }
 
-// In place the gradient passes as it stands.
-void Tape::reverse_add(const Step& step) {
+// y = x - mean(x): dx = dy - mean(dy).
+void Tape::reverse_center(const Step& step) {
     const MatrixView dy = gradient(step.out);
-    const size_t first = step.in[1] == step.out ? 1 : 0;  // the one in the output's slot goes last: it is dy itself
-    for (const size_t k : {size_t{1} - first, first}) {
-        const MatrixView dx = gradient(step.in[k]);
-        const bool add = adds_to(step.in[k]);
-        if (dx.data == dy.data && !add) continue;
-        compute_.pool.for_ranges(rows(), 1, [&](size_t begin, size_t end, size_t) {
-            for (size_t i = begin * dx.cols; i < end * dx.cols; ++i)
-                dx.data[i] = add ? dx.data[i] + dy.data[i] : dy.data[i];
+    compute_.pool.for_ranges(rows(), 1, [&](size_t begin, size_t end, size_t) {
+        for (size_t r = begin; r < end; ++r) center_row(dy.row(r), dy.cols, dy.row(r));
+    });
+    pass_gradient(step.out, step.in[0]);
+}
+
+void Tape::reverse_relu(const Step& step, const ConstMatrixView& x) {
+    const MatrixView dy = gradient(step.out);
+    compute_.pool.for_ranges(rows(), 1, [&](size_t begin, size_t end, size_t) {
+        for (size_t r = begin; r < end; ++r)
+            for (size_t i = 0; i < dy.cols; ++i)
+                if (!(x(r, i) > 0)) dy.row(r)[i] = 0;
+    });
+    pass_gradient(step.out, step.in[0]);
+}
+
+void Tape::reverse_bias(const Step& step, const RoleGradients& gradients) {
+    const MatrixView dy = gradient(step.out);
+    if (gradients.vector) {
+        compute_.pool.for_ranges(dy.cols, lanes, [&](size_t begin, size_t end, size_t) {
+            for (size_t r = 0; r < rows(); ++r)
+                for (size_t i = begin; i < end; ++i) gradients.vector[i] += dy.row(r)[i];
         });
     }
+    pass_gradient(step.out, step.in[0]);
+}
+
+void Tape::reverse_add(const Step& step) {
+    const size_t first = step.in[1] == step.out ? 1 : 0;  // the one in the output's slot goes last: it is dy itself
+    for (const size_t k : {size_t{1} - first, first}) pass_gradient(step.out, step.in[k]);
+}
+
+// In place the gradient passes as it stands.
+void Tape::pass_gradient(SlotId from, SlotId to) {
+    const MatrixView dy = gradient(from), dx = gradient(to);
+    const bool add = adds_to(to);
+    if (dx.data == dy.data && !add) return;
+    compute_.pool.for_ranges(rows(), 1, [&](size_t begin, size_t end, size_t) {
+        for (size_t i = begin * dx.cols; i < end * dx.cols; ++i)
+            dx.data[i] = add ? dx.data[i] + dy.data[i] : dy.data[i];
+    });
 }
 
 void Tape::reverse_attention(size_t index) {

@@ -18,7 +18,6 @@ namespace gq {
 struct RoleValues {
     ConstMatrixView matrix;
     const float* vector = nullptr;
-    const float* bias = nullptr;  // of a linear; null: none. Has no gradient here
 };
 
 // Where gradients are added to. No memory: not wanted.
@@ -75,7 +74,11 @@ class Tape {
     void reverse_norm(const Step& step, const ConstMatrixView& x, const RoleValues& role,
                       const RoleGradients& gradients);
     void reverse_silu_mul(const Step& step, const ConstMatrixView& gate, const ConstMatrixView& up);
+    void reverse_center(const Step& step);
+    void reverse_relu(const Step& step, const ConstMatrixView& x);
+    void reverse_bias(const Step& step, const RoleGradients& gradients);
     void reverse_add(const Step& step);
+    void pass_gradient(SlotId from, SlotId to);
     void turn(const Step& step, const ConstMatrixView& x, float direction, bool add, const MatrixView& y);
     void reverse_attention(size_t index);
     WindowAttention& attention(size_t index);

@@ -209,10 +209,11 @@ void Stream::place_window(std::span<const SlotId> slots, size_t window) {
     }
 }
 
-void Stream::embed(const Weight& embedding, std::span<const std::vector<int32_t>> windows) {
+void Stream::embed(const Weight& embedding, const BlockWeights& outer, std::span<const std::vector<int32_t>> windows) {
+    const RowSet rows = positions_alone();
     for (size_t w = 0; w < n_windows_; ++w) {
         place_window({&network_.residual, 1}, w);
-        forward_.embed(embedding, windows[w], slots_);
+        forward_.embed(embedding, outer, windows[w], rows, slots_);
     }
     keep_only({&network_.residual, 1});
 }
@@ -229,13 +230,18 @@ void Stream::run(const StepList& block, size_t begin, size_t end, const BlockWei
     keep_only(after);
 }
 
-void Stream::run_epilogue(const BlockWeights& tail) {
-    const RowSet rows{.positions = positions_, .segments = {}, .geometry = nullptr, .layer = 0};
+// For steps that no other row matters to.
+RowSet Stream::positions_alone() const {
+    return {.positions = positions_, .segments = {}, .geometry = nullptr, .layer = 0};
+}
+
+void Stream::run_epilogue(const BlockWeights& outer) {
+    const RowSet rows = positions_alone();
     for (size_t w = 0; w < n_windows_; ++w) {
         place_window({&network_.head_input, 1}, w);  // may be the slot of what is selected
         const Activations& x = slots_[network_.selected];
         copy_rows(window_rows(network_.residual, w), {x.data, window_, x.width, x.stride});
-        forward_.run(network_.epilogue, 0, network_.epilogue.steps.size(), tail, rows, slots_);
+        forward_.run(network_.epilogue, 0, network_.epilogue.steps.size(), outer, rows, slots_);
     }
     keep_only({&network_.head_input, 1});
 }

@@ -72,11 +72,11 @@ class Stream {
     Stream(const Network& network, const KvGeometry& one_layer, const Compute& compute, size_t n_windows, size_t window,
            Precision precision = Precision::exact);
 
-    void embed(const Weight& embedding, std::span<const std::vector<int32_t>> windows);
+    void embed(const Weight& embedding, const BlockWeights& outer, std::span<const std::vector<int32_t>> windows);
     // Runs steps [begin, end) of a block over every window, keeping only what later steps (or the next block) read.
     void run(const StepList& block, size_t begin, size_t end, const BlockWeights& weights);
     // The network's epilogue over every window's residual stream; only what the head reads is kept.
-    void run_epilogue(const BlockWeights& tail);
+    void run_epilogue(const BlockWeights& outer);
     // All windows' rows of a slot that is kept, one after another: (windows * window, width).
     Matrix rows(SlotId slot);
     void set_rows(SlotId slot, const Matrix& rows);
@@ -89,6 +89,7 @@ class Stream {
     Matrix drift(Stream& reference, SlotId slot, WindowRange windows);
 
   private:
+    RowSet positions_alone() const;
     MatrixView window_rows(SlotId slot, size_t window);
     void place_window(std::span<const SlotId> slots, size_t window);
     void keep_only(std::span<const SlotId> slots);

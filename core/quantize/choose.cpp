@@ -112,14 +112,14 @@ Parts outer_parts(const FileFrame& f, const WeightRow& row, const GridOptions& g
 
 // As a report may look at its longest.
 TensorReport longest_report(const FileFrame& f, const WeightRow& row, size_t layer, const GridOptions& grid) {
-    const bool is_linear = row.kind == WeightKind::linear;
-    const Parts parts = is_linear ? outer_parts(f, row, grid) : Parts{};
+    const bool is_vector = row.kind == WeightKind::vector;
+    const Parts parts = is_vector ? Parts{} : outer_parts(f, row, grid);
     TensorReport report;
     report.name = packed_name(row, layer);
-    report.codes = is_linear ? parts.record.codes : "f32";
+    report.codes = is_vector ? "f32" : parts.record.codes;
     report.rows = row.rows(f.params);
     report.cols = row.cols(f.params);
-    if (!is_linear) return report;
+    if (is_vector) return report;
     report.error = longest_number;
     report.grid = grid.bits == float_bits ? "" : grid.grid->name;
     report.group = grid.group;
@@ -178,7 +178,7 @@ size_t longest_provenance(const FileFrame& f, const Assignment& a) {
     run.tensors.push_back(longest_report(f, f.arch.embedding, 0, a.embedding));
     if (!f.params.tied_head) run.tensors.push_back(longest_report(f, f.arch.head, 0, a.head));
     if (head_is_solved(f.params.tied_head ? a.embedding : a.head)) add_longest_solve(f, run.tensors.back());
-    run.tensors.push_back(longest_report(f, f.arch.final_norm, 0, {}));
+    for (const WeightRow& row : f.arch.outer_weights) run.tensors.push_back(longest_report(f, row, 0, a.embedding));
     if (f.params.head_turn) run.tensors.push_back(longest_report(f, f.arch.head_turn, 0, a.embedding));
     for_block_weights(f, [&](size_t role, size_t layer) {
         run.tensors.push_back(longest_linear(f, f.arch.block_weights[role], layer, a.blocks[layer][role]));
@@ -342,12 +342,16 @@ uint64_t file_bytes(const FileFrame& f, const Assignment& a) {
     GqMeter meter;
     add(meter, outer_parts(f, f.arch.embedding, a.embedding));
     if (!f.params.tied_head) add(meter, outer_parts(f, f.arch.head, a.head));
-    add_vector(meter, f, f.arch.final_norm, 0);
-    if (f.params.head_turn) {
-        GridOptions turn = a.embedding;
-        if (turn.bits != float_bits) turn = {8, 128, turn.grid};
-        add(meter, outer_parts(f, f.arch.head_turn, turn));
+    GridOptions small = a.embedding;
+    if (small.bits != float_bits) small = {8, 128, small.grid};
+    for (const WeightRow& row : f.arch.outer_weights) {
+        if (row.kind == WeightKind::vector) {
+            add_vector(meter, f, row, 0);
+        } else {
+            add(meter, outer_parts(f, row, small));
+        }
     }
+    if (f.params.head_turn) add(meter, outer_parts(f, f.arch.head_turn, small));
     for_block_weights(f, [&](size_t role, size_t layer) {
         const WeightRow& row = f.arch.block_weights[role];
         if (row.kind == WeightKind::vector) {

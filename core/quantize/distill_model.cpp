@@ -39,7 +39,7 @@ class Refiner {
 
     const Compute compute_;
     const Network& network_;
-    const float* const final_norm_;
+    std::vector<RoleValues> outer_;
     const DistillRows rows_;
     const RefineOptions options_;
     std::vector<std::unique_ptr<Tape>> tapes_;  // one for blocks with the same steps
@@ -77,7 +77,6 @@ Refiner::Refiner(const Compute& compute, const Network& network, std::span<const
                  const RefineHead& head, const DistillRows& rows, const RefineOptions& options)
     : compute_(compute),
       network_(network),
-      final_norm_(head.norm),
       rows_(rows),
       options_(options),
       epilogue_(network, network.epilogue, network.selected, network.head_input, rows.window, 1, compute),
@@ -96,6 +95,7 @@ Refiner::Refiner(const Compute& compute, const Network& network, std::span<const
         for (const DistillNorm& norm : blocks[i].norms) block.norms.emplace_back(std::span(norm.weights, norm.n));
     }
     for (size_t i = 0; i <= blocks.size(); ++i) residuals_.emplace_back(rows.window, rows.inputs.cols);
+    for (const Weight& weight : head.outer) outer_.push_back({.matrix = {}, .vector = weight.vector});
     split_windows(rows_, options_.held_out, training_, held_out_);
 }
 
@@ -149,16 +149,14 @@ void Refiner::forward(size_t window) {
 
 // The loss of a window that went forward, summed over its rows; with_gradient: gradient_ behind the last block.
 double Refiner::predict(size_t window, bool with_gradient) {
-    std::vector<RoleValues> norm(1);
-    norm[0].vector = final_norm_;
     copy_rows(rows_.targets.block(window * rows_.window, 0, rows_.window, rows_.targets.cols), epilogue_.input(1));
-    copy_rows(epilogue_.forward(norm, 1), exact_hidden_.view());
+    copy_rows(epilogue_.forward(outer_, 1), exact_hidden_.view());
     copy_rows(residuals_.back().view(), epilogue_.input(1));
-    const ConstMatrixView hidden = epilogue_.forward(norm, 1);
+    const ConstMatrixView hidden = epilogue_.forward(outer_, 1);
     if (!with_gradient) return divergence_.of(exact_hidden_.view(), hidden);
     const float share = 1 / static_cast<float>(rows_.window);
     const double sum = divergence_.with_gradient(exact_hidden_.view(), hidden, share, epilogue_.output_gradient());
-    copy_rows(epilogue_.backward(norm, std::vector<RoleGradients>(1)), gradient_.view());
+    copy_rows(epilogue_.backward(outer_, std::vector<RoleGradients>(outer_.size())), gradient_.view());
     return sum;
 }
 

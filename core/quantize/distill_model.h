@@ -5,6 +5,7 @@
 // loss instead of the text's own tokens.
 #pragma once
 
+#include "core/model/model.h"
 #include "core/quantize/distill.h"
 #include "core/quantize/head_divergence.h"
 
@@ -27,7 +28,7 @@ struct RefineBlock {
 
 struct RefineHead {
     HeadRows quantized, exact;
-    const float* norm = nullptr;  // the epilogue's role 0
+    std::span<const Weight> outer = {};  // Model::outer's roles, of which the epilogue reads vectors
 };
 
 // Losses: mean KL(float ‖ quantized) of a prediction, in nats, on held-out windows.

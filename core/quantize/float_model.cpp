@@ -27,18 +27,16 @@ FloatModel::FloatModel(const SourceModel& source, const RotatedSource& rotated, 
     } else {
         model_.head.matrix = vocabulary(arch.head);
     }
-    model_.tail.roles.push_back(vector(arch.final_norm, 0));
+    for (const WeightRow& row : arch.outer_weights) model_.outer.roles.push_back(weight(row, 0));
     if (model_.params.head_turn) {
         const size_t n = model_.params.hidden;
         PackedTensor turn = room_for_floats(n, n, "f16");
         pack_float_strip(compute_, rotated.head_turn().data(), n, 0, turn);
-        model_.tail.roles.push_back({.matrix = keep(std::move(turn))});
+        model_.outer.roles.push_back({.matrix = keep(std::move(turn))});
     }
     for (size_t layer = 0; layer < model_.params.n_layers; ++layer) {
         BlockWeights& block = model_.blocks.emplace_back();
-        for (const WeightRow& row : arch.block_weights)
-            block.roles.push_back(row.kind == WeightKind::vector ? vector(row, layer)
-                                                                 : Weight{.matrix = matrix(row, layer)});
+        for (const WeightRow& row : arch.block_weights) block.roles.push_back(weight(row, layer));
     }
 }
 
@@ -67,7 +65,8 @@ PackedMatrix FloatModel::vocabulary(const WeightRow& row) {
     return keep(std::move(tensor));
 }
 
-Weight FloatModel::vector(const WeightRow& row, size_t layer) {
+Weight FloatModel::weight(const WeightRow& row, size_t layer) {
+    if (row.kind != WeightKind::vector) return {.matrix = matrix(row, layer)};
     vectors_.push_back(rotated_.read(row, layer));
     return {.matrix = {}, .vector = vectors_.back().data()};
 }

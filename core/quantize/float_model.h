@@ -20,7 +20,7 @@ class FloatModel {
     PackedMatrix keep(PackedTensor tensor);
     PackedMatrix matrix(const WeightRow& row, size_t layer);
     PackedMatrix vocabulary(const WeightRow& row);
-    Weight vector(const WeightRow& row, size_t layer);
+    Weight weight(const WeightRow& row, size_t layer);
 
     const SourceModel& source_;
     const RotatedSource& rotated_;

@@ -5,22 +5,6 @@
 namespace gq {
 namespace {
 
-void run_block(Stream& stream, const SourceModel& source, const RotatedSource& rotated, size_t layer) {
-    BlockWeights weights;
-    std::vector<AlignedBuffer<float>> floats;
-    for (const WeightRow& row : source.arch().block_weights) {
-        const float* values = floats.emplace_back(rotated.read(row, layer)).data();
-        Weight& weight = weights.roles.emplace_back();
-        if (row.kind == WeightKind::vector) {
-            weight.vector = values;
-        } else {
-            weight.matrix = row_major_f32(values, row.rows(source.params()), row.cols(source.params()));
-        }
-    }
-    const StepList& steps = source.network().blocks[layer];
-    stream.run(steps, 0, steps.steps.size(), weights);
-}
-
 // T H Tᵀ
 void turn_inputs(const Compute& compute, const AlignedBuffer<float>& turn, Matrix& h) {
     const size_t n = h.rows();
@@ -33,24 +17,37 @@ void turn_inputs(const Compute& compute, const AlignedBuffer<float>& turn, Matri
 
 }  // namespace
 
+FloatWeights::FloatWeights(const SourceModel& source, const RotatedSource& rotated, std::span<const WeightRow> rows,
+                           size_t layer) {
+    for (const WeightRow& row : rows) {
+        const float* values = floats.emplace_back(rotated.read(row, layer)).data();
+        Weight& weight = weights.roles.emplace_back();
+        if (row.kind == WeightKind::vector) {
+            weight.vector = values;
+        } else {
+            weight.matrix = row_major_f32(values, row.rows(source.params()), row.cols(source.params()));
+        }
+    }
+}
+
 void embed_floats(Stream& stream, const SourceModel& source, const RotatedSource& rotated,
                   std::span<const std::vector<int32_t>> windows) {
     UsedRows used(windows, source.params().hidden);
     rotated.for_strips(source.arch().embedding, 0,
                        [&](size_t first, size_t n, const float* values) { used.take(first, n, values); });
-    stream.embed(used.weight(), used.windows);
+    const FloatWeights outer(source, rotated, source.arch().outer_weights, 0);
+    stream.embed(used.weight(), outer.weights, used.windows);
 }
 
 void run_floats(Stream& stream, const SourceModel& source, const RotatedSource& rotated,
                 FunctionRef<void()> after_block) {
     for (size_t layer = 0; layer < source.params().n_layers; ++layer) {
-        run_block(stream, source, rotated, layer);
+        const FloatWeights block(source, rotated, source.arch().block_weights, layer);
+        const StepList& steps = source.network().blocks[layer];
+        stream.run(steps, 0, steps.steps.size(), block.weights);
         after_block();
     }
-    const AlignedBuffer<float> norm = rotated.read(source.arch().final_norm, 0);
-    BlockWeights tail;
-    tail.roles.emplace_back().vector = norm.data();
-    stream.run_epilogue(tail);
+    stream.run_epilogue(FloatWeights(source, rotated, source.arch().outer_weights, 0).weights);
 }
 
 HeadHessians head_hessians(const Compute& compute, const SourceModel& source, const RotatedSource& rotated,

@@ -12,6 +12,15 @@
 
 namespace gq {
 
+// The weights of some rows as floats, and their memory.
+struct FloatWeights {
+    BlockWeights weights;
+    std::vector<AlignedBuffer<float>> floats;
+
+    FloatWeights(const SourceModel& source, const RotatedSource& rotated, std::span<const WeightRow> rows,
+                 size_t layer);
+};
+
 // The float model's embedding of the windows, into a stream of as many.
 void embed_floats(Stream& stream, const SourceModel& source, const RotatedSource& rotated,
                   std::span<const std::vector<int32_t>> windows);

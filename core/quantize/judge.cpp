@@ -40,16 +40,16 @@ Judge::Judge(const Compute& compute, const SourceModel& source, std::vector<std:
       stream_(source.network(), float_kv_layer(source.params()), compute, windows_.size(), windows_.front().size(),
               Precision::int8_activations) {}
 
-void Judge::embed(const Weight& embedding) {
-    stream_.embed(embedding, windows_);
+void Judge::embed(const Weight& embedding, const BlockWeights& outer) {
+    stream_.embed(embedding, outer, windows_);
 }
 
 void Judge::run(const StepList& block, const BlockWeights& weights) {
     stream_.run(block, 0, block.steps.size(), weights);
 }
 
-Verdict Judge::verdict(const BlockWeights& tail, const HeadRows& head) {
-    stream_.run_epilogue(tail);
+Verdict Judge::verdict(const BlockWeights& outer, const HeadRows& head) {
+    stream_.run_epilogue(outer);
     const Matrix hidden = stream_.rows(source_.network().head_input);
     const size_t window = windows_.front().size(), first = (window - 1) / 2, n = window - 1 - first;
     HeadDivergence heads(compute_, head, float_head(source_), n, hidden.cols());

@@ -21,11 +21,11 @@ class Judge {
 
     // The quantized model from its embedding (rows of the vocabulary) through its blocks, in order, by the runtime's
     // int8 path.
-    void embed(const Weight& embedding);
+    void embed(const Weight& embedding, const BlockWeights& outer);
     void run(const StepList& block, const BlockWeights& weights);
-    // Behind the last block: means over the second half of each window. tail: the final norm; head: the quantized one,
+    // Behind the last block: means over the second half of each window. head: the quantized one,
     // whose own inputs are not rounded.
-    Verdict verdict(const BlockWeights& tail, const HeadRows& head);
+    Verdict verdict(const BlockWeights& outer, const HeadRows& head);
 
   private:
     const Compute compute_;

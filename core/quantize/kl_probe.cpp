@@ -66,7 +66,7 @@ KlProbe::KlProbe(const Model& model, const Compute& compute, std::span<const std
 KlProbe::~KlProbe() = default;
 
 void KlProbe::embed(const Weight& embedding) {
-    forward_.embed(embedding, tokens_, slots_);
+    forward_.embed(embedding, model_.outer, tokens_, rows_of(positions_, segments_, cache_), slots_);
 }
 
 void KlProbe::load() {
@@ -109,7 +109,7 @@ void KlProbe::advance() {
 
 std::vector<KlProbe::Score> KlProbe::scores(const Weight& head, bool is_reference) {
     Model ends;  // all that Forward::head looks at
-    ends.tail = model_.tail;
+    ends.outer = model_.outer;
     ends.head = head;
     std::vector<Score> found(wanted_.size());
     const size_t vocab = model_.params.vocab, stride = round_up(vocab, tile_cols);

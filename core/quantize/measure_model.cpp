@@ -12,7 +12,7 @@
 #include "core/quantize/calibrate.h"
 #include "core/quantize/calibration_source.h"
 #include "core/quantize/outer_rounding.h"
-#include "core/quantize/quantize.h"
+#include "core/quantize/recipe.h"
 #include "core/quantize/sensitivity.h"
 #include "formats/json.h"
 #include "formats/output_file.h"
@@ -193,15 +193,17 @@ std::vector<std::string> summary_lines(const Summaries& summaries) {
 
 }  // namespace
 
-void measure_model(const std::filesystem::path& source, const QuantizeOptions& options, const Compute& compute,
+void measure_model(const std::filesystem::path& source, const QuantizeOptions& asked, const Compute& compute,
                    const QuantizeCallback& progress) {
-    check_options(options);
+    check_options(asked);
     const auto start = std::chrono::steady_clock::now();
     const std::unique_ptr<Checkpoint> checkpoint = open_checkpoint(source);
-    refuse_replacing("output", options.report, *checkpoint, options);
+    refuse_replacing("output", asked.report, *checkpoint, asked);
     std::optional<OutputFile> file;
-    if (!options.report.empty()) file.emplace(options.report);
+    if (!asked.report.empty()) file.emplace(asked.report);
     const SourceModel model(*checkpoint);
+    std::string left_out;
+    const QuantizeOptions options = suited_to(model, asked, left_out);
     const RotatedSource rotated(model, compute, options.rotate);
     const Tokenizer tokenizer = Tokenizer::from_checkpoint(*checkpoint);
     const auto tell = [&](const std::string& tensor, size_t n_done, size_t n_total, const std::string& note) {
@@ -210,6 +212,7 @@ void measure_model(const std::filesystem::path& source, const QuantizeOptions& o
             progress({.tensor = tensor, .n_done = n_done, .n_total = n_total, .seconds = spent.count(), .note = note}))
             fail(Status::cancelled, "measuring was cancelled after %zu of %zu tensors", n_done, n_total);
     };
+    if (!left_out.empty()) tell("", 0, 0, left_out);
     const CalibrationText text =
         calibration_text(options, *checkpoint, model, tokenizer, compute, [&] { tell("", 0, 0, ""); });
     const auto windows = cut_windows(tokenizer, text.text, options.windows, options.window, model.params().vocab);

@@ -1,5 +1,5 @@
 // The table of recipes. See recipe.h.
-// In: names, widths. Out: settings. Must not know how they are carried out.
+// In: names, widths, networks. Out: settings. Must not know how they are carried out.
 #include "core/quantize/recipe.h"
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include "core/base/log.h"
 #include "core/base/names.h"
 #include "core/base/status.h"
+#include "core/quantize/rotate.h"
 
 namespace gq {
 namespace {
@@ -70,6 +71,19 @@ QuantizeOptions with_recipe(const Recipe& recipe, QuantizeOptions options) {
     const bool trainable = options.lorc_rank == 0 && options.windows > 1 && !options.keep_blocks;
     options.refine_epochs = trainable ? recipe.refine_epochs : 0;
     if (!options.keep_blocks) tell_left_out(recipe, options);  // else nobody asked for the recipe
+    return options;
+}
+
+QuantizeOptions suited_to(const SourceModel& source, QuantizeOptions options, std::string& left_out) {
+    left_out.clear();
+    if (!options.rotate || options.recipe.empty() || !recipe_of(options.recipe).rotate) return options;
+    try {
+        plan_rotation(source.network(), source.arch().block_weights.size());
+    } catch (const Error& error) {
+        if (error.status() != Status::unsupported) throw;
+        options.rotate = false;
+        left_out = "recipe " + options.recipe + " without its rotation: " + error.what();
+    }
     return options;
 }
 

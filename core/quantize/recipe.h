@@ -1,12 +1,13 @@
 // Recipes: settings of the quantizer that measured well together, by name. The table in recipe.cpp is what a width
 // means where nobody says more, and what `best` tries.
-// In: a name or a width. Out: options with the recipe's settings. Must not know models, and measures nothing: the
-// README has the figures.
+// In: a name or a width; a network, which may not take all of it. Out: options with the recipe's settings. Must not
+// know weights, and measures nothing: the README has the figures.
 #pragma once
 
 #include <span>
 #include <string_view>
 
+#include "core/model/model.h"
 #include "core/quantize/quantize.h"
 
 namespace gq {
@@ -34,6 +35,10 @@ const Recipe& default_recipe(unsigned bits);
 // name stay. Settings that can't go along with those that stay are left out: training on one window and with a
 // correction of low rank, sweeps and re-fits with the order column, QEP with GPTAQ; the log says so.
 QuantizeOptions with_recipe(const Recipe& recipe, QuantizeOptions options);
+
+// Without a rotation that the options' recipe has set and the network refuses: `left_out` says why then, else it is
+// empty. One that the recipe does not have stays, for the network's own error.
+QuantizeOptions suited_to(const SourceModel& source, QuantizeOptions options, std::string& left_out);
 
 // Tries all recipes on the same calibration windows, and keeps the file whose predictions on some further ones, which
 // no solve has seen, diverge least from the float model's. Each try is a quantize_model() into a file beside `output`

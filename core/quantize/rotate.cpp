@@ -131,10 +131,16 @@ class Tracer {
             case Op::attention:
                 return follow_attention(step);
             case Op::rope:
+            case Op::relu:
             case Op::silu_mul:
-                for (const SlotId slot : {step.in[0], step.op == Op::rope ? step.in[0] : step.in[1]})
-                    if (slots_[slot] != plain) refuse("a step between the residual stream and its linears");
+                for (size_t i = 0; i < n_inputs(step.op); ++i)
+                    if (slots_[step.in[i]] != plain) refuse("a step between the residual stream and its linears");
                 return write(step.out, plain, plain);
+            case Op::center:
+                refuse("LayerNorms, with a mean");
+            case Op::add_bias:
+            case Op::position:
+                break;
         }
         refuse("a step that rotations don't know");
     }
@@ -188,7 +194,10 @@ void fold_norm(const float* gamma, size_t rows, size_t cols, float* w) {
 }  // namespace
 
 std::vector<RoleTurn> plan_rotation(const Network& network, size_t n_roles) {
-    return Tracer(network, n_roles).trace(network.blocks.front());
+    std::vector<RoleTurn> plan = Tracer(network, n_roles).trace(network.blocks.front());
+    if (!network.prologue.steps.empty() || network.epilogue.steps.front().op != Op::rms_norm)
+        fail(Status::unsupported, "rotation: expected blocks alone between the embedding and a last RMSNorm");
+    return plan;
 }
 
 RotatedSource::RotatedSource(const SourceModel& source, const Compute& compute, bool turned)
@@ -197,7 +206,7 @@ RotatedSource::RotatedSource(const SourceModel& source, const Compute& compute, 
     plan_ = plan_rotation(source.network(), source.arch().block_weights.size());
     residual_turn_.emplace(params_.hidden, residual_seed);
     head_turn_.emplace(params_.head_dim, head_seed);
-    final_norm_ = source.read(source.arch().final_norm, 0);
+    final_norm_ = source.read(source.arch().outer_weights[source.network().epilogue.steps.front().weight], 0);
     params_.head_turn = params_.tied_head;
 }
 

@@ -75,7 +75,7 @@ class Measurement {
           progress_(progress),
           probe_(model_, compute, probe_tokens(windows)),
           stream_(model_.network, float_kv_layer(model_.params), compute, windows.size(), windows[0].size()) {
-        stream_.embed(model_.embedding, windows);
+        stream_.embed(model_.embedding, model_.outer, windows);
         for (const WeightRow& row : model_.arch->block_weights) n_total_ += row.kind == WeightKind::linear;
         n_total_ = n_total_ * model_.params.n_layers + (model_.params.tied_head ? 1 : 2);
         request_.solver.qep = request_.solver.gptaq = 0;
@@ -85,7 +85,7 @@ class Measurement {
 
     SensitivityTable run() {
         for (size_t layer = 0; layer < model_.params.n_layers; ++layer) add_layer(layer);
-        if (!request_.outer.empty()) stream_.run_epilogue(model_.tail);
+        if (!request_.outer.empty()) stream_.run_epilogue(model_.outer);
         add_outer(model_.arch->embedding, true);
         if (!model_.params.tied_head) add_outer(model_.arch->head, false);
         table_.float_loss = probe_.float_loss();

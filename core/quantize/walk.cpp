@@ -8,6 +8,7 @@
 #include "core/base/log.h"
 #include "core/base/status.h"
 #include "core/quantize/calibration_source.h"
+#include "core/quantize/recipe.h"
 #include "formats/hash.h"
 
 namespace gq {
@@ -16,10 +17,10 @@ Walk::Walk(const Checkpoint& checkpoint, const QuantizeOptions& options, const C
            const QuantizeCallback& progress)
     : checkpoint_(checkpoint),
       source_(checkpoint),
+      options_(suited_to(source_, options, left_out_)),
       tokenizer_(Tokenizer::from_checkpoint(checkpoint)),
-      rotated_(source_, compute, options.rotate),
+      rotated_(source_, compute, options_.rotate),
       sections_(make_sections(checkpoint, rotated_.params(), tokenizer_)),
-      options_(options),
       assignment_(source_.params(), source_.arch().block_weights.size(), linear_grid(), outer_grid()),
       compute_(compute),
       writer_(writer),
@@ -28,6 +29,7 @@ Walk::Walk(const Checkpoint& checkpoint, const QuantizeOptions& options, const C
 void Walk::run() {
     plan();
     note_chat_error();
+    if (!left_out_.empty()) note_run(left_out_);
     if (calibrated()) note_few_tokens();
     if (calibrated() || options_.judged > 0) prepare_calibration();
     if (has_target(options_)) choose_grids();
@@ -169,7 +171,7 @@ void Walk::plan() {
     tell_kept();
     const HyperParams& params = source_.params();
     const Arch& arch = source_.arch();
-    n_total_ = 2 + (params.tied_head ? 0 : 1) + (rotated_.params().head_turn ? 1 : 0) +
+    n_total_ = 1 + (params.tied_head ? 0 : 1) + arch.outer_weights.size() + (rotated_.params().head_turn ? 1 : 0) +
                params.n_layers * arch.block_weights.size();
     for (size_t layer = 0; layer < params.n_layers; ++layer) {
         const StepList& block = source_.network().blocks[layer];
@@ -226,12 +228,9 @@ void Walk::prepare_judge(std::vector<std::vector<int32_t>> windows) {
 
 void Walk::pass_verdict() {
     tell_activity("the quantized model's predictions");
-    const AlignedBuffer<float> norm = rotated_.read(source_.arch().final_norm, 0);
-    BlockWeights tail;
-    tail.roles.emplace_back().vector = norm.data();
     AlignedBuffer<float> turn;
     try {
-        run_.verdict = judge_->verdict(tail, quantized_head(turn));
+        run_.verdict = judge_->verdict(outer_, quantized_head(turn));
     } catch (const Error& error) {  // of a file that is well for all else
         if (error.status() != Status::numeric) throw;
         return note_run(error.what());

@@ -97,7 +97,8 @@ class Walk {
     PackedTensor write_rounded(const WeightRow& row, const GridOptions& grid, const HeadSolver* solver);
     bool solves_head() const;
     std::optional<HeadSolver> head_solver();
-    void write_head_turn();
+    void write_outer_weight(const WeightRow& row);
+    PackedTensor write_small(const WeightRow& row, const AlignedBuffer<float>& w);
     const char* float_codes_for(const WeightRow& row, size_t layer) const;
     const char* float_codes_for(ElementType type, bool fits) const;
     void write_block(size_t layer);
@@ -149,10 +150,11 @@ class Walk {
 
     const Checkpoint& checkpoint_;
     SourceModel source_;
+    std::string left_out_;  // of the recipe
+    const QuantizeOptions options_;
     Tokenizer tokenizer_;
     const RotatedSource rotated_;
     const Sections sections_;
-    const QuantizeOptions& options_;
     Assignment assignment_;
     bool rounds_linears_ = true;
     const Compute compute_;
@@ -163,6 +165,10 @@ class Walk {
     std::vector<std::vector<int32_t>> windows_;
     std::optional<Judge> judge_;
     PackedTensor head_, head_turn_;  // where keeps_head()
+    // Of the prologue and the epilogue, as they are written, and what the views point into.
+    BlockWeights outer_;
+    std::vector<AlignedBuffer<float>> outer_vectors_;
+    std::vector<PackedTensor> outer_tables_;
     // For refinement only:
     Matrix embedded_;  // the quantized stream in front of the first block
     std::vector<Block> kept_;

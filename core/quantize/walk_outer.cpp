@@ -29,7 +29,7 @@ std::optional<HeadSolver> Walk::head_solver() {
                                      gptq_options(tied ? assignment_.embedding : assignment_.head));
 }
 
-// Embedding, head and final norm. Calibration starts from the embedding's rounded rows.
+// Embedding, head, and what prologue and epilogue read. Calibration starts from the embedding's rounded rows.
 void Walk::write_outer() {
     const Arch& arch = source_.arch();
     const bool tied = source_.params().tied_head;
@@ -38,39 +38,48 @@ void Walk::write_outer() {
     PackedTensor embedding = write_rounded(arch.embedding, assignment_.embedding, tied ? of_head : nullptr);
     if (!tied) head_ = write_rounded(arch.head, assignment_.head, of_head);
     solver.reset();
-    note_source(arch.final_norm, 0);
-    const AlignedBuffer<float> norm = rotated_.read(arch.final_norm, 0);
-    write_vector(writer_, packed_name(arch.final_norm, 0), {norm.data(), norm.size()});
-    done(report_of(arch.final_norm, 0, "f32"));
-    if (rotated_.params().head_turn) write_head_turn();
-    if (stream_) stream_->embed({.matrix = embedding.matrix}, windows_);
+    for (const WeightRow& row : arch.outer_weights) write_outer_weight(row);
+    if (rotated_.params().head_turn) head_turn_ = write_small(arch.head_turn, rotated_.head_turn());
+    if (!keeps_head()) head_turn_ = {};
+    if (stream_) stream_->embed({.matrix = embedding.matrix}, outer_, windows_);
     if (reference_) embed_floats(*reference_, source_, rotated_, windows_);
     if (refined()) embedded_ = stream_->rows(source_.network().residual);
-    if (judge_) judge_->embed({.matrix = embedding.matrix});
+    if (judge_) judge_->embed({.matrix = embedding.matrix}, outer_);
     if (tied) head_ = std::move(embedding);
     if (!keeps_head()) head_ = {};
 }
 
-// It is small, and every logit goes through it: 8 bits at least.
-void Walk::write_head_turn() {
-    const WeightRow& row = source_.arch().head_turn;
-    const size_t n = source_.params().hidden;
-    const AlignedBuffer<float> w = rotated_.head_turn();
+void Walk::write_outer_weight(const WeightRow& row) {
+    note_source(row, 0);
+    AlignedBuffer<float> w = rotated_.read(row, 0);
+    Weight& weight = outer_.roles.emplace_back();
+    if (row.kind != WeightKind::vector) {
+        weight.matrix = outer_tables_.emplace_back(write_small(row, w)).matrix;
+        return;
+    }
+    write_vector(writer_, packed_name(row, 0), {w.data(), w.size()});
+    done(report_of(row, 0, "f32"));
+    weight.vector = outer_vectors_.emplace_back(std::move(w)).data();
+}
+
+// Small, and every token goes through it: 8 bits at least.
+PackedTensor Walk::write_small(const WeightRow& row, const AlignedBuffer<float>& w) {
+    const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
     const bool floats = options_.embed_bits == float_bits;
     const GridOptions grid{8, outer_group(0), uniform_grid(options_)};
-    PackedTensor packed = floats ? room_for_floats(n, n, "f16") : room_for_codes(n, n, grid);
+    PackedTensor packed = floats ? room_for_floats(rows, cols, "f16") : room_for_codes(rows, cols, grid);
     if (floats) {
-        pack_float_strip(compute_, w.data(), n, 0, packed);
+        pack_float_strip(compute_, w.data(), rows, 0, packed);
     } else {
-        pack_strip(compute_, round_to_nearest(compute_, w.data(), n, n, grid), 0, packed);
+        pack_strip(compute_, round_to_nearest(compute_, w.data(), rows, cols, grid), 0, packed);
     }
     write_packed(writer_, packed_name(row, 0), packed);
     TensorReport report = report_of(row, 0, packed.matrix.codes->name);
     RoundingError error;
-    error.add_strip(compute_, w.data(), n, 0, packed);
+    error.add_strip(compute_, w.data(), rows, 0, packed);
     report.error = error.relative();
     done(std::move(report));
-    if (keeps_head()) head_turn_ = std::move(packed);
+    return packed;
 }
 
 // solver: null rounds to nearest.

@@ -76,8 +76,7 @@ void Walk::refine() {
     std::vector<RefineBlock> blocks;
     for (size_t layer = 0; layer < kept_.size(); ++layer) blocks.push_back(trainables(kept_[layer], layer));
     AlignedBuffer<float> turn, exact_turn;
-    const AlignedBuffer<float> norm = rotated_.read(source_.arch().final_norm, 0);
-    RefineHead head{.quantized = quantized_head(turn), .exact = float_head(source_), .norm = norm.data()};
+    RefineHead head{.quantized = quantized_head(turn), .exact = float_head(source_), .outer = outer_.roles};
     if (rotated_.turned()) {  // of the head's inputs: reading the head itself turned would take longer than its product
         const size_t hidden = source_.params().hidden;
         exact_turn = rotated_.turn_back();

@@ -44,6 +44,7 @@ KvGeometry kv_geometry(const Model& model, const SessionOptions& options) {
 Session::Session(const Model& model, const Compute& compute, const SessionOptions& options)
     : model_(model),
       context_(context_of(model, options)),
+      longest_(model.network.most_positions > 0 ? std::min(model.network.most_positions, context_) : context_),
       backend_(make_cpu_backend(compute)),
       forward_(model.network, *backend_, options.precision),
       slots_(*backend_, model.network, rows_of(context_, options)),
@@ -79,7 +80,7 @@ size_t Session::bytes_needed(const Model& model, const SessionOptions& options, 
 
 bool Session::has_room(SequenceId sequence, size_t n) const {
     const size_t end = cache_.length(sequence) + n;
-    return end <= context_ && cache_.has_room(sequence, end);
+    return end <= longest_ && cache_.has_room(sequence, end);
 }
 
 void Session::check(std::span<const BatchRow> batch) const {
@@ -93,9 +94,9 @@ void Session::check(std::span<const BatchRow> batch) const {
         if (row.position < 0 || static_cast<size_t>(row.position) != at->second)
             fail(Status::invalid_argument, "batch row %zu: sequence %u goes on at position %zu, found %d", i,
                  row.sequence, at->second, row.position);
-        if (++at->second > context_)
-            fail(Status::context_full, "batch row %zu: sequence %u would hold %zu tokens, the context holds %zu", i,
-                 row.sequence, at->second, context_);
+        if (++at->second > longest_)
+            fail(Status::context_full, "batch row %zu: sequence %u would hold %zu tokens, the %s holds %zu", i,
+                 row.sequence, at->second, longest_ < context_ ? "model's table of positions" : "context", longest_);
     }
 }
 
@@ -136,8 +137,9 @@ void Session::run_pass(std::span<const BatchRow> rows) {
     }
     for (const auto& [sequence, end] : ends) cache_.reserve(sequence, end);
     const std::vector<Segment> segments = segments_of(rows);
-    forward_.embed(model_.embedding, tokens, slots_);
-    run_blocks({.positions = positions, .segments = segments, .geometry = &cache_.geometry(), .layer = 0});
+    const RowSet all{.positions = positions, .segments = segments, .geometry = &cache_.geometry(), .layer = 0};
+    forward_.embed(model_.embedding, model_.outer, tokens, all, slots_);
+    run_blocks(all);
     collect_logits(rows);
     for (const auto& [sequence, end] : ends) cache_.commit(sequence, end);
 }

@@ -45,7 +45,8 @@ class Session {
 
     size_t context() const { return context_; }
     size_t length(SequenceId sequence) const { return cache_.length(sequence); }
-    // Whether the sequence can grow by n tokens: the context is shared, in pages of 64 positions.
+    // Whether the sequence can grow by n tokens: the context is shared, in pages of 64 positions, and a network may
+    // have learned a number of positions and no more.
     bool has_room(SequenceId sequence, size_t n) const;
     void truncate(SequenceId sequence, size_t n_positions) { cache_.truncate(sequence, n_positions); }
     void fork(SequenceId from, SequenceId to) { cache_.fork(from, to); }
@@ -67,6 +68,7 @@ class Session {
 
     const Model& model_;
     size_t context_;
+    size_t longest_;  // positions of one sequence
     std::unique_ptr<Backend> backend_;
     Forward forward_;
     SlotMemory slots_;

@@ -31,7 +31,8 @@ TokenCost token_cost(const Model& model, const SessionOptions& options, size_t p
     TokenCost cost;
     for (const BlockWeights& block : model.blocks) add_linears(block, options.precision, cost);
     if (want_logits) {
-        add_linears(model.tail, options.precision, cost);
+        for (const Step& step : model.network.epilogue.steps)
+            if (step.op == Op::linear) add_linear(model.outer.roles[step.weight].matrix, options.precision, cost);
         add_linear(model.head.matrix, options.precision, cost);
     }
     const KvGeometry geometry = kv_geometry(model, options);

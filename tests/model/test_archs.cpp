@@ -34,10 +34,10 @@ size_t layer_places(const char* pattern) {
     return std::string_view(pattern).find("{}") == std::string_view::npos ? 0 : 1;
 }
 
-void check_row(const WeightRow& row, const HyperParams& p, size_t places) {
+void check_row(const WeightRow& row, const HyperParams& p, size_t places, bool has_gguf) {
     CAPTURE(row.role);
     CHECK(layer_places(row.hugging_face) == places);
-    CHECK(layer_places(row.gguf) == places);
+    if (has_gguf) CHECK(layer_places(row.gguf) == places);
     CHECK(row.rows(p) > 0);
     CHECK(row.cols(p) > 0);
     if (row.kind == WeightKind::vector) CHECK(row.rows(p) == 1);
@@ -47,9 +47,30 @@ void check_row(const WeightRow& row, const HyperParams& p, size_t places) {
 void check_step(const Step& step, const Network& net, const WeightRow& row, const HyperParams& p) {
     CAPTURE(row.role);
     const size_t in = net.slots[step.in[0]].width, out = net.slots[step.out].width;
+    if (step.op == Op::position) {
+        CHECK(row.kind == WeightKind::table);
+        CHECK(row.cols(p) == out);
+        CHECK(row.rows(p) == net.most_positions + step.first_row);
+        return;
+    }
     CHECK(row.kind == (step.op == Op::linear ? WeightKind::linear : WeightKind::vector));
     CHECK(row.cols(p) == in);
     CHECK(out == (step.op == Op::linear ? row.rows(p) : in));
+}
+
+bool has_weight(Op op) {
+    return op == Op::linear || op == Op::rms_norm || op == Op::add_bias || op == Op::position;
+}
+
+// Counts how often each weight is used.
+void check_weights(const StepList& list, const Network& net, std::span<const WeightRow> rows, const HyperParams& p,
+                   std::vector<size_t>& n_uses) {
+    for (const Step& step : list.steps) {
+        if (!has_weight(step.op)) continue;
+        REQUIRE(step.weight < n_uses.size());
+        ++n_uses[step.weight];
+        check_step(step, net, rows[step.weight], p);
+    }
 }
 
 void check_block(const Arch& arch, const StepList& block, const Network& net, const HyperParams& p) {
@@ -58,11 +79,8 @@ void check_block(const Arch& arch, const StepList& block, const Network& net, co
         for (const SlotId slot : step.in) REQUIRE(slot < net.slots.size());
         REQUIRE(step.out < net.slots.size());
         if (step.op == Op::rope) CHECK(net.slots[step.in[0]].width == step.heads * net.head_dim);
-        if (step.op != Op::linear && step.op != Op::rms_norm) continue;
-        REQUIRE(step.weight < n_uses.size());
-        ++n_uses[step.weight];
-        check_step(step, net, arch.block_weights[step.weight], p);
     }
+    check_weights(block, net, arch.block_weights, p, n_uses);
     CHECK(n_uses == std::vector<size_t>(n_uses.size(), 1));
     CHECK(block.live_slots(0, net.residual) == std::vector{net.residual});  // all that comes from outside
     CHECK(block.live_slots(block.steps.size(), net.residual) == std::vector{net.residual});
@@ -94,12 +112,19 @@ TEST_SUITE("model") {
             CHECK(find_arch(arch->name) == arch);
             const HyperParams p = small_params(*arch);
             const Network net = arch->build(p);
+            const bool has_gguf = !arch->gguf_names.empty();
+            CHECK((arch->read_gguf != nullptr) == has_gguf);
             std::set<std::string> roles;
             for (const WeightRow& row : arch->block_weights) {
-                check_row(row, p, 1);
+                check_row(row, p, 1, has_gguf);
                 CHECK(roles.insert(row.role).second);
             }
-            for (const WeightRow* row : {&arch->embedding, &arch->final_norm, &arch->head}) check_row(*row, p, 0);
+            for (const WeightRow* row : {&arch->embedding, &arch->head}) check_row(*row, p, 0, has_gguf);
+            for (const WeightRow& row : arch->outer_weights) check_row(row, p, 0, has_gguf);
+            std::vector<size_t> n_uses(arch->outer_weights.size());
+            for (const StepList* list : {&net.prologue, &net.epilogue})
+                check_weights(*list, net, arch->outer_weights, p, n_uses);
+            CHECK(n_uses == std::vector<size_t>(n_uses.size(), 1));
             CHECK(net.slots[net.residual].width == arch->embedding.cols(p));
             CHECK(net.slots[net.selected].width == net.slots[net.residual].width);
             CHECK(net.slots[net.head_input].width == arch->head.cols(p));

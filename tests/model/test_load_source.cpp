@@ -73,7 +73,7 @@ MadeCheckpoint small_llama(Checkpoint::Kind kind, const std::string& extra = "",
     };
     const Arch& arch = *find_arch("llama");
     add(arch.embedding, "");
-    add(arch.final_norm, "");
+    for (const WeightRow& row : arch.outer_weights) add(row, "");
     for (const char* layer : {"0", "1"})
         for (const WeightRow& row : arch.block_weights) add(row, layer);
     return made;

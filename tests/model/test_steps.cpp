@@ -77,7 +77,7 @@ TEST_SUITE("model") {
         refuse(bad, "head_dim expected even");
         bad = p;
         bad.rope_inv_freq.pop_back();
-        refuse(bad, "rope_inv_freq: 2 values expected, 1 found");
+        refuse(bad, "rope_inv_freq: none or 2 values expected, 1 found");
         bad = p;
         bad.n_heads = 3;
         refuse(bad, "no multiple");

@@ -1,6 +1,6 @@
-// A tiny random Llama block for tests of gradients: its network, its weights, and its forward pass in double.
-// In: a shape and a seed. Out: values by role. The forward is written straight from the formulas, knowing nothing of
-// core's kernels.
+// A tiny random block of any architecture for tests of gradients: its network, its weights, and its forward pass in
+// double. In: a shape and a seed. Out: values by role. The forward is written straight from the formulas, knowing
+// nothing of core's kernels.
 #pragma once
 
 #include <cmath>
@@ -19,8 +19,8 @@ struct TinyBlock {
     Network network;
     std::vector<std::vector<float>> weights;  // by role
 
-    TinyBlock(size_t sliding_window, unsigned seed) {
-        params.arch = "llama";
+    TinyBlock(size_t sliding_window, unsigned seed, const char* arch = "llama") {
+        params.arch = arch;
         params.vocab = 10;
         params.hidden = 24;
         params.ffn = 40;
@@ -32,17 +32,18 @@ struct TinyBlock {
         params.sliding_window = sliding_window;
         params.norm_eps = 1e-5;
         params.rope_inv_freq = {1, 0.1f};
-        network = find_arch("llama")->build(params);
+        network = find_arch(arch)->build(params);
         std::mt19937 random(seed);
         std::normal_distribution<float> normal;
         for (const WeightRow& row : rows()) {
             std::vector<float>& w = weights.emplace_back(row.rows(params) * row.cols(params));
             const bool vector = row.kind == WeightKind::vector;
             const float spread = vector ? 0.2f : 1.5f / std::sqrt(static_cast<float>(row.cols(params)));
-            for (float& x : w) x = (vector ? 1.0f : 0.0f) + spread * normal(random);
+            const float mean = vector && !std::string_view(row.role).ends_with("bias") ? 1.0f : 0.0f;
+            for (float& x : w) x = mean + spread * normal(random);
         }
     }
-    std::span<const WeightRow> rows() const { return find_arch("llama")->block_weights; }
+    std::span<const WeightRow> rows() const { return find_arch(params.arch)->block_weights; }
     const StepList& steps() const { return network.blocks[0]; }
     size_t hidden() const { return params.hidden; }
 
@@ -75,6 +76,9 @@ class DoubleForward {
             const Doubles &a = slots[step.in[0]], &b = slots[step.in[1]], &w = weights[step.weight];
             Doubles out;
             switch (step.op) {
+                case Op::center:
+                    out = centered(a, n_rows);
+                    break;
                 case Op::rms_norm:
                     out = norm(a, w, n_rows);
                     break;
@@ -90,8 +94,17 @@ class DoubleForward {
                 case Op::silu_mul:
                     for (size_t i = 0; i < a.size(); ++i) out.push_back(a[i] / (1 + std::exp(-a[i])) * b[i]);
                     break;
+                case Op::relu:
+                    for (const double value : a) out.push_back(std::max(value, 0.0));
+                    break;
                 case Op::add:
                     for (size_t i = 0; i < a.size(); ++i) out.push_back(a[i] + b[i]);
+                    break;
+                case Op::add_bias:
+                    for (size_t i = 0; i < a.size(); ++i) out.push_back(a[i] + w[i % w.size()]);
+                    break;
+                case Op::position:
+                    FAIL("no block looks positions up");
                     break;
             }
             slots[step.out] = std::move(out);
@@ -100,6 +113,16 @@ class DoubleForward {
     }
 
   private:
+    static Doubles centered(const Doubles& x, size_t n_rows) {
+        const size_t n = x.size() / n_rows;
+        Doubles y = x;
+        for (size_t r = 0; r < n_rows; ++r) {
+            double sum = 0;
+            for (size_t i = 0; i < n; ++i) sum += x[r * n + i];
+            for (size_t i = 0; i < n; ++i) y[r * n + i] -= sum / static_cast<double>(n);
+        }
+        return y;
+    }
     Doubles norm(const Doubles& x, const Doubles& w, size_t n_rows) const {
         const size_t n = x.size() / n_rows;
         Doubles y(x.size());

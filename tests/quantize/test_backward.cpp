@@ -15,6 +15,8 @@ namespace {
 
 constexpr size_t window = 110, n_windows = 2;  // attention takes 96 queries of 3 heads at a time: two blocks
 
+constexpr std::pair<const char*, size_t> blocks[] = {{"llama", 0}, {"llama", 17}, {"opt", 0}};  // and sliding windows
+
 struct Gradients {
     std::vector<std::vector<float>> roles;
     std::vector<float> input, output;
@@ -49,7 +51,8 @@ double loss(const Doubles& y, const std::vector<float>& c) {
 // The largest difference to the slope over evenly spread elements, relative to the largest slope.
 template <class Set>
 double worst_slope(const std::vector<float>& gradient, const std::vector<float>& at, Set loss_with) {
-    constexpr double h = 1e-5;  // errors of h² and of 1e-16 / h: both below 1e-9
+    // Errors of h² and of 1e-16 / h times a loss of some hundred; a ReLU's kink between both ends would spoil all.
+    constexpr double h = 1e-7;
     const size_t step = std::max<size_t>(1, at.size() / 13);
     double worst = 0, top = 0;
     for (size_t i = step / 2; i < at.size(); i += step) {
@@ -59,7 +62,9 @@ double worst_slope(const std::vector<float>& gradient, const std::vector<float>&
         top = std::max(top, std::abs(slope));
     }
     REQUIRE(top > 0);
-    return worst / top;
+    constexpr double least =
+        5;  // most are 10 to 200, but a key's bias moves all scores of a query alike: its slope is 0
+    return worst / std::max(top, least);
 }
 
 std::vector<float> forward_of_the_model(const TinyBlock& block, const std::vector<float>& x, Machine& machine) {
@@ -98,9 +103,10 @@ std::vector<float> forward_of_the_model(const TinyBlock& block, const std::vecto
 
 TEST_SUITE("backward") {
     TEST_CASE("gradients of a block are the slopes of its forward pass in double") {
-        for (const size_t sliding : {size_t{0}, size_t{17}}) {
+        for (const auto& [arch, sliding] : blocks) {
+            CAPTURE(arch);
             CAPTURE(sliding);
-            const TinyBlock block(sliding, 5);
+            const TinyBlock block(sliding, 5, arch);
             Machine machine(2);
             const size_t n = window * n_windows * block.hidden();
             const std::vector<float> x = random_floats(n, 7), c = random_floats(n, 9);
@@ -128,8 +134,9 @@ TEST_SUITE("backward") {
     }
 
     TEST_CASE("the tape's forward pass is that of the model in exact precision") {
-        for (const size_t sliding : {size_t{0}, size_t{17}}) {
-            const TinyBlock block(sliding, 11);
+        for (const auto& [arch, sliding] : blocks) {
+            CAPTURE(arch);
+            const TinyBlock block(sliding, 11, arch);
             Machine machine(2);
             const size_t n = window * n_windows * block.hidden();
             const std::vector<float> x = random_floats(n, 13);

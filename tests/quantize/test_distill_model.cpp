@@ -52,7 +52,8 @@ struct Student {
                                         std::copy(head.data() + begin * width, head.data() + end * width, out);
                                     },
                                     {}};
-        return refine_model(machine.compute, block.network, {&parts, 1}, {rows_of_head, rows_of_head, norm.data()},
+        const Weight outer{.matrix = {}, .vector = norm.data()};
+        return refine_model(machine.compute, block.network, {&parts, 1}, {rows_of_head, rows_of_head, {&outer, 1}},
                             {{inputs.data(), rows, width, width}, {targets.data(), rows, width, width}, window, unseen},
                             options);
     }
@@ -151,7 +152,7 @@ TEST_SUITE("distill") {
     }
 
     TEST_CASE("a model is distilled and refined, with the same bytes at any number of threads") {
-        for (const char* name : {"tied", "untied"}) {
+        for (const char* name : {"tied", "untied", "opt"}) {
             const TemporaryPath one("refined_1.gq"), three("refined_3.gq"), plain("refined_not.gq");
             QuantizeOptions options = tiny_options(3);
             quantize_tiny(name, plain.path(), options);

@@ -26,7 +26,7 @@ QuantizeOptions judged_options(unsigned bits) {
 
 // Those that a run with these options judges by.
 Windows judged_windows(const std::string& name, const QuantizeOptions& options, size_t vocab) {
-    const auto checkpoint = open_checkpoint(golden_path("tiny_llama_" + name));
+    const auto checkpoint = open_checkpoint(tiny_path(name));
     const Windows all = cut_by_kind(Tokenizer::from_checkpoint(*checkpoint), builtin_calibration_text(),
                                     {options.windows, options.held_out, options.judged}, options.window, vocab);
     return {all.end() - static_cast<ptrdiff_t>(options.judged), all.end()};
@@ -61,7 +61,7 @@ std::vector<std::vector<double>> predictions(const Model& model, const Compute& 
 Verdict expected_verdict(const std::string& name, const std::filesystem::path& file, const QuantizeOptions& options) {
     ThreadPool pool(2);
     const Compute compute{pool, kernel_table()};
-    const auto checkpoint = open_checkpoint(golden_path("tiny_llama_" + name));
+    const auto checkpoint = open_checkpoint(tiny_path(name));
     const SourceModel source(*checkpoint);
     const RotatedSource rotated(source, compute, false);
     const Windows windows = judged_windows(name, options, source.params().vocab);
@@ -97,7 +97,8 @@ TEST_SUITE("quantize") {
         };
         for (const Case& c : {Case{"untied", 3, false, 0, 0, Method::rtn}, Case{"tied", 3, true, 0, 0, Method::gptq},
                               Case{"untied", 2, true, 2, 0, Method::gptq}, Case{"tied", 2, false, 0, 1, Method::gptq},
-                              Case{"tied", 2, true, 1, 0, Method::gptq}}) {
+                              Case{"tied", 2, true, 1, 0, Method::gptq}, Case{"opt", 3, false, 2, 1, Method::gptq},
+                              Case{"opt", 3, false, 0, 0, Method::gptq}}) {
             CAPTURE(c.name);
             CAPTURE(c.bits);
             QuantizeOptions options = judged_options(c.bits);
@@ -107,8 +108,8 @@ TEST_SUITE("quantize") {
             options.method = c.method;
             const TemporaryPath out("judged.gq"), again("judged_3.gq");
             ThreadPool one(1);
-            const std::optional<Verdict> found = quantize_model(golden_path(std::string("tiny_llama_") + c.name),
-                                                                out.path(), options, {one, kernel_table()}, {});
+            const std::optional<Verdict> found =
+                quantize_model(tiny_path(c.name), out.path(), options, {one, kernel_table()}, {});
             quantize_tiny(c.name, again.path(), options, 3);
             CHECK(file_bytes(out.path()) == file_bytes(again.path()));
             const Verdict expected = expected_verdict(c.name, out.path(), options);

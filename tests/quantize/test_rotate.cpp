@@ -25,9 +25,9 @@ class FloatModel {
         model_.network = arch.build(model_.params);
         model_.embedding = outer(arch.embedding);
         model_.head = model_.params.tied_head ? model_.embedding : outer(arch.head);
-        model_.tail.roles.push_back(weight(arch.final_norm, 0));
+        for (const WeightRow& row : arch.outer_weights) model_.outer.roles.push_back(weight(row, 0));
         if (model_.params.head_turn)
-            model_.tail.roles.push_back(linear(rotated_.head_turn(), model_.params.hidden, model_.params.hidden));
+            model_.outer.roles.push_back(linear(rotated_.head_turn(), model_.params.hidden, model_.params.hidden));
         for (size_t layer = 0; layer < model_.params.n_layers; ++layer) {
             BlockWeights& block = model_.blocks.emplace_back();
             for (const WeightRow& row : arch.block_weights) block.roles.push_back(weight(row, layer));

@@ -89,7 +89,7 @@ TEST_SUITE("quantize") {
         const auto windows = cut_windows(Tokenizer::from_checkpoint(*checkpoint), builtin_calibration_text(),
                                          options.windows, options.window, source.params().vocab);
         Stream stream(source.network(), float_kv_layer(source.params()), compute, options.windows, options.window);
-        stream.embed(floats.model().embedding, windows);
+        stream.embed(floats.model().embedding, floats.model().outer, windows);
         const auto file = LoadedModel::open(out.path(), false);
         const StepList& steps = source.network().blocks[0];
         size_t done = 0;

@@ -103,7 +103,7 @@ TEST_SUITE("runtime") {
     }
 
     TEST_CASE("logits have the same bits in any batch, at any thread count, on any kernels") {
-        for (const char* name : {"tied", "untied", "sliding"}) {
+        for (const char* name : {"tied", "untied", "sliding", "opt"}) {
             for (const unsigned bits : {3U, 4U, 8U, 16U}) {
                 const Tiny tiny(name, bits);
                 for (const ActivationMode& mode : activation_modes()) {

@@ -1,0 +1,199 @@
+// OPT (arXiv 2205.01068), the network of GPTQ's and ZeroQuant's tables: pre-norm blocks with LayerNorm, biases on every
+// linear, learned positions, ReLU between two feed-forward matrices; a head tied to the embedding or not.
+// In: config.json. Out: hyper-parameters, weight rows and steps. Must not know bytes or kernels. OPT-350M, whose blocks
+// are post-norm and whose embedding is narrower than they are, is refused.
+#include <cmath>
+
+#include "core/base/status.h"
+#include "core/model/arch.h"
+#include "core/model/config_reader.h"
+
+namespace gq {
+namespace {
+
+constexpr uint32_t first_position = 2;  // the table's row of position 0
+
+size_t one(const HyperParams&) {
+    return 1;
+}
+size_t vocab(const HyperParams& p) {
+    return p.vocab;
+}
+size_t hidden(const HyperParams& p) {
+    return p.hidden;
+}
+size_t ffn(const HyperParams& p) {
+    return p.ffn;
+}
+size_t q_width(const HyperParams& p) {
+    return p.n_heads * p.head_dim;
+}
+size_t kv_width(const HyperParams& p) {
+    return p.n_kv_heads * p.head_dim;
+}
+size_t positions(const HyperParams& p) {
+    return p.context + first_position;
+}
+
+constexpr WeightRow vector_row(const char* role, const char* name, size_t (*length)(const HyperParams&)) {
+    return {role, name, "", WeightKind::vector, RowOrder::same, one, length};
+}
+constexpr WeightRow linear_row(const char* role, const char* name, size_t (*rows)(const HyperParams&),
+                               size_t (*cols)(const HyperParams&)) {
+    return {role, name, "", WeightKind::linear, RowOrder::same, rows, cols};
+}
+
+enum Role : RoleId {
+    attn_norm,
+    attn_norm_bias,
+    attn_q,
+    attn_q_bias,
+    attn_k,
+    attn_k_bias,
+    attn_v,
+    attn_v_bias,
+    attn_o,
+    attn_o_bias,
+    ffn_norm,
+    ffn_norm_bias,
+    ffn_up,
+    ffn_up_bias,
+    ffn_down,
+    ffn_down_bias
+};
+
+constexpr WeightRow block_weights[] = {
+    vector_row("attn_norm", "model.decoder.layers.{}.self_attn_layer_norm.weight", hidden),
+    vector_row("attn_norm_bias", "model.decoder.layers.{}.self_attn_layer_norm.bias", hidden),
+    linear_row("attn_q", "model.decoder.layers.{}.self_attn.q_proj.weight", q_width, hidden),
+    vector_row("attn_q_bias", "model.decoder.layers.{}.self_attn.q_proj.bias", q_width),
+    linear_row("attn_k", "model.decoder.layers.{}.self_attn.k_proj.weight", kv_width, hidden),
+    vector_row("attn_k_bias", "model.decoder.layers.{}.self_attn.k_proj.bias", kv_width),
+    linear_row("attn_v", "model.decoder.layers.{}.self_attn.v_proj.weight", kv_width, hidden),
+    vector_row("attn_v_bias", "model.decoder.layers.{}.self_attn.v_proj.bias", kv_width),
+    linear_row("attn_o", "model.decoder.layers.{}.self_attn.out_proj.weight", hidden, q_width),
+    vector_row("attn_o_bias", "model.decoder.layers.{}.self_attn.out_proj.bias", hidden),
+    vector_row("ffn_norm", "model.decoder.layers.{}.final_layer_norm.weight", hidden),
+    vector_row("ffn_norm_bias", "model.decoder.layers.{}.final_layer_norm.bias", hidden),
+    linear_row("ffn_up", "model.decoder.layers.{}.fc1.weight", ffn, hidden),
+    vector_row("ffn_up_bias", "model.decoder.layers.{}.fc1.bias", ffn),
+    linear_row("ffn_down", "model.decoder.layers.{}.fc2.weight", hidden, ffn),
+    vector_row("ffn_down_bias", "model.decoder.layers.{}.fc2.bias", hidden),
+};
+
+enum OuterRole : RoleId { position_table, final_norm, final_norm_bias };
+
+constexpr WeightRow outer_weights[] = {
+    {"positions", "model.decoder.embed_positions.weight", "", WeightKind::table, RowOrder::same, positions, hidden},
+    vector_row("final_norm", "model.decoder.final_layer_norm.weight", hidden),
+    vector_row("final_norm_bias", "model.decoder.final_layer_norm.bias", hidden),
+};
+
+constexpr const char* hugging_face_classes[] = {"OPTForCausalLM"};
+
+// What a config of this name may ask for and this network does not do: refused, not read as another model.
+void refuse_variants(const ConfigReader& config) {
+    const std::string activation = config.text("activation_function", "relu");
+    if (activation != "relu")
+        fail(Status::unsupported, "config.json: activation_function '%s', expected 'relu'", activation.c_str());
+    const size_t hidden = config.size("hidden_size"), embedded = config.size("word_embed_proj_dim", hidden);
+    if (embedded != hidden)
+        fail(Status::unsupported, "config.json: word_embed_proj_dim %zu, expected hidden_size %zu", embedded, hidden);
+    for (const char* key : {"do_layer_norm_before", "enable_bias", "layer_norm_elementwise_affine"})
+        if (!config.flag(key, true)) fail(Status::unsupported, "config.json: %s false, expected true", key);
+    if (config.flag("_remove_final_layer_norm", false))
+        fail(Status::unsupported, "config.json: _remove_final_layer_norm true, expected false");
+}
+
+HyperParams read_hugging_face(const JsonValue& json) {
+    const ConfigReader config(json, "config.json");
+    refuse_variants(config);
+    HyperParams p;
+    p.vocab = config.size("vocab_size");
+    p.hidden = config.size("hidden_size");
+    p.ffn = config.size("ffn_dim");
+    p.n_layers = config.size("num_hidden_layers");
+    p.n_heads = p.n_kv_heads = config.size("num_attention_heads");
+    p.head_dim = p.n_heads > 0 ? p.hidden / p.n_heads : 0;
+    p.context = config.size("max_position_embeddings");
+    p.norm_eps = 1e-5;  // torch's own, which no config changes
+    p.tied_head = config.flag("tie_word_embeddings", true);
+    p.check_sizes();
+    if (p.hidden % p.n_heads != 0)
+        fail(Status::bad_file, "config.json: hidden_size %zu is no multiple of num_attention_heads %zu", p.hidden,
+             p.n_heads);
+    return p;
+}
+
+enum Slots : SlotId { x, centered, normed, q, k, v, mixed, delta, up };
+
+Step linear(SlotId in, RoleId role, SlotId out) {
+    return {.op = Op::linear, .in = {in}, .out = out, .weight = role};
+}
+Step bias(SlotId slot, RoleId role) {
+    return {.op = Op::add_bias, .in = {slot}, .out = slot, .weight = role};
+}
+
+void add_layer_norm(std::vector<Step>& steps, SlotId in, RoleId norm, RoleId norm_bias) {
+    steps.push_back({.op = Op::center, .in = {in}, .out = centered});
+    steps.push_back({.op = Op::rms_norm, .in = {centered}, .out = normed, .weight = norm});
+    steps.push_back(bias(normed, norm_bias));
+}
+
+StepList block_steps(const HyperParams& p) {
+    const AttentionShape shape{p.n_heads, p.n_kv_heads, p.head_dim, 0,
+                               static_cast<float>(1 / std::sqrt(static_cast<double>(p.head_dim)))};
+    const Step residual{.op = Op::add, .in = {x, delta}, .out = x};
+    StepList list;
+    std::vector<Step>& steps = list.steps;
+    const auto add = [&](std::initializer_list<Step> more) { steps.insert(steps.end(), more); };
+    add_layer_norm(steps, x, attn_norm, attn_norm_bias);
+    add({linear(normed, attn_q, q), linear(normed, attn_k, k), linear(normed, attn_v, v), bias(q, attn_q_bias),
+         bias(k, attn_k_bias), bias(v, attn_v_bias)});
+    add({{.op = Op::attention, .in = {q, k, v}, .out = mixed, .attention = shape}});
+    add({linear(mixed, attn_o, delta), bias(delta, attn_o_bias), residual});
+    add_layer_norm(steps, x, ffn_norm, ffn_norm_bias);
+    add({linear(normed, ffn_up, up), bias(up, ffn_up_bias), {.op = Op::relu, .in = {up}, .out = up}});
+    add({linear(up, ffn_down, delta), bias(delta, ffn_down_bias), residual});
+    list.cut_into_stages();
+    return list;
+}
+
+Network build(const HyperParams& p) {
+    Network net;
+    net.slots = {{"residual", p.hidden}, {"centered", p.hidden}, {"normed", p.hidden},
+                 {"q", q_width(p)},      {"k", kv_width(p)},     {"v", kv_width(p)},
+                 {"mixed", q_width(p)},  {"delta", p.hidden},    {"up", p.ffn}};
+    net.residual = x;
+    net.prologue.steps = {
+        {.op = Op::position, .out = delta, .weight = position_table, .first_row = first_position},
+        {.op = Op::add, .in = {x, delta}, .out = x},
+    };
+    net.blocks.assign(p.n_layers, block_steps(p));
+    net.selected = delta;
+    net.head_input = normed;
+    add_layer_norm(net.epilogue.steps, delta, final_norm, final_norm_bias);
+    net.norm_eps = static_cast<float>(p.norm_eps);
+    net.head_dim = p.head_dim;
+    net.most_positions = p.context;
+    return net;
+}
+
+}  // namespace
+
+extern const Arch arch_opt{
+    .name = "opt",
+    .hugging_face_classes = hugging_face_classes,
+    .gguf_names = {},
+    .read_hugging_face = read_hugging_face,
+    .read_gguf = nullptr,
+    .block_weights = block_weights,
+    .embedding = linear_row("embedding", "model.decoder.embed_tokens.weight", vocab, hidden),
+    .head = linear_row("head", "lm_head.weight", vocab, hidden),
+    .outer_weights = outer_weights,
+    .head_turn = {},
+    .spare_tensors = {},
+    .build = build,
+};
+
+}  // namespace gq
