@@ -5,7 +5,8 @@ In: a folder of checkpoints with Hugging Face's names (opt-125m, Llama-2-7b-hf, 
 joined as the raw file has them); run from the repository's root after `make`. Out: one table per checkpoint on stdout,
 figures as "ours (published)", then which checkpoints are missing or not read; exit 1 where a run failed or none was
 found. A checkpoint is read from safetensors with a tokenizer.json, as transformers' save_pretrained() writes both;
-OPT's 350M and BLOOM are refused. Weights alone are quantized, as in the papers: embedding and head keep 16 bits, activations are exact.
+OPT's 350M is refused. Weights alone are quantized, as in the papers: embedding and head keep 16 bits, activations are
+exact.
 
     tests/paper_tables.py FOLDER test.txt [--calib TEXT] [--only NAME ...] [--also NAME ...] [--ctx N] [--chunks N]
 """

@@ -1,4 +1,4 @@
-// A tiny model for tests: one of the committed random ones, quantized here: a Llama, or "opt".
+// A tiny model for tests: one of the committed random ones, quantized here: a Llama, "opt" or "bloom".
 // In: its name and options. Out: a .gq in the temporary folder, removed with the object.
 #pragma once
 
@@ -28,7 +28,7 @@ class TemporaryPath {
 };
 
 inline std::filesystem::path tiny_path(const std::string& name) {
-    return golden_path((name == "opt" ? "tiny_" : "tiny_llama_") + name);
+    return golden_path((name == "opt" || name == "bloom" ? "tiny_" : "tiny_llama_") + name);
 }
 
 inline void quantize_tiny(const std::string& name, const std::filesystem::path& out, const gq::QuantizeOptions& options,

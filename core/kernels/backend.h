@@ -81,8 +81,9 @@ struct Segment {
 
 struct AttentionShape {
     size_t n_heads = 0, n_kv_heads = 0, head_dim = 0;
-    size_t window = 0;  // a key is seen when query - key < window; 0: all keys up to the query
-    float scale = 1;    // applied to q · k
+    size_t window = 0;   // a key is seen when query - key < window; 0: all keys up to the query
+    float scale = 1;     // applied to q · k
+    bool alibi = false;  // scores fall with the distance of the key: add_alibi() of math.h
 
     bool operator==(const AttentionShape&) const = default;
 };
@@ -117,6 +118,7 @@ class Backend {
                            const AttentionShape& shape, const Activations& out) = 0;
     virtual void silu_mul(const Activations& gate, const Activations& up, size_t n_rows, const Activations& out) = 0;
     virtual void relu(const Activations& x, size_t n_rows, const Activations& out) = 0;
+    virtual void gelu(const Activations& x, size_t n_rows, const Activations& out) = 0;  // gelu() of math.h
     // out row i = x row rows[i].
     virtual void gather_rows(const Activations& x, std::span<const size_t> rows, const Activations& out) = 0;
     virtual void add(const Activations& x, const Activations& y, size_t n_rows, const Activations& out) = 0;

@@ -55,9 +55,9 @@ struct HeadTask {
     size_t heads() const { return heads_per_kv_head(call.shape); }
     size_t n_rows() const { return (token_end - token_begin) * heads(); }
     size_t position(size_t r) const { return segment.first_position + token_begin + r / heads(); }
+    size_t head(size_t r) const { return kv_head * heads() + r % heads(); }
     float* row_of(const Activations& a, size_t r) const {
-        return a.row(segment.first_row + token_begin + r / heads()) +
-               (kv_head * heads() + r % heads()) * call.head_dim();
+        return a.row(segment.first_row + token_begin + r / heads()) + head(r) * call.head_dim();
     }
     size_t oldest_key(size_t query) const {
         const size_t window = call.shape.window;
@@ -318,8 +318,11 @@ void attend_block(const HeadTask& task, const float* q, size_t block, const Bloc
     for (size_t r = 0; r < rows; ++r) {
         ahead.piece();
         const auto [first, last] = task.visible(r, block);
-        const SoftmaxPart found = call.kernels.softmax_block(scratch.scores + r * kv_page_positions, first,
-                                                             std::max(first, last), call.shape.scale);
+        float* const scores = scratch.scores + r * kv_page_positions;
+        if (call.shape.alibi)
+            add_alibi(scores, kv_page_positions, alibi_slope(task.head(r), call.shape.n_heads), call.shape.scale,
+                      static_cast<ptrdiff_t>(block * kv_page_positions) - static_cast<ptrdiff_t>(task.position(r)));
+        const SoftmaxPart found = call.kernels.softmax_block(scores, first, std::max(first, last), call.shape.scale);
         part.max[r] = found.max;
         part.sum[r] = found.sum;
     }

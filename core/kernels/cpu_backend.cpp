@@ -87,6 +87,12 @@ void CpuBackend::relu(const Activations& x, size_t n_rows, const Activations& ou
     });
 }
 
+void CpuBackend::gelu(const Activations& x, size_t n_rows, const Activations& out) {
+    for_rows(n_rows, [&](size_t r) {
+        for (size_t i = 0; i < x.width; ++i) out.row(r)[i] = gq::gelu(x.row(r)[i]);
+    });
+}
+
 void CpuBackend::gather_rows(const Activations& x, std::span<const size_t> rows, const Activations& out) {
     for (size_t r = 0; r < rows.size(); ++r) std::memcpy(out.row(r), x.row(rows[r]), x.width * sizeof(float));
 }

@@ -31,6 +31,7 @@ class CpuBackend final : public Backend {
                    const Activations& out) override;
     void silu_mul(const Activations& gate, const Activations& up, size_t n_rows, const Activations& out) override;
     void relu(const Activations& x, size_t n_rows, const Activations& out) override;
+    void gelu(const Activations& x, size_t n_rows, const Activations& out) override;
     void gather_rows(const Activations& x, std::span<const size_t> rows, const Activations& out) override;
     void add(const Activations& x, const Activations& y, size_t n_rows, const Activations& out) override;
     void add_bias(const Activations& x, const float* bias, size_t n_rows, const Activations& out) override;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -78,6 +79,30 @@ inline void center_row(const float* x, size_t n, float* out) {
         for (size_t l = 0; l < half; ++l) sums[l] += sums[l + half];
     const float mean = sums[0] / static_cast<float>(n);
     for (i = 0; i < n; ++i) out[i] = x[i] - mean;
+}
+
+// GELU by its approximation with tanh: x · s(u), s the logistic function, u = 2 √(2/π) (x + 0.044715 x³).
+namespace gelu_steps {
+inline constexpr float linear = 1.5957691216f, cubic = 0.0713548163f;  // 2 √(2/π), and that times 0.044715
+}  // namespace gelu_steps
+inline float gelu_logistic(float x) {
+    return 1 / (1 + exp_f32(-x * (gelu_steps::linear + gelu_steps::cubic * (x * x))));
+}
+inline float gelu(float x) {
+    return x * gelu_logistic(x);
+}
+
+// ALiBi (arXiv 2108.12409): how fast scores of a head fall. With n heads, n a power of two: 2^(-8 (head + 1) / n); of
+// more heads, those beyond the power of two n below take every second slope of 2 n heads.
+inline double alibi_slope(size_t head, size_t n_heads) {
+    const double n = static_cast<double>(std::bit_floor(n_heads)), h = static_cast<double>(head);
+    return h < n ? std::exp2(-8 * (h + 1) / n) : std::exp2(-4 * (2 * (h - n) + 1) / n);
+}
+// To n scores of keys one after another, before they are scaled by `scale`; first: the position of the first key less
+// the query's.
+inline void add_alibi(float* scores, size_t n, double slope, float scale, ptrdiff_t first) {
+    const float steep = static_cast<float>(slope / static_cast<double>(scale));
+    for (size_t i = 0; i < n; ++i) scores[i] += steep * static_cast<float>(first + static_cast<ptrdiff_t>(i));
 }
 
 // sum = a + b, of n floats each.

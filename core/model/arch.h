@@ -25,6 +25,11 @@ enum class WeightKind : uint8_t {
     table,  // outside of blocks: rows that are looked up
 };
 
+// Where a checkpoint holds several weights in one tensor, head by head: `index` of `count` parts of every head's rows.
+struct HeadPart {
+    uint8_t index = 0, count = 1;
+};
+
 // One weight. In hugging_face and gguf names, "{}" stands for the layer.
 struct WeightRow {
     const char* role;  // our name: "attn_q"; in a .gq "blocks.{}.attn_q"
@@ -34,6 +39,7 @@ struct WeightRow {
     RowOrder gguf_order;
     size_t (*rows)(const HyperParams&);  // (rows, cols) of a linear; cols is the length of a vector, rows 1
     size_t (*cols)(const HyperParams&);
+    HeadPart part = {};  // of a Hugging Face tensor
 };
 
 struct Arch {
@@ -49,6 +55,8 @@ struct Arch {
     // Tensors of either format that may be there and are no weights ("{}" stands for the layer); any other tensor that
     // no row claims is refused, for a network without it would be another one.
     std::span<const char* const> spare_tensors;
+    // What hugging_face names begin with and some files leave out: transformers takes them with and without.
+    std::string_view hugging_face_prefix;
     Network (*build)(const HyperParams& params);
 };
 

@@ -6,30 +6,13 @@
 #include <numbers>
 
 #include "core/base/status.h"
-#include "core/model/arch.h"
+#include "core/model/arch_parts.h"
 #include "core/model/config_reader.h"
 
 namespace gq {
 namespace {
 
-size_t one(const HyperParams&) {
-    return 1;
-}
-size_t vocab(const HyperParams& p) {
-    return p.vocab;
-}
-size_t hidden(const HyperParams& p) {
-    return p.hidden;
-}
-size_t ffn(const HyperParams& p) {
-    return p.ffn;
-}
-size_t q_width(const HyperParams& p) {
-    return p.n_heads * p.head_dim;
-}
-size_t kv_width(const HyperParams& p) {
-    return p.n_kv_heads * p.head_dim;
-}
+using namespace parts;
 
 enum Role : RoleId { attn_norm, attn_q, attn_k, attn_v, attn_o, ffn_norm, ffn_gate, ffn_up, ffn_down };
 
@@ -219,8 +202,6 @@ HyperParams read_gguf(const Checkpoint& checkpoint) {
 enum Slots : SlotId { x, normed, q, k, v, mixed, delta, gate, up };
 
 StepList block_steps(const HyperParams& p) {
-    const AttentionShape shape{p.n_heads, p.n_kv_heads, p.head_dim, p.sliding_window,
-                               static_cast<float>(1 / std::sqrt(static_cast<double>(p.head_dim)))};
     const auto heads = [](size_t n) { return static_cast<uint32_t>(n); };
     StepList list;
     list.steps = {
@@ -230,7 +211,7 @@ StepList block_steps(const HyperParams& p) {
         {.op = Op::linear, .in = {normed}, .out = v, .weight = attn_v},
         {.op = Op::rope, .in = {q}, .out = q, .heads = heads(p.n_heads)},
         {.op = Op::rope, .in = {k}, .out = k, .heads = heads(p.n_kv_heads)},
-        {.op = Op::attention, .in = {q, k, v}, .out = mixed, .attention = shape},
+        {.op = Op::attention, .in = {q, k, v}, .out = mixed, .attention = attention_shape(p)},
         {.op = Op::linear, .in = {mixed}, .out = delta, .weight = attn_o},
         {.op = Op::add, .in = {x, delta}, .out = x},
         {.op = Op::rms_norm, .in = {x}, .out = normed, .weight = ffn_norm},
@@ -282,6 +263,7 @@ extern const Arch arch_llama{
     .outer_weights = outer_weights,
     .head_turn = {"head_turn", "", "", WeightKind::linear, RowOrder::same, hidden, hidden},
     .spare_tensors = spare_tensors,
+    .hugging_face_prefix = {},
     .build = build,
 };
 

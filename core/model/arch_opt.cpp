@@ -2,10 +2,8 @@
 // linear, learned positions, ReLU between two feed-forward matrices; a head tied to the embedding or not.
 // In: config.json. Out: hyper-parameters, weight rows and steps. Must not know bytes or kernels. OPT-350M, whose blocks
 // are post-norm and whose embedding is narrower than they are, is refused.
-#include <cmath>
-
 #include "core/base/status.h"
-#include "core/model/arch.h"
+#include "core/model/arch_parts.h"
 #include "core/model/config_reader.h"
 
 namespace gq {
@@ -13,34 +11,10 @@ namespace {
 
 constexpr uint32_t first_position = 2;  // the table's row of position 0
 
-size_t one(const HyperParams&) {
-    return 1;
-}
-size_t vocab(const HyperParams& p) {
-    return p.vocab;
-}
-size_t hidden(const HyperParams& p) {
-    return p.hidden;
-}
-size_t ffn(const HyperParams& p) {
-    return p.ffn;
-}
-size_t q_width(const HyperParams& p) {
-    return p.n_heads * p.head_dim;
-}
-size_t kv_width(const HyperParams& p) {
-    return p.n_kv_heads * p.head_dim;
-}
+using namespace parts;
+
 size_t positions(const HyperParams& p) {
     return p.context + first_position;
-}
-
-constexpr WeightRow vector_row(const char* role, const char* name, size_t (*length)(const HyperParams&)) {
-    return {role, name, "", WeightKind::vector, RowOrder::same, one, length};
-}
-constexpr WeightRow linear_row(const char* role, const char* name, size_t (*rows)(const HyperParams&),
-                               size_t (*cols)(const HyperParams&)) {
-    return {role, name, "", WeightKind::linear, RowOrder::same, rows, cols};
 }
 
 enum Role : RoleId {
@@ -127,37 +101,9 @@ HyperParams read_hugging_face(const JsonValue& json) {
 
 enum Slots : SlotId { x, centered, normed, q, k, v, mixed, delta, up };
 
-Step linear(SlotId in, RoleId role, SlotId out) {
-    return {.op = Op::linear, .in = {in}, .out = out, .weight = role};
-}
-Step bias(SlotId slot, RoleId role) {
-    return {.op = Op::add_bias, .in = {slot}, .out = slot, .weight = role};
-}
-
-void add_layer_norm(std::vector<Step>& steps, SlotId in, RoleId norm, RoleId norm_bias) {
-    steps.push_back({.op = Op::center, .in = {in}, .out = centered});
-    steps.push_back({.op = Op::rms_norm, .in = {centered}, .out = normed, .weight = norm});
-    steps.push_back(bias(normed, norm_bias));
-}
-
-StepList block_steps(const HyperParams& p) {
-    const AttentionShape shape{p.n_heads, p.n_kv_heads, p.head_dim, 0,
-                               static_cast<float>(1 / std::sqrt(static_cast<double>(p.head_dim)))};
-    const Step residual{.op = Op::add, .in = {x, delta}, .out = x};
-    StepList list;
-    std::vector<Step>& steps = list.steps;
-    const auto add = [&](std::initializer_list<Step> more) { steps.insert(steps.end(), more); };
-    add_layer_norm(steps, x, attn_norm, attn_norm_bias);
-    add({linear(normed, attn_q, q), linear(normed, attn_k, k), linear(normed, attn_v, v), bias(q, attn_q_bias),
-         bias(k, attn_k_bias), bias(v, attn_v_bias)});
-    add({{.op = Op::attention, .in = {q, k, v}, .out = mixed, .attention = shape}});
-    add({linear(mixed, attn_o, delta), bias(delta, attn_o_bias), residual});
-    add_layer_norm(steps, x, ffn_norm, ffn_norm_bias);
-    add({linear(normed, ffn_up, up), bias(up, ffn_up_bias), {.op = Op::relu, .in = {up}, .out = up}});
-    add({linear(up, ffn_down, delta), bias(delta, ffn_down_bias), residual});
-    list.cut_into_stages();
-    return list;
-}
+constexpr LayerNormSlots norm_slots{centered, normed};
+constexpr BiasedBlock block{x,         q,      k,      v,      mixed,  delta,    up,     norm_slots,
+                            attn_norm, attn_q, attn_k, attn_v, attn_o, ffn_norm, ffn_up, ffn_down};
 
 Network build(const HyperParams& p) {
     Network net;
@@ -169,10 +115,10 @@ Network build(const HyperParams& p) {
         {.op = Op::position, .out = delta, .weight = position_table, .first_row = first_position},
         {.op = Op::add, .in = {x, delta}, .out = x},
     };
-    net.blocks.assign(p.n_layers, block_steps(p));
+    net.blocks.assign(p.n_layers, biased_block(block, attention_shape(p), Op::relu));
     net.selected = delta;
     net.head_input = normed;
-    add_layer_norm(net.epilogue.steps, delta, final_norm, final_norm_bias);
+    add_layer_norm(net.epilogue.steps, delta, norm_slots, final_norm, final_norm_bias);
     net.norm_eps = static_cast<float>(p.norm_eps);
     net.head_dim = p.head_dim;
     net.most_positions = p.context;
@@ -193,6 +139,7 @@ extern const Arch arch_opt{
     .outer_weights = outer_weights,
     .head_turn = {},
     .spare_tensors = {},
+    .hugging_face_prefix = "model.",
     .build = build,
 };
 

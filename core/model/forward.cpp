@@ -84,6 +84,8 @@ void Forward::run_step(const Step& step, const BlockWeights& weights, const RowS
             return backend_.silu_mul(x, y, rows.size(), out);
         case Op::relu:
             return backend_.relu(x, rows.size(), out);
+        case Op::gelu:
+            return backend_.gelu(x, rows.size(), out);
         case Op::add_bias:
             return backend_.add_bias(x, weights.roles[step.weight].vector, rows.size(), out);
         case Op::position:

@@ -12,11 +12,15 @@
 namespace gq {
 namespace {
 
-std::string with_layer(const char* pattern, size_t layer) {
-    std::string name = pattern;
+std::string with_layer(std::string_view pattern, size_t layer) {
+    std::string name(pattern);
     const size_t at = name.find("{}");
     if (at != std::string::npos) name.replace(at, 2, std::to_string(layer));
     return name;
+}
+
+std::string_view without_prefix(std::string_view name, const Arch& arch) {
+    return name.starts_with(arch.hugging_face_prefix) ? name.substr(arch.hugging_face_prefix.size()) : name;
 }
 
 void check_finite(const float* values, size_t rows, size_t cols, size_t first_row, const SourceTensor& tensor) {
@@ -60,8 +64,10 @@ void SourceModel::refuse_unclaimed() const {
     for (const std::span<const WeightRow> rows : {arch_->outer_weights, arch_->block_weights})
         for (const WeightRow& row : rows) patterns.push_back(name_pattern(row));
     std::set<std::string, std::less<>> claimed;
-    for (const char* pattern : patterns)
-        for (size_t layer = 0; layer < params_.n_layers; ++layer) claimed.insert(with_layer(pattern, layer));
+    for (const std::string_view pattern : patterns)
+        for (size_t layer = 0; layer < params_.n_layers; ++layer)
+            for (const std::string_view name : {pattern, without_prefix(pattern, *arch_)})
+                claimed.insert(with_layer(name, layer));
     for (const SourceTensor& found : checkpoint_.tensors())
         if (!claimed.contains(found.name))
             fail(Status::unsupported,
@@ -70,18 +76,25 @@ void SourceModel::refuse_unclaimed() const {
                  checkpoint_.path().c_str(), found.name.c_str(), found.where.c_str(), arch_->name, params_.n_layers);
 }
 
-const SourceTensor& SourceModel::tensor(const WeightRow& row, size_t layer) const {
+const SourceTensor* SourceModel::find(const WeightRow& row, size_t layer) const {
     const std::string name = with_layer(name_pattern(row), layer);
-    const SourceTensor* tensor = checkpoint_.find(name);
-    if (!tensor)
-        fail(Status::bad_file, "%s: tensor '%s' expected, not found", checkpoint_.path().c_str(), name.c_str());
-    return *tensor;
+    const SourceTensor* found = checkpoint_.find(name);
+    return found ? found : checkpoint_.find(std::string(without_prefix(name, *arch_)));
+}
+
+const SourceTensor& SourceModel::tensor(const WeightRow& row, size_t layer) const {
+    const SourceTensor* found = find(row, layer);
+    if (!found)
+        fail(Status::bad_file, "%s: tensor '%s' expected, not found", checkpoint_.path().c_str(),
+             with_layer(name_pattern(row), layer).c_str());
+    return *found;
 }
 
 void SourceModel::check_weight(const WeightRow& row, size_t layer) const {
     const SourceTensor& found = tensor(row, layer);
-    const size_t rows = row.rows(params_), cols = row.cols(params_);
-    const std::vector<size_t> expected = row.kind == WeightKind::vector ? std::vector{cols} : std::vector{rows, cols};
+    const size_t parts = row.part.count, rows = row.rows(params_), cols = row.cols(params_);
+    const std::vector<size_t> expected =
+        row.kind == WeightKind::vector ? std::vector{cols * parts} : std::vector{rows * parts, cols};
     if (found.shape != expected)
         fail(Status::bad_file, "%s: shape %s expected, %s found, at %s", found.name.c_str(),
              shape_text(expected).c_str(), shape_text(found.shape).c_str(), found.where.c_str());
@@ -90,26 +103,29 @@ void SourceModel::check_weight(const WeightRow& row, size_t layer) const {
              traits(found.type).name, found.where.c_str());
 }
 
-bool SourceModel::has_pairs(const WeightRow& row) const {
-    return checkpoint_.kind() == Checkpoint::Kind::gguf && row.gguf_order == RowOrder::rope_pairs;
+bool SourceModel::moves_rows(const WeightRow& row) const {
+    const bool gguf = checkpoint_.kind() == Checkpoint::Kind::gguf;
+    return gguf ? row.gguf_order == RowOrder::rope_pairs : row.part.count > 1;
 }
 
-// GGUF's adjacent rotation pairs → our halves: see RowOrder::rope_pairs.
+// GGUF's adjacent rotation pairs → our halves: see RowOrder::rope_pairs. A part of every head: see HeadPart.
 size_t SourceModel::source_row(const WeightRow& row, size_t r) const {
-    if (!has_pairs(row)) return r;
-    const size_t in_head = r % params_.head_dim, half = params_.head_dim / 2;
-    return r - in_head + in_head % half * 2 + in_head / half;
+    if (!moves_rows(row)) return r;
+    const size_t head_dim = params_.head_dim, in_head = r % head_dim, head = r / head_dim;
+    if (row.part.count > 1) return (head * row.part.count + row.part.index) * head_dim + in_head;
+    return head * head_dim + in_head % (head_dim / 2) * 2 + in_head / (head_dim / 2);
 }
 
 AlignedBuffer<float> SourceModel::read(const WeightRow& row, size_t layer) const {
     const SourceTensor& source = tensor(row, layer);
-    const size_t rows = row.rows(params_), cols = row.cols(params_);
-    AlignedBuffer<float> values(checked_mul(rows, cols, source.name.c_str()));
+    const bool is_vector = row.kind == WeightKind::vector;  // whose elements are rows of 1 here
+    const size_t rows = is_vector ? row.cols(params_) : row.rows(params_), cols = is_vector ? 1 : row.cols(params_);
+    AlignedBuffer<float> values(checked_mul(source.shape[0], cols, source.name.c_str()));
     Checkpoint::read_rows(source, 0, source.shape[0], values.data());
-    check_finite(values.data(), rows, cols, 0, source);
+    check_finite(values.data(), is_vector ? 1 : source.shape[0], is_vector ? source.shape[0] : cols, 0, source);
     checkpoint_.forget(source);
-    if (!has_pairs(row)) return values;
-    AlignedBuffer<float> ours(values.size());
+    if (!moves_rows(row)) return values;
+    AlignedBuffer<float> ours(rows * cols);
     for (size_t r = 0; r < rows; ++r)
         std::memcpy(&ours[r * cols], &values[source_row(row, r) * cols], cols * sizeof(float));
     return ours;

@@ -74,7 +74,8 @@ class SourceModel {
     void read_rows(const WeightRow& row, size_t layer, size_t row_begin, size_t row_end, float* out) const;
 
   private:
-    bool has_pairs(const WeightRow& row) const;
+    bool moves_rows(const WeightRow& row) const;
+    const SourceTensor* find(const WeightRow& row, size_t layer) const;
     const char* name_pattern(const WeightRow& row) const;
     void check_weight(const WeightRow& row, size_t layer) const;
     void refuse_unclaimed() const;

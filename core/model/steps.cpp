@@ -19,6 +19,7 @@ size_t n_inputs(Op op) {
         case Op::linear:
         case Op::add_bias:
         case Op::relu:
+        case Op::gelu:
         case Op::rope:
             return 1;
         case Op::position:

@@ -22,6 +22,7 @@ enum class Op : uint8_t {
     attention,  // out = attention(in[0] = q, in[1] = k, in[2] = v)
     silu_mul,   // out = silu(in[0]) * in[1]
     relu,       // out = max(in[0], 0)
+    gelu,       // out = gelu(in[0])
     add,        // out = in[0] + in[1]
 };
 

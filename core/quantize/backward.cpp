@@ -17,12 +17,14 @@ constexpr size_t no_value = SIZE_MAX;
 
 // Whether the way back reads what the step read.
 bool reads_inputs_again(Op op) {
-    return op == Op::rms_norm || op == Op::linear || op == Op::attention || op == Op::silu_mul || op == Op::relu;
+    return op == Op::rms_norm || op == Op::linear || op == Op::attention || op == Op::silu_mul || op == Op::relu ||
+           op == Op::gelu;
 }
 
 // Whether an input may stand in the slot that is written.
 bool is_elementwise(Op op) {
-    return op == Op::rope || op == Op::add || op == Op::add_bias || op == Op::silu_mul || op == Op::relu;
+    return op == Op::rope || op == Op::add || op == Op::add_bias || op == Op::silu_mul || op == Op::relu ||
+           op == Op::gelu;
 }
 
 [[noreturn]] void refuse(const Step& step) {
@@ -74,6 +76,12 @@ void reverse_silu_mul_row(const float* gate, const float* up, const float* dy, s
         d_gate[i] = add_gate ? d_gate[i] + dg : dg;
         d_up[i] = add_up ? d_up[i] + du : du;
     }
+}
+
+// y = x s(u): dy/dx = s + x s (1 - s) u'.
+float gelu_slope(float x) {
+    const float s = gelu_logistic(x);
+    return s + x * s * (1 - s) * (gelu_steps::linear + 3 * gelu_steps::cubic * (x * x));
 }
 
 // One head by the angles of its position; direction -1 turns back. y may be x.
@@ -207,6 +215,10 @@ void Tape::run_step(size_t index, const RoleValues& role) {
             return for_rows([&](size_t r) {
                 for (size_t i = 0; i < x.cols; ++i) y.row(r)[i] = std::max(x.row(r)[i], 0.0f);
             });
+        case Op::gelu:
+            return for_rows([&](size_t r) {
+                for (size_t i = 0; i < x.cols; ++i) y.row(r)[i] = gelu(x.row(r)[i]);
+            });
         case Op::add:
             return for_rows(
                 [&, other = operand(index, 1)](size_t r) { add_rows(x.row(r), other.row(r), x.cols, y.row(r)); });
@@ -270,7 +282,9 @@ void Tape::reverse_step(size_t index, const RoleValues& role, const RoleGradient
         case Op::silu_mul:
             return reverse_silu_mul(step, operand(index, 0), operand(index, 1));
         case Op::relu:
-            return reverse_relu(step, operand(index, 0));
+            return reverse_activation(step, operand(index, 0), [](float x) { return x > 0 ? 1.0f : 0.0f; });
+        case Op::gelu:
+            return reverse_activation(step, operand(index, 0), gelu_slope);
         case Op::add:
             return reverse_add(step);
         case Op::add_bias:
@@ -326,12 +340,13 @@ void Tape::reverse_center(const Step& step) {
     pass_gradient(step.out, step.in[0]);
 }
 
-void Tape::reverse_relu(const Step& step, const ConstMatrixView& x) {
+// y = f(x): dx = dy f'(x).
+template <class Slope>
+void Tape::reverse_activation(const Step& step, const ConstMatrixView& x, const Slope& slope) {
     const MatrixView dy = gradient(step.out);
     compute_.pool.for_ranges(rows(), 1, [&](size_t begin, size_t end, size_t) {
         for (size_t r = begin; r < end; ++r)
-            for (size_t i = 0; i < dy.cols; ++i)
-                if (!(x(r, i) > 0)) dy.row(r)[i] = 0;
+            for (size_t i = 0; i < dy.cols; ++i) dy.row(r)[i] *= slope(x(r, i));
     });
     pass_gradient(step.out, step.in[0]);
 }

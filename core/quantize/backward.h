@@ -75,7 +75,8 @@ class Tape {
                       const RoleGradients& gradients);
     void reverse_silu_mul(const Step& step, const ConstMatrixView& gate, const ConstMatrixView& up);
     void reverse_center(const Step& step);
-    void reverse_relu(const Step& step, const ConstMatrixView& x);
+    template <class Slope>
+    void reverse_activation(const Step& step, const ConstMatrixView& x, const Slope& slope);
     void reverse_bias(const Step& step, const RoleGradients& gradients);
     void reverse_add(const Step& step);
     void pass_gradient(SlotId from, SlotId to);

@@ -132,6 +132,7 @@ class Tracer {
                 return follow_attention(step);
             case Op::rope:
             case Op::relu:
+            case Op::gelu:
             case Op::silu_mul:
                 for (size_t i = 0; i < n_inputs(step.op); ++i)
                     if (slots_[step.in[i]] != plain) refuse("a step between the residual stream and its linears");

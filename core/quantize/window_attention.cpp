@@ -149,6 +149,10 @@ struct Pass {
         for (size_t r = 0; r < rows(); ++r) {
             const size_t query = block.begin + r % block.queries();
             const size_t oldest = shape.window > 0 && query >= shape.window ? query - shape.window + 1 : 0;
+            if (shape.alibi)
+                add_alibi(scores().row(r), block.keys(),
+                          alibi_slope(block.kv_head * heads() + r / block.queries(), shape.n_heads), shape.scale,
+                          static_cast<ptrdiff_t>(block.first_key) - static_cast<ptrdiff_t>(query));
             softmax_row(scores().row(r), oldest - block.first_key, query + 1 - block.first_key, block.keys(),
                         shape.scale);
         }

@@ -121,6 +121,7 @@ ok "KL, against single logits" "agrees" sh -c './perplexity "$1/tiny.gq" $2 --js
 # The papers' tables on checkpoints that no paper has.
 ok "paper tables" "^[|] 3 [|] 128 ([|] [0-9.]+ ){3}[|]$" python3 tests/paper_tables.py tests/golden "$work/text" --also tiny_llama_tied --ctx 64 --chunks 1
 ok "paper tables: OPT" "^[|] 3 [|] 128 ([|] [0-9.]+ ){3}[|]$" python3 tests/paper_tables.py tests/golden "$work/text" --also tiny_opt --ctx 64 --chunks 1
+ok "paper tables: BLOOM" "^[|] 3 [|] 128 ([|] [0-9.]+ ){3}[|]$" python3 tests/paper_tables.py tests/golden "$work/text" --also tiny_bloom --ctx 64 --chunks 1
 shown "checkpoints that are missing are named" "^missing in tests/golden: opt-125m, .*Llama-2-7b-hf"
 
 # Questions: contexts that share tokens with none, some or all of a choice; choices of several lengths.

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""Goldens of the forward pass: logits of transformers in fp32 for tiny random Llamas, an OPT and, given its GGUF, for SmolLM2-135M-Instruct.
+"""Goldens of the forward pass: logits of transformers in fp32 for tiny random Llamas, an OPT, a BLOOM and, given its GGUF, for SmolLM2-135M-Instruct.
 
     make_model_goldens.py OUT_DIR [SMOLLM2.gguf]          (torch, transformers, safetensors, numpy; gguf for SmolLM2)
 
-Writes OUT_DIR/tiny_llama_NAME/ and tiny_opt/ (a Hugging Face folder each, weights representable in 16 bits) and OUT_DIR/logits_NAME.{json,bin}.
+Writes OUT_DIR/tiny_llama_NAME/, tiny_opt/ and tiny_bloom/ (a Hugging Face folder each, weights representable in 16 bits) and OUT_DIR/logits_NAME.{json,bin}.
 logits_NAME.bin, little-endian, per position: int32 top_ids[32], float32 top_logits[32], float32 fixed_logits[256], float32 logsumexp.
 logits_NAME.json: the versions, the 64 input tokens, the 256 fixed ids.
 """
 import json, os, sys
 import numpy as np, torch, transformers
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, OPTConfig, OPTForCausalLM
+from transformers import BloomConfig, BloomForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, OPTConfig, OPTForCausalLM
 
 POSITIONS, TOP, FIXED = 64, 32, 256
-MODELS = {LlamaConfig: LlamaForCausalLM, MistralConfig: MistralForCausalLM, OPTConfig: OPTForCausalLM}
+MODELS = {LlamaConfig: LlamaForCausalLM, MistralConfig: MistralForCausalLM, OPTConfig: OPTForCausalLM, BloomConfig: BloomForCausalLM}
 COMMON = dict(bos_token_id=256, eos_token_id=257, max_position_embeddings=256)
 SHAPES = {  # name: (class, config, dtype of the file, shards)
     "tied": (LlamaConfig, dict(vocab_size=288, hidden_size=64, intermediate_size=112, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
@@ -28,11 +28,12 @@ SHAPES = {  # name: (class, config, dtype of the file, shards)
                                     head_dim=16, tie_word_embeddings=False, rope_theta=10000.0, sliding_window=20), torch.float16, 1),
     "opt": (OPTConfig, dict(vocab_size=288, hidden_size=64, ffn_dim=160, num_hidden_layers=2, num_attention_heads=4, word_embed_proj_dim=64,
                             do_layer_norm_before=True, activation_function="relu", tie_word_embeddings=True, dropout=0.0), torch.float16, 1),
+    "bloom": (BloomConfig, dict(vocab_size=288, hidden_size=96, n_layer=2, n_head=6, layer_norm_epsilon=1e-5, tie_word_embeddings=True), torch.float16, 1),
 }
 KEEP = ("architectures", "model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
         "head_dim", "tie_word_embeddings", "rope_theta", "rope_scaling", "rope_parameters", "sliding_window", "hidden_act", "rms_norm_eps", "bos_token_id",
         "eos_token_id", "max_position_embeddings", "ffn_dim", "word_embed_proj_dim", "do_layer_norm_before", "activation_function", "enable_bias",
-        "layer_norm_elementwise_affine", "_remove_final_layer_norm")
+        "layer_norm_elementwise_affine", "_remove_final_layer_norm", "n_layer", "n_head", "layer_norm_epsilon", "apply_residual_connection_post_layernorm")
 
 def byte_tokenizer(vocab_size):
     """A byte-level BPE without merges: ids 0-255 are the bytes in GPT-2's order, then <s>, </s>, and padding words."""
@@ -80,7 +81,7 @@ def write_logits(out, name, model, tokens, vocab):
 def tiny(out):
     for number, (name, (kind, shape, dtype, shards)) in enumerate(SHAPES.items()):
         torch.manual_seed(number)
-        gated = {} if kind is OPTConfig else dict(hidden_act="silu", rms_norm_eps=1e-5)
+        gated = {} if kind in (OPTConfig, BloomConfig) else dict(hidden_act="silu", rms_norm_eps=1e-5)
         config = kind(**COMMON, **gated, **shape, attn_implementation="eager")
         model = MODELS[kind](config).float().eval()
         kept = torch.float16 if dtype == torch.float32 else dtype   # what 16 bits keep; the file may be wider
@@ -88,7 +89,7 @@ def tiny(out):
             norm, bias = "norm" in key, key.endswith("bias")
             p.data = torch.randn_like(p) * (.1 if norm or bias else 1.5 / p.shape[-1] ** .5) + (1 if norm and not bias else 0)
             p.data = p.data.to(kept).float()
-        write_folder(f"{out}/tiny_{name if kind is OPTConfig else 'llama_' + name}", model, config, dtype, shards)
+        write_folder(f"{out}/tiny_{name if kind in (OPTConfig, BloomConfig) else 'llama_' + name}", model, config, dtype, shards)
         tokens = torch.randint(0, 256, (POSITIONS,), generator=torch.Generator().manual_seed(number)).tolist()
         write_logits(out, name, model, tokens, config.vocab_size)
 

@@ -1,6 +1,6 @@
-// Logits against transformers in fp32 (tests/golden/make_model_goldens.py): tiny random Llamas, an OPT, and SmolLM2
-// when its GGUF is at hand. Each checkpoint goes the whole way: quantize at 16 bits → .gq → session; prefill and decode
-// one by one.
+// Logits against transformers in fp32 (tests/golden/make_model_goldens.py): tiny random Llamas, an OPT, a BLOOM, and
+// SmolLM2 when its GGUF is at hand. Each checkpoint goes the whole way: quantize at 16 bits → .gq → session; prefill
+// and decode one by one.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -123,8 +123,8 @@ TEST_SUITE("model") {
             check_model(name, golden_path(std::string("tiny_llama_") + name));
     }
 
-    TEST_CASE("a tiny OPT: logits as transformers gives them") {
-        check_model("opt", golden_path("tiny_opt"));
+    TEST_CASE("a tiny OPT and a tiny BLOOM: logits as transformers gives them") {
+        for (const char* name : {"opt", "bloom"}) check_model(name, golden_path(std::string("tiny_") + name));
     }
 
     TEST_CASE("SmolLM2-135M: logits as transformers gives them") {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cmath>
+#include <numbers>
 #include <random>
 
 #include "core/model/arch.h"
@@ -97,6 +98,12 @@ class DoubleForward {
                 case Op::relu:
                     for (const double value : a) out.push_back(std::max(value, 0.0));
                     break;
+                case Op::gelu:
+                    for (const double value : a)
+                        out.push_back(value / 2 *
+                                      (1 + std::tanh(std::sqrt(2 / std::numbers::pi) *
+                                                     (value + 0.044715 * value * value * value))));
+                    break;
                 case Op::add:
                     for (size_t i = 0; i < a.size(); ++i) out.push_back(a[i] + b[i]);
                     break;
@@ -169,7 +176,9 @@ class DoubleForward {
                     double score = 0;
                     for (size_t d = 0; d < dim; ++d)
                         score += q[(r * shape.n_heads + h) * dim + d] * k[(j * shape.n_kv_heads + kv) * dim + d];
-                    const double p = std::exp(score * static_cast<double>(shape.scale));
+                    score *= static_cast<double>(shape.scale);
+                    if (shape.alibi) score -= alibi(h, shape.n_heads) * static_cast<double>(r - j);
+                    const double p = std::exp(score);
                     total += p;
                     for (size_t d = 0; d < dim; ++d)
                         y[(r * shape.n_heads + h) * dim + d] += p * v[(j * shape.n_kv_heads + kv) * dim + d];
@@ -177,6 +186,15 @@ class DoubleForward {
                 for (size_t d = 0; d < dim; ++d) y[(r * shape.n_heads + h) * dim + d] /= total;
             }
         return y;
+    }
+
+    // As the paper's own code finds them: powers of two heads halve their slopes by equal ratios, others interleave.
+    static double alibi(size_t head, size_t n_heads) {
+        size_t n = 1;
+        while (2 * n <= n_heads) n *= 2;
+        const double ratio = std::pow(2.0, -8.0 / static_cast<double>(n));
+        if (head < n) return std::pow(ratio, static_cast<double>(head + 1));
+        return std::pow(std::sqrt(ratio), static_cast<double>(2 * (head - n) + 1));
     }
 
     const TinyBlock& block_;

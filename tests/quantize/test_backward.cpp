@@ -15,7 +15,8 @@ namespace {
 
 constexpr size_t window = 110, n_windows = 2;  // attention takes 96 queries of 3 heads at a time: two blocks
 
-constexpr std::pair<const char*, size_t> blocks[] = {{"llama", 0}, {"llama", 17}, {"opt", 0}};  // and sliding windows
+constexpr std::pair<const char*, size_t> blocks[] = {
+    {"llama", 0}, {"llama", 17}, {"opt", 0}, {"bloom", 0}};  // and sliding windows
 
 struct Gradients {
     std::vector<std::vector<float>> roles;

@@ -152,7 +152,7 @@ TEST_SUITE("distill") {
     }
 
     TEST_CASE("a model is distilled and refined, with the same bytes at any number of threads") {
-        for (const char* name : {"tied", "untied", "opt"}) {
+        for (const char* name : {"tied", "untied", "opt", "bloom"}) {
             const TemporaryPath one("refined_1.gq"), three("refined_3.gq"), plain("refined_not.gq");
             QuantizeOptions options = tiny_options(3);
             quantize_tiny(name, plain.path(), options);

@@ -98,7 +98,7 @@ TEST_SUITE("quantize") {
         for (const Case& c : {Case{"untied", 3, false, 0, 0, Method::rtn}, Case{"tied", 3, true, 0, 0, Method::gptq},
                               Case{"untied", 2, true, 2, 0, Method::gptq}, Case{"tied", 2, false, 0, 1, Method::gptq},
                               Case{"tied", 2, true, 1, 0, Method::gptq}, Case{"opt", 3, false, 2, 1, Method::gptq},
-                              Case{"opt", 3, false, 0, 0, Method::gptq}}) {
+                              Case{"opt", 3, false, 0, 0, Method::gptq}, Case{"bloom", 3, false, 1, 1, Method::gptq}}) {
             CAPTURE(c.name);
             CAPTURE(c.bits);
             QuantizeOptions options = judged_options(c.bits);

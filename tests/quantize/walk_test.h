@@ -10,9 +10,7 @@
 // A copy of a tiny checkpoint with one file's text replaced.
 struct Altered {
     TemporaryPath folder{"altered"};
-    explicit Altered(const std::string& name) {
-        std::filesystem::copy(golden_path("tiny_llama_" + name), folder.path());
-    }
+    explicit Altered(const std::string& name) { std::filesystem::copy(tiny_path(name), folder.path()); }
     std::filesystem::path file(const char* name) const { return folder.path() / name; }
     void write(const char* name, const std::string& text) const { std::ofstream(file(name), std::ios::binary) << text; }
     void replace(const char* name, const std::string& from, const std::string& to) const {

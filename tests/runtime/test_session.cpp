@@ -81,6 +81,7 @@ void check_memory(const Tiny& tiny) {
 TEST_SUITE("runtime") {
     TEST_CASE("the memory that a session is said to need is what it takes, and not much more") {
         for (const size_t lorc_rank : {0, 16}) check_memory(Tiny("tied", 4, lorc_rank));
+        check_memory(Tiny("bloom"));
         const Tiny tiny("tied");
         CHECK_THROWS_AS(static_cast<void>(Session::bytes_needed(tiny.loaded->model, {.context = SIZE_MAX / 2}, 1)),
                         Error);
@@ -103,7 +104,7 @@ TEST_SUITE("runtime") {
     }
 
     TEST_CASE("logits have the same bits in any batch, at any thread count, on any kernels") {
-        for (const char* name : {"tied", "untied", "sliding", "opt"}) {
+        for (const char* name : {"tied", "untied", "sliding", "opt", "bloom"}) {
             for (const unsigned bits : {3U, 4U, 8U, 16U}) {
                 const Tiny tiny(name, bits);
                 for (const ActivationMode& mode : activation_modes()) {
