@@ -269,7 +269,7 @@ Sizes sizes_of(const cli::Arguments& args) {
 void check_depths(const Sizes& sizes, const gq_model_info& info) {
     const size_t tokens = std::max(sizes.prompt, sizes.decode), context = static_cast<size_t>(info.context_length);
     for (const int32_t depth : sizes.depths)
-        if (depth > 0 && static_cast<size_t>(depth) + tokens > context)
+        if ((depth > 0 || info.most_positions > 0) && static_cast<size_t>(depth) + tokens > context)
             cli::stop(
                 "option '--depth': at most %zu positions expected, the model's context, found %d and %zu after it",
                 context, depth, tokens);

@@ -231,7 +231,10 @@ bool interrupted() {
     return interrupts != 0;
 }
 
-void warn_beyond_training(int32_t context, const gq_model_info& info) {
+void check_context(int32_t context, const gq_model_info& info) {
+    if (info.most_positions > 0 && context > info.most_positions)
+        stop("--ctx: at most %d positions expected, which is all that this model has learned, found %d",
+             info.most_positions, context);
     if (context <= info.context_length) return;
     std::fprintf(stderr, "[warning: the model was trained for %d positions; %d may not end well]\n",
                  info.context_length, context);

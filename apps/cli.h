@@ -78,8 +78,8 @@ gq_model* open_model(const Arguments& args, const std::string& path, bool verify
 const char* activations_of(const Arguments& args);
 // The value of --isa, or NULL where it is absent.
 const char* isa_of(const Arguments& args);
-// Tells on stderr of a context longer than the one that the model was trained for.
-void warn_beyond_training(int32_t context, const gq_model_info& info);
+// Tells on stderr of a context longer than the one that the model was trained for; stops where no model could have it.
+void check_context(int32_t context, const gq_model_info& info);
 
 // Prints the library's messages to stderr from here on.
 void show_log();

@@ -62,7 +62,7 @@ struct Model {
             o.cache_type_k = o.cache_type_v = "f32";
         }
         cli::check(gq_session_create(model, &o, &session));
-        cli::warn_beyond_training(static_cast<int32_t>(context), info);
+        cli::check_context(static_cast<int32_t>(context), info);
     }
 };
 

@@ -51,7 +51,7 @@ constexpr cli::Option options[] = {
     {"--calib-window", "", "T", "", "tokens of a window (default 512)"},
     {"--no-true-sequential", "", "", "", "a block's linears are solved for what its floats give them, all at once"},
     {"--distill", "", "EPOCHS", "", "train every block towards the float one, so often over the text"},
-    {"--refine", "", "EPOCHS", "", "then train scales and norms of the whole model, so often over the text"},
+    {"--refine", "", "EPOCHS", "", "then train scales, norms and biases of the whole model, so often over the text"},
     {"--held-out", "", "N", "", "windows besides: what loses less on them rounded to nearest is (default 4)"},
     {"--embed-bits", "", "N", "",
      "bits of the embedding and the head, which is solved below 8 (default: as --bits; else 8)"},

@@ -99,6 +99,12 @@ std::vector<int32_t> prompt_tokens(const cli::Arguments& args, const gq_model* m
     return cli::tokenize(model, prompt, "prompt", true, true);
 }
 
+void tell_full(int32_t context, const gq_model_info& info) {
+    const bool whole = info.most_positions > 0 && context >= info.most_positions;
+    std::fprintf(stderr, "[the context of %d positions is full; %s]\n", context,
+                 whole ? "the model has learned no more" : "-c makes room");
+}
+
 void print_summary(const gq_model_info& info, const gq_session* session, const gq_generate_result& r) {
     const double decoded =
         r.n_generated_tokens > 1 ? r.n_generated_tokens - 1 : 0;  // the first token comes out of the prompt's pass
@@ -129,7 +135,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "[%s | %s, %.1f MB | kernels %s, %d threads%s]\n", path.c_str(), info.architecture,
                  static_cast<double>(info.file_bytes) / 1e6, gq_session_isa(session), gq_session_threads(session),
                  chat ? " | chat" : "");
-    cli::warn_beyond_training(so.context, info);
+    cli::check_context(so.context, info);
     if (std::strcmp(gq_session_isa(session), "scalar") == 0)
         std::fprintf(stderr, "[warning: scalar kernels serve; this is slow]\n");
     cli::catch_interrupt();
@@ -142,9 +148,7 @@ int main(int argc, char** argv) {
     cli::check(status);
     std::fputc('\n', stdout);
     cli::flush_output();
-    if (result.finish_reason == GQ_FINISH_CONTEXT)
-        std::fprintf(stderr, "[the context of %d positions is full; -c makes room]\n",
-                     so.context > 0 ? so.context : info.context_length);
+    if (result.finish_reason == GQ_FINISH_CONTEXT) tell_full(so.context > 0 ? so.context : info.context_length, info);
     print_summary(info, session, result);
     gq_session_free(session);
     gq_model_free(model);

@@ -136,7 +136,8 @@ gq_status gq_model_get_info(const gq_model* model, gq_model_info* info) {
                  .n_layers = static_cast<int32_t>(params.n_layers),
                  .vocab_size = static_cast<int32_t>(params.vocab),
                  .context_length = static_cast<int32_t>(params.context),
-                 .has_chat_template = loaded.chat_template ? 1 : 0};
+                 .has_chat_template = loaded.chat_template ? 1 : 0,
+                 .most_positions = static_cast<int32_t>(loaded.model.network.most_positions)};
         return GQ_OK;
     });
 }

@@ -43,7 +43,7 @@ typedef enum gq_status {
     GQ_UNSUPPORTED = 3,      /* well-formed, but nothing this version can do */
     GQ_IO = 4,               /* the operating system refused to read or write */
     GQ_OUT_OF_MEMORY = 5,
-    GQ_CONTEXT_FULL = 6,     /* a sequence would grow past the session's context */
+    GQ_CONTEXT_FULL = 6,     /* a sequence would grow past the session's context, or past most_positions */
     GQ_CANCELLED = 7,        /* a callback asked to stop */
     GQ_NUMERIC = 8,          /* a computation left the finite numbers */
     GQ_INTERNAL = 9,         /* a defect of gq */
@@ -94,6 +94,7 @@ typedef struct gq_model_info {
     uint64_t streamed_bytes;                      /* weight bytes that one decoded token reads */
     int32_t n_layers, vocab_size, context_length; /* context_length: what the model was trained for */
     int32_t has_chat_template;
+    int32_t most_positions; /* of one sequence, where the model has a table of them; 0: any number */
 } gq_model_info;
 /* Strings live as long as the model. GQ_INVALID_ARGUMENT also for a handle of gq_tokenizer_open(). */
 GQ_API gq_status gq_model_get_info(const gq_model* model, gq_model_info* info);
@@ -272,7 +273,8 @@ typedef struct gq_quantize_options {
     double target_bpw;            /* bits a weight of the linears, at most */
     const char* calibration_path; /* UTF-8 text; NULL: the built-in text */
     int32_t calibration_windows;  /* GQ_BY_RECIPE: 32; of refine and best 64 */
-    int32_t calibration_window;   /* tokens of a window: 512; the log warns where a model's context is less */
+    int32_t calibration_window;   /* tokens of a window: 512; the log warns where a model's context is less, and
+                                   * where it has learned no more positions they are refused */
     int32_t held_out_windows; /* besides those; what is solved is rounded to nearest where that loses less on them, and
                                * they choose the epoch of a training that is kept (0: a tenth of the others does);
                                * GQ_BY_RECIPE: 4; with bits 16 or without GPTQ none */
@@ -281,7 +283,8 @@ typedef struct gq_quantize_options {
     const char* isa;         /* as in gq_session_options */
     const char* report_path; /* a page where it ends in .html, otherwise JSON; NULL: none */
     int32_t distill_epochs;  /* of training every block towards the float one on the calibration text; 0: none */
-    int32_t refine_epochs;   /* of training scales and norms of the whole model after that; 0: none; or GQ_BY_RECIPE */
+    int32_t refine_epochs;   /* of training scales, norms and biases of the whole model after that; 0: none; or
+                                GQ_BY_RECIPE */
     const char* codes;       /* instead of the integers of `bits`: "table4", 16 values of IQ4_NL; NULL: those */
     /* Settings that measured well together, of method GQ_METHOD_GPTQ: "plain", "qep", "sweeps", "rotate",
      * "rotate-sweeps", "refine"; NULL: the one for this width; "best": all are tried, and what diverges

@@ -92,7 +92,10 @@ void set_recipe(const gq_quantize_options& o, QuantizeOptions& to) {
     if (o.qep != GQ_BY_RECIPE) to.solver.qep = o.qep;
     if (o.sweeps != GQ_BY_RECIPE) to.solver.sweeps = at_least("sweeps", o.sweeps, 0);
     if (o.refit != GQ_BY_RECIPE) to.solver.refit = o.refit != 0;
-    if (o.rotate != GQ_BY_RECIPE) to.rotate = o.rotate != 0;
+    if (o.rotate != GQ_BY_RECIPE) {
+        to.rotate = o.rotate != 0;
+        to.rotate_by_recipe = false;
+    }
     if (o.refine_epochs != GQ_BY_RECIPE) to.refine_epochs = at_least("refine_epochs", o.refine_epochs, 0);
 }
 

@@ -82,15 +82,11 @@ void CpuBackend::silu_mul(const Activations& gate, const Activations& up, size_t
 }
 
 void CpuBackend::relu(const Activations& x, size_t n_rows, const Activations& out) {
-    for_rows(n_rows, [&](size_t r) {
-        for (size_t i = 0; i < x.width; ++i) out.row(r)[i] = std::max(x.row(r)[i], 0.0f);
-    });
+    for_rows(n_rows, [&](size_t r) { relu_row(x.row(r), x.width, out.row(r)); });
 }
 
 void CpuBackend::gelu(const Activations& x, size_t n_rows, const Activations& out) {
-    for_rows(n_rows, [&](size_t r) {
-        for (size_t i = 0; i < x.width; ++i) out.row(r)[i] = gq::gelu(x.row(r)[i]);
-    });
+    for_rows(n_rows, [&](size_t r) { gelu_row(x.row(r), x.width, out.row(r)); });
 }
 
 void CpuBackend::gather_rows(const Activations& x, std::span<const size_t> rows, const Activations& out) {

@@ -95,14 +95,24 @@ inline float gelu(float x) {
 // ALiBi (arXiv 2108.12409): how fast scores of a head fall. With n heads, n a power of two: 2^(-8 (head + 1) / n); of
 // more heads, those beyond the power of two n below take every second slope of 2 n heads.
 inline double alibi_slope(size_t head, size_t n_heads) {
-    const double n = static_cast<double>(std::bit_floor(n_heads)), h = static_cast<double>(head);
-    return h < n ? std::exp2(-8 * (h + 1) / n) : std::exp2(-4 * (2 * (h - n) + 1) / n);
+    const size_t n = std::bit_floor(n_heads), power = head < n ? 2 * (head + 1) : 2 * (head - n) + 1;
+    double ratio = 0x1p-4, slope = 1;  // ratio: to be 2^(-4 / n)
+    for (size_t i = n; i > 1; i /= 2) ratio = std::sqrt(ratio);
+    for (size_t i = 0; i < power; ++i) slope *= ratio;
+    return slope;
 }
 // To n scores of keys one after another, before they are scaled by `scale`; first: the position of the first key less
 // the query's.
 inline void add_alibi(float* scores, size_t n, double slope, float scale, ptrdiff_t first) {
     const float steep = static_cast<float>(slope / static_cast<double>(scale));
     for (size_t i = 0; i < n; ++i) scores[i] += steep * static_cast<float>(first + static_cast<ptrdiff_t>(i));
+}
+
+inline void relu_row(const float* x, size_t n, float* out) {
+    for (size_t i = 0; i < n; ++i) out[i] = x[i] > 0 ? x[i] : 0;
+}
+inline void gelu_row(const float* x, size_t n, float* out) {
+    for (size_t i = 0; i < n; ++i) out[i] = gelu(x[i]);
 }
 
 // sum = a + b, of n floats each.

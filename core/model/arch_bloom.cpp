@@ -14,25 +14,6 @@ using namespace parts;
 constexpr size_t ffn_ratio = 4;  // which no config changes
 constexpr HeadPart q_part{0, 3}, k_part{1, 3}, v_part{2, 3};
 
-enum Role : RoleId {
-    attn_norm,
-    attn_norm_bias,
-    attn_q,
-    attn_q_bias,
-    attn_k,
-    attn_k_bias,
-    attn_v,
-    attn_v_bias,
-    attn_o,
-    attn_o_bias,
-    ffn_norm,
-    ffn_norm_bias,
-    ffn_up,
-    ffn_up_bias,
-    ffn_down,
-    ffn_down_bias
-};
-
 constexpr char qkv[] = "transformer.h.{}.self_attention.query_key_value.weight",
                qkv_bias[] = "transformer.h.{}.self_attention.query_key_value.bias";
 
@@ -76,42 +57,19 @@ HyperParams read_hugging_face(const JsonValue& json) {
     p.hidden = size("hidden_size", "n_embed");
     p.ffn = ffn_ratio * p.hidden;
     p.n_layers = size("n_layer", "num_hidden_layers");
-    p.n_heads = p.n_kv_heads = size("n_head", "num_attention_heads");
-    p.head_dim = p.n_heads > 0 ? p.hidden / p.n_heads : 0;
     p.context = config.size("seq_length", 2048);
     p.norm_eps = config.number("layer_norm_epsilon", 1e-5);
     p.tied_head = config.flag("tie_word_embeddings", true);
-    p.check_sizes();
-    if (p.hidden % p.n_heads != 0)
-        fail(Status::bad_file, "config.json: hidden_size %zu is no multiple of n_head %zu", p.hidden, p.n_heads);
+    divide_hidden(p, size("n_head", "num_attention_heads"));
     return p;
 }
 
-enum Slots : SlotId { x, centered, normed, q, k, v, mixed, delta, up };
-
-constexpr LayerNormSlots norm_slots{centered, normed};
-constexpr BiasedBlock block{x,         q,      k,      v,      mixed,  delta,    up,     norm_slots,
-                            attn_norm, attn_q, attn_k, attn_v, attn_o, ffn_norm, ffn_up, ffn_down};
-
 Network build(const HyperParams& p) {
-    Network net;
-    net.slots = {{"residual", p.hidden}, {"centered", p.hidden}, {"normed", p.hidden},
-                 {"q", q_width(p)},      {"k", kv_width(p)},     {"v", kv_width(p)},
-                 {"mixed", q_width(p)},  {"delta", p.hidden},    {"up", p.ffn}};
-    net.residual = x;
-    net.prologue.steps = {
-        {.op = Op::center, .in = {x}, .out = centered},
-        {.op = Op::rms_norm, .in = {centered}, .out = normed, .weight = embedding_norm},
-        {.op = Op::add_bias, .in = {normed}, .out = x, .weight = embedding_norm_bias},
-    };
     AttentionShape shape = attention_shape(p);
     shape.alibi = true;
-    net.blocks.assign(p.n_layers, biased_block(block, shape, Op::gelu));
-    net.selected = delta;
-    net.head_input = normed;
-    add_layer_norm(net.epilogue.steps, delta, norm_slots, final_norm, final_norm_bias);
-    net.norm_eps = static_cast<float>(p.norm_eps);
-    net.head_dim = p.head_dim;
+    Network net = biased_network(p, shape, Op::gelu, final_norm, final_norm_bias);
+    add_layer_norm(net.prologue.steps, residual, embedding_norm, embedding_norm_bias);
+    net.prologue.steps.back().out = residual;
     return net;
 }
 

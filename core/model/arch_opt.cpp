@@ -17,25 +17,6 @@ size_t positions(const HyperParams& p) {
     return p.context + first_position;
 }
 
-enum Role : RoleId {
-    attn_norm,
-    attn_norm_bias,
-    attn_q,
-    attn_q_bias,
-    attn_k,
-    attn_k_bias,
-    attn_v,
-    attn_v_bias,
-    attn_o,
-    attn_o_bias,
-    ffn_norm,
-    ffn_norm_bias,
-    ffn_up,
-    ffn_up_bias,
-    ffn_down,
-    ffn_down_bias
-};
-
 constexpr WeightRow block_weights[] = {
     vector_row("attn_norm", "model.decoder.layers.{}.self_attn_layer_norm.weight", hidden),
     vector_row("attn_norm_bias", "model.decoder.layers.{}.self_attn_layer_norm.bias", hidden),
@@ -87,40 +68,19 @@ HyperParams read_hugging_face(const JsonValue& json) {
     p.hidden = config.size("hidden_size");
     p.ffn = config.size("ffn_dim");
     p.n_layers = config.size("num_hidden_layers");
-    p.n_heads = p.n_kv_heads = config.size("num_attention_heads");
-    p.head_dim = p.n_heads > 0 ? p.hidden / p.n_heads : 0;
     p.context = config.size("max_position_embeddings");
     p.norm_eps = 1e-5;  // torch's own, which no config changes
     p.tied_head = config.flag("tie_word_embeddings", true);
-    p.check_sizes();
-    if (p.hidden % p.n_heads != 0)
-        fail(Status::bad_file, "config.json: hidden_size %zu is no multiple of num_attention_heads %zu", p.hidden,
-             p.n_heads);
+    divide_hidden(p, config.size("num_attention_heads"));
     return p;
 }
 
-enum Slots : SlotId { x, centered, normed, q, k, v, mixed, delta, up };
-
-constexpr LayerNormSlots norm_slots{centered, normed};
-constexpr BiasedBlock block{x,         q,      k,      v,      mixed,  delta,    up,     norm_slots,
-                            attn_norm, attn_q, attn_k, attn_v, attn_o, ffn_norm, ffn_up, ffn_down};
-
 Network build(const HyperParams& p) {
-    Network net;
-    net.slots = {{"residual", p.hidden}, {"centered", p.hidden}, {"normed", p.hidden},
-                 {"q", q_width(p)},      {"k", kv_width(p)},     {"v", kv_width(p)},
-                 {"mixed", q_width(p)},  {"delta", p.hidden},    {"up", p.ffn}};
-    net.residual = x;
+    Network net = biased_network(p, attention_shape(p), Op::relu, final_norm, final_norm_bias);
     net.prologue.steps = {
         {.op = Op::position, .out = delta, .weight = position_table, .first_row = first_position},
-        {.op = Op::add, .in = {x, delta}, .out = x},
+        {.op = Op::add, .in = {residual, delta}, .out = residual},
     };
-    net.blocks.assign(p.n_layers, biased_block(block, attention_shape(p), Op::relu));
-    net.selected = delta;
-    net.head_input = normed;
-    add_layer_norm(net.epilogue.steps, delta, norm_slots, final_norm, final_norm_bias);
-    net.norm_eps = static_cast<float>(p.norm_eps);
-    net.head_dim = p.head_dim;
     net.most_positions = p.context;
     return net;
 }

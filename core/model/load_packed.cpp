@@ -134,7 +134,7 @@ LowRank low_rank_view(const GqTensor& tensor) {
 namespace {
 
 // A lookup reads rows, and the head's logits come from the same bytes: neither has a place for a correction.
-Weight bind_vocabulary(const GqFile& file, const WeightRow& row, const HyperParams& params) {
+Weight bind_uncorrected(const GqFile& file, const WeightRow& row, const HyperParams& params) {
     Weight weight = bind(file, row, 0, params);
     if (!weight.low_rank.empty())
         fail(Status::unsupported, "%s: a correction of low rank belongs to a block's linears",
@@ -154,12 +154,15 @@ Model bind_packed(const GqFile& file) {
     if (!model.arch)
         fail(Status::unsupported, "section 'model': architecture '%s' is not known to this version",
              model.params.arch.c_str());
+    if (model.params.head_turn && !model.arch->head_turn.role)
+        fail(Status::bad_file, "section 'model': no head_turn expected in the network '%s', one found",
+             model.arch->name);
     refuse_unused(file, *model.arch, model.params);
     model.network = model.arch->build(model.params);
-    model.embedding = bind_vocabulary(file, model.arch->embedding, model.params);
-    model.head = model.params.tied_head ? model.embedding : bind_vocabulary(file, model.arch->head, model.params);
+    model.embedding = bind_uncorrected(file, model.arch->embedding, model.params);
+    model.head = model.params.tied_head ? model.embedding : bind_uncorrected(file, model.arch->head, model.params);
     for (const WeightRow& row : model.arch->outer_weights)
-        model.outer.roles.push_back(bind(file, row, 0, model.params));
+        model.outer.roles.push_back(bind_uncorrected(file, row, model.params));
     if (model.params.head_turn) model.outer.roles.push_back(bind(file, model.arch->head_turn, 0, model.params));
     for (size_t layer = 0; layer < model.params.n_layers; ++layer) {
         BlockWeights block;

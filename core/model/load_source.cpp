@@ -59,15 +59,16 @@ const char* SourceModel::name_pattern(const WeightRow& row) const {
 
 // A head beside a tied embedding is claimed too: Hugging Face's own loader leaves it alone.
 void SourceModel::refuse_unclaimed() const {
-    std::vector<const char*> patterns(arch_->spare_tensors.begin(), arch_->spare_tensors.end());
-    for (const WeightRow* row : {&arch_->embedding, &arch_->head}) patterns.push_back(name_pattern(*row));
-    for (const std::span<const WeightRow> rows : {arch_->outer_weights, arch_->block_weights})
-        for (const WeightRow& row : rows) patterns.push_back(name_pattern(row));
     std::set<std::string, std::less<>> claimed;
-    for (const std::string_view pattern : patterns)
-        for (size_t layer = 0; layer < params_.n_layers; ++layer)
-            for (const std::string_view name : {pattern, without_prefix(pattern, *arch_)})
-                claimed.insert(with_layer(name, layer));
+    for (size_t layer = 0; layer < params_.n_layers; ++layer) {
+        for (const char* pattern : arch_->spare_tensors) claimed.insert(with_layer(pattern, layer));
+        const auto claim = [&](const WeightRow& row) {
+            if (const SourceTensor* found = find(row, layer)) claimed.insert(found->name);
+        };
+        for (const WeightRow* row : {&arch_->embedding, &arch_->head}) claim(*row);
+        for (const std::span<const WeightRow> rows : {arch_->outer_weights, arch_->block_weights})
+            for (const WeightRow& row : rows) claim(row);
+    }
     for (const SourceTensor& found : checkpoint_.tensors())
         if (!claimed.contains(found.name))
             fail(Status::unsupported,

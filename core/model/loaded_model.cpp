@@ -3,6 +3,8 @@
 // Must not know sequences or callers.
 #include "core/model/loaded_model.h"
 
+#include <algorithm>
+
 #include "core/base/log.h"
 #include "core/base/status.h"
 #include "formats/format_error.h"
@@ -82,9 +84,12 @@ uint64_t LoadedModel::n_weights() const {
 
 uint64_t LoadedModel::streamed_bytes() const {
     uint64_t total = 0;
-    const std::string embedding = packed_name(model.arch->embedding, 0);
+    std::vector<std::string> looked_up;  // one row of each
+    if (!model.params.tied_head) looked_up.push_back(packed_name(model.arch->embedding, 0));
+    for (const WeightRow& row : model.arch->outer_weights)
+        if (row.kind == WeightKind::table) looked_up.push_back(packed_name(row, 0));
     for (const GqTensor& tensor : file.tensors()) {
-        if (tensor.name == embedding && !model.params.tied_head) continue;  // a lookup reads one row
+        if (std::find(looked_up.begin(), looked_up.end(), tensor.name) != looked_up.end()) continue;
         for (const GqPart& part : tensor.parts) total += part.bytes.size();
     }
     return total;

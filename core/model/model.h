@@ -70,7 +70,7 @@ class SourceModel {
     // All rows as floats (rows, cols), contiguous, in our row order; the tensor's pages are given up afterwards.
     // Throws Error(numeric) naming tensor and place where a value is not finite.
     AlignedBuffer<float> read(const WeightRow& row, size_t layer) const;
-    // Some rows, for matrices that should not be held whole (row order `same` only).
+    // Some rows, for matrices that should not be held whole (row order `same` only, of a tensor of its own).
     void read_rows(const WeightRow& row, size_t layer, size_t row_begin, size_t row_end, float* out) const;
 
   private:

@@ -212,13 +212,9 @@ void Tape::run_step(size_t index, const RoleValues& role) {
                 compute_.kernels.silu_mul(x.row(r), up.row(r), x.cols, y.row(r));
             });
         case Op::relu:
-            return for_rows([&](size_t r) {
-                for (size_t i = 0; i < x.cols; ++i) y.row(r)[i] = std::max(x.row(r)[i], 0.0f);
-            });
+            return for_rows([&](size_t r) { relu_row(x.row(r), x.cols, y.row(r)); });
         case Op::gelu:
-            return for_rows([&](size_t r) {
-                for (size_t i = 0; i < x.cols; ++i) y.row(r)[i] = gelu(x.row(r)[i]);
-            });
+            return for_rows([&](size_t r) { gelu_row(x.row(r), x.cols, y.row(r)); });
         case Op::add:
             return for_rows(
                 [&, other = operand(index, 1)](size_t r) { add_rows(x.row(r), other.row(r), x.cols, y.row(r)); });

@@ -1,7 +1,8 @@
 // Reverse mode over a list of steps: the same lists that forward.h interprets, in fp32, over whole windows at once.
 // In: rows of the residual for some windows, weights as plain floats; then dL/d(output). Out: the output; then
-// dL/d(input), dL/dW of linears and dL/d(weight) of norms. Must not know what L is, nor how weights were rounded.
-// Sums run over rows in ascending order (matrix products as gemm.h says), so no bit depends on the number of threads.
+// dL/d(input), dL/dW of linears and dL/d(weight) of norms and biases. Must not know what L is, nor how weights were
+// rounded. Sums run over rows in ascending order (matrix products as gemm.h says), so no bit depends on the number of
+// threads.
 #pragma once
 
 #include <array>
@@ -14,7 +15,7 @@
 
 namespace gq {
 
-// A role's weight as floats: a linear's matrix (out, in), or a norm's vector.
+// A role's weight as floats: a linear's matrix (out, in), or a norm's or bias's vector.
 struct RoleValues {
     ConstMatrixView matrix;
     const float* vector = nullptr;

@@ -59,6 +59,15 @@ struct Files {
     }
 };
 
+// Whether one of them does the same, as far as recipes decide it.
+bool is_among(std::span<const QuantizeOptions> all, const QuantizeOptions& options) {
+    return std::any_of(all.begin(), all.end(), [&](const QuantizeOptions& other) {
+        const GptqOptions &a = other.solver, &b = options.solver;
+        return a.search == b.search && a.qep == b.qep && a.sweeps == b.sweeps && a.refit == b.refit &&
+               other.rotate == options.rotate && other.refine_epochs == options.refine_epochs;
+    });
+}
+
 // None where the recipe makes numbers that can't be stored or that are none: the others may not.
 std::optional<Verdict> numbers_of(const Recipe& recipe, FunctionRef<std::optional<Verdict>()> attempt) {
     try {
@@ -103,8 +112,14 @@ void quantize_best(const std::filesystem::path& source, const std::filesystem::p
     const Recipe* winner = nullptr;
     double least = 0;
     const QuantizeOptions judged = with_judges(options, *checkpoint, compute, progress);
+    const SourceModel model(*checkpoint);
+    std::vector<QuantizeOptions> all_tried;
     for (const Recipe& recipe : all_recipes()) {
-        QuantizeOptions tried = with_recipe(recipe, judged);
+        std::string left_out;
+        QuantizeOptions tried = suited_to(model, with_recipe(recipe, judged), left_out);
+        if (!left_out.empty()) log_message(LogLevel::info, "%s", left_out.c_str());
+        if (is_among(all_tried, tried)) continue;
+        all_tried.push_back(tried);
         tried.report = attempt.report.path();
         log_message(LogLevel::info, "recipe %s: %s", recipe.name, recipe.what);
         const auto start = Clock::now();

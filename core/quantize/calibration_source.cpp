@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/base/log.h"
+#include "core/base/status.h"
 #include "core/quantize/calibrate.h"
 #include "core/quantize/calibration_text.h"
 #include "core/quantize/float_model.h"
@@ -32,7 +33,12 @@ std::string written_by(const SourceModel& source, const QuantizeOptions& options
 CalibrationText calibration_text(const QuantizeOptions& options, const Checkpoint& checkpoint,
                                  const SourceModel& source, const Tokenizer& tokenizer, const Compute& compute,
                                  const std::function<void()>& between_steps) {
-    const size_t context = source.params().context;
+    const size_t context = source.params().context, most = source.network().most_positions;
+    if (most > 0 && options.window > most)
+        fail(Status::invalid_argument,
+             "calibration: windows of at most %zu tokens, all the positions that this model has learned, expected, "
+             "found %zu",
+             most, options.window);
     if (options.window > context)
         log_message(LogLevel::warning, "calibration windows of %zu tokens, the model was trained for %zu",
                     options.window, context);

@@ -1,10 +1,10 @@
 // Layer-wise distillation: a quantized block is trained until its output is near the float block's.
-// In: a block's rounded linears and norms; rows of the residual before the block (of the quantized stream) and what the
-// float stream has behind it. Out: the same linears on the same kind of grid with other codes, scales and offsets, and
-// other norms. Must not know models, files or where the rows come from.
-// Sources: ZQ-Local (Yao et al., ZeroQuant-V2, arXiv 2303.08302); what is trained is Block-AP's (Chen et al.,
-// EfficientQAT, arXiv 2407.11062), with weights in units of codes: ŵ = scale · (round(v) − zero_point) + offset,
-// round's slope taken as 1 for v, so that scale and offset have their exact slopes. Integer zero points stay.
+// In: a block's rounded linears, norms and biases; rows of the residual before the block (of the quantized stream) and
+// what the float stream has behind it. Out: the same linears on the same kind of grid with other codes, scales and
+// offsets, and other norms. Must not know models, files or where the rows come from. Sources: ZQ-Local (Yao et al.,
+// ZeroQuant-V2, arXiv 2303.08302); what is trained is Block-AP's (Chen et al., EfficientQAT, arXiv 2407.11062), with
+// weights in units of codes: ŵ = scale · (round(v) − zero_point) + offset, round's slope taken as 1 for v, so that
+// scale and offset have their exact slopes. Integer zero points stay.
 #pragma once
 
 #include <functional>
@@ -32,6 +32,7 @@ struct DistillLinear {
     QuantizedMatrix* rounded = nullptr;
     GridOptions grid;
 };
+// Or a bias: what is not rounded. One of zeros stays so, for steps go with its size.
 struct DistillNorm {
     RoleId role = 0;
     float* weights = nullptr;

@@ -1,6 +1,6 @@
-// Refinement end to end: scales, offsets and norms of all blocks are trained until the whole model predicts what the
-// float model does; codes stay. In: rounded blocks, embedded rows, the float stream's rows behind the last block, the
-// heads. Out: the same blocks with other grids and norms. Must not know files or where the rows come from.
+// Refinement end to end: scales, offsets, norms and biases of all blocks are trained until the whole model predicts
+// what the float model does; codes stay. In: rounded blocks, embedded rows, the float stream's rows behind the last
+// block, the heads. Out: the same blocks with other grids and norms. Must not know files or where the rows come from.
 // Source: E2E-QP of EfficientQAT (Chen et al., arXiv 2407.11062), with KL(float ‖ quantized) of the predictions for a
 // loss instead of the text's own tokens.
 #pragma once

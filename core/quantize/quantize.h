@@ -40,6 +40,7 @@ struct QuantizeOptions {
     std::string grid = "zero_point";                    // a name of packing.h; embedding and head too, if not chosen
     GptqOptions solver = {.search = GridSearch::clip};  // its grid comes from the options here; without GPTQ nothing
     bool rotate = false;                                // R1 and R2 of rotate.h
+    bool rotate_by_recipe = false;  // nobody asked for it: without it where the network does not allow it
     // Rank of the correction that a block's linears get beside their integers; 0: none. Matrices that are narrower get
     // all the rank they have.
     size_t lorc_rank = 0;

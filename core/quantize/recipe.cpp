@@ -67,7 +67,7 @@ QuantizeOptions with_recipe(const Recipe& recipe, QuantizeOptions options) {
     const bool fixed = options.solver.static_grids();
     options.solver.sweeps = fixed ? recipe.sweeps : 0;
     options.solver.refit = fixed && recipe.refit;
-    options.rotate = recipe.rotate && !options.keep_blocks;
+    options.rotate = options.rotate_by_recipe = recipe.rotate && !options.keep_blocks;
     const bool trainable = options.lorc_rank == 0 && options.windows > 1 && !options.keep_blocks;
     options.refine_epochs = trainable ? recipe.refine_epochs : 0;
     if (!options.keep_blocks) tell_left_out(recipe, options);  // else nobody asked for the recipe
@@ -76,13 +76,13 @@ QuantizeOptions with_recipe(const Recipe& recipe, QuantizeOptions options) {
 
 QuantizeOptions suited_to(const SourceModel& source, QuantizeOptions options, std::string& left_out) {
     left_out.clear();
-    if (!options.rotate || options.recipe.empty() || !recipe_of(options.recipe).rotate) return options;
+    if (!options.rotate || !options.rotate_by_recipe) return options;
     try {
         plan_rotation(source.network(), source.arch().block_weights.size());
     } catch (const Error& error) {
         if (error.status() != Status::unsupported) throw;
         options.rotate = false;
-        left_out = "recipe " + options.recipe + " without its rotation: " + error.what();
+        left_out = "recipe " + options.recipe + " without its part: " + error.what();
     }
     return options;
 }

@@ -36,8 +36,8 @@ const Recipe& default_recipe(unsigned bits);
 // correction of low rank, sweeps and re-fits with the order column, QEP with GPTAQ; the log says so.
 QuantizeOptions with_recipe(const Recipe& recipe, QuantizeOptions options);
 
-// Without a rotation that the options' recipe has set and the network refuses: `left_out` says why then, else it is
-// empty. One that the recipe does not have stays, for the network's own error.
+// Without a rotation that a recipe has set and the network refuses: `left_out` says why then, else it is empty. One
+// that was asked for stays, for the network's own error.
 QuantizeOptions suited_to(const SourceModel& source, QuantizeOptions options, std::string& left_out);
 
 // Tries all recipes on the same calibration windows, and keeps the file whose predictions on some further ones, which

@@ -98,7 +98,7 @@ class Walk {
     bool solves_head() const;
     std::optional<HeadSolver> head_solver();
     void write_outer_weight(const WeightRow& row);
-    PackedTensor write_small(const WeightRow& row, const AlignedBuffer<float>& w);
+    PackedTensor write_small(const WeightRow& row, const AlignedBuffer<float>& w, const char* float_codes);
     const char* float_codes_for(const WeightRow& row, size_t layer) const;
     const char* float_codes_for(ElementType type, bool fits) const;
     void write_block(size_t layer);

@@ -1,6 +1,6 @@
-// What stands outside of blocks: embedding, head, final norm. The head is solved where that shows. See walk.h.
-// In: the source's rows, strip by strip. Out: their tensors, and the streams' first hidden states. Must not know
-// blocks.
+// What stands outside of blocks: embedding, head, the weights of prologue and epilogue. The head is solved where that
+// shows. See walk.h. In: the source's rows, strip by strip. Out: their tensors, and the streams' first hidden states.
+// Must not know blocks.
 #include "core/quantize/head_hessian.h"
 #include "core/quantize/walk.h"
 
@@ -39,7 +39,7 @@ void Walk::write_outer() {
     if (!tied) head_ = write_rounded(arch.head, assignment_.head, of_head);
     solver.reset();
     for (const WeightRow& row : arch.outer_weights) write_outer_weight(row);
-    if (rotated_.params().head_turn) head_turn_ = write_small(arch.head_turn, rotated_.head_turn());
+    if (rotated_.params().head_turn) head_turn_ = write_small(arch.head_turn, rotated_.head_turn(), "f16");
     if (!keeps_head()) head_turn_ = {};
     if (stream_) stream_->embed({.matrix = embedding.matrix}, outer_, windows_);
     if (reference_) embed_floats(*reference_, source_, rotated_, windows_);
@@ -54,7 +54,7 @@ void Walk::write_outer_weight(const WeightRow& row) {
     AlignedBuffer<float> w = rotated_.read(row, 0);
     Weight& weight = outer_.roles.emplace_back();
     if (row.kind != WeightKind::vector) {
-        weight.matrix = outer_tables_.emplace_back(write_small(row, w)).matrix;
+        weight.matrix = outer_tables_.emplace_back(write_small(row, w, float_codes_for(row, 0))).matrix;
         return;
     }
     write_vector(writer_, packed_name(row, 0), {w.data(), w.size()});
@@ -63,11 +63,11 @@ void Walk::write_outer_weight(const WeightRow& row) {
 }
 
 // Small, and every token goes through it: 8 bits at least.
-PackedTensor Walk::write_small(const WeightRow& row, const AlignedBuffer<float>& w) {
+PackedTensor Walk::write_small(const WeightRow& row, const AlignedBuffer<float>& w, const char* float_codes) {
     const size_t rows = row.rows(source_.params()), cols = row.cols(source_.params());
     const bool floats = options_.embed_bits == float_bits;
     const GridOptions grid{8, outer_group(0), uniform_grid(options_)};
-    PackedTensor packed = floats ? room_for_floats(rows, cols, "f16") : room_for_codes(rows, cols, grid);
+    PackedTensor packed = floats ? room_for_floats(rows, cols, float_codes) : room_for_codes(rows, cols, grid);
     if (floats) {
         pack_float_strip(compute_, w.data(), rows, 0, packed);
     } else {

@@ -118,9 +118,20 @@ ok "perplexity, JSON" '^{"positions": 93, "ppl": ' ./perplexity "$work/tiny.gq" 
 ok "KL, against single logits" "agrees" sh -c './perplexity "$1/tiny.gq" $2 --json --protocol full-window |
     python3 tests/apps/kl_by_logits.py ./libgq.so "$1/tiny16.gq" "$1/tiny.gq" 288 "$1/text" 64 3 1' sh "$work" "$kl"
 
+# Learned positions, and LayerNorms that no rotation commutes with.
+ok "OPT" "" ./quantize tests/golden/tiny_opt -o "$work/opt.gq" --calib-window 128
+told "OPT: the recipe's rotation is left out" "recipe rotate without its part: .*LayerNorms"
+bad "OPT: a rotation" "LayerNorms" ./quantize tests/golden/tiny_opt -o "$work/x.gq" --calib-window 128 --rotate
+bad "OPT: windows beyond its positions" "windows of at most 256 tokens" ./quantize tests/golden/tiny_opt -o "$work/x.gq"
+bad "OPT: a context beyond its positions" "at most 256 positions expected" ./run "$work/opt.gq" --raw hello --ctx 257
+bad "OPT: perplexity beyond its positions" "at most 256 positions expected" ./perplexity "$work/opt.gq" -f "$work/text"
+bad "OPT: bench beyond its positions" "at most 256 positions expected" ./bench "$work/opt.gq" -p 300 -n 1 -r 1
+ok "OPT: until the positions end" "" ./run "$work/opt.gq" --raw hello -n 0 --ignore-eos
+told "OPT: and says why" "the context of 256 positions is full; the model has learned no more"
+
 # The papers' tables on checkpoints that no paper has.
 ok "paper tables" "^[|] 3 [|] 128 ([|] [0-9.]+ ){3}[|]$" python3 tests/paper_tables.py tests/golden "$work/text" --also tiny_llama_tied --ctx 64 --chunks 1
-ok "paper tables: OPT" "^[|] 3 [|] 128 ([|] [0-9.]+ ){3}[|]$" python3 tests/paper_tables.py tests/golden "$work/text" --also tiny_opt --ctx 64 --chunks 1
+ok "paper tables: OPT" "^[|] 3 [|] 128 ([|] [0-9.]+ ){3}[|]$" python3 tests/paper_tables.py tests/golden "$work/text" --also tiny_opt --calib "$work/text" --calib-windows 4 --calib-window 128 --ctx 64 --chunks 1
 ok "paper tables: BLOOM" "^[|] 3 [|] 128 ([|] [0-9.]+ ){3}[|]$" python3 tests/paper_tables.py tests/golden "$work/text" --also tiny_bloom --ctx 64 --chunks 1
 shown "checkpoints that are missing are named" "^missing in tests/golden: opt-125m, .*Llama-2-7b-hf"
 

@@ -3,6 +3,8 @@
 // test_goldens.cpp, their gradients in test_backward.cpp.
 #include <doctest/doctest.h>
 
+#include <cstring>
+
 #include "core/quantize/recipe.h"
 #include "core/runtime/session.h"
 #include "tests/error_of.h"
@@ -35,6 +37,46 @@ std::vector<BatchRow> rows_of(SequenceId sequence, int32_t begin, int32_t end) {
     return rows;
 }
 
+// The tiny OPT in a .gq, written anew with something altered.
+std::string refusal_of_file(const std::filesystem::path& path, const std::string& from, const std::string& to,
+                            const std::string& table_grid) {
+    const GqFile file(path);
+    const std::string zeros(17 * 512, '\0');
+    const TemporaryPath altered("opt_altered.gq");
+    GqWriter writer(altered.path());
+    for (const GqSection& section : file.sections()) {
+        std::string text(reinterpret_cast<const char*>(section.bytes.data()), section.bytes.size());
+        if (const size_t at = text.find(from); section.name == "model" && at != std::string::npos)
+            text.replace(at, from.size(), to);
+        writer.add_section(section.name, std::as_bytes(std::span(text)));
+    }
+    for (const GqTensor& tensor : file.tensors()) {
+        GqTensor copy = tensor;
+        if (copy.name == "positions" && !table_grid.empty()) {
+            copy.grid = table_grid;
+            // For 258 rows of 64, rank 16: gq_file.md, "Corrections of low rank".
+            for (const auto& [name, size] : {std::pair{"lorc_u", 17 * 512}, std::pair{"lorc_u_scales", 17 * 32},
+                                             std::pair{"lorc_v", 2 * 512}, std::pair{"lorc_v_scales", 32}})
+                copy.parts.push_back({name, std::as_bytes(std::span(zeros)).first(static_cast<size_t>(size)), 0});
+        }
+        writer.add_tensor(copy);
+    }
+    writer.finish();
+    return error_of([&] { LoadedModel::open(altered.path(), false); });
+}
+
+// A safetensors file with another header.
+template <class Change>
+std::string with_header(const std::string& file, const Change& change) {
+    uint64_t n = 0;
+    std::memcpy(&n, file.data(), sizeof n);
+    std::string header = file.substr(sizeof n, n);
+    change(header);
+    while (header.size() % 8 != 0) header += ' ';
+    const uint64_t size = header.size();
+    return std::string(reinterpret_cast<const char*>(&size), sizeof size) + header + file.substr(sizeof n + n);
+}
+
 }  // namespace
 
 TEST_SUITE("model") {
@@ -47,14 +89,15 @@ TEST_SUITE("model") {
                   "_remove_final_layer_norm true, expected false"));
         CHECK(has(refusal_of("opt", "activation_function", "\"gelu\""), "activation_function 'gelu', expected 'relu'"));
         CHECK(has(refusal_of("opt", "num_attention_heads", "6"),
-                  "hidden_size 64 is no multiple of num_attention_heads 6"));
+                  "a hidden size that is a multiple of the 6 heads expected, found 64"));
         CHECK(refusal_of("opt", "dropout", "0.1") == "no error");
     }
 
     TEST_CASE("BLOOM: a config that asks for another network is refused; older files name sizes otherwise") {
         CHECK(has(refusal_of("bloom", "apply_residual_connection_post_layernorm", "true"),
                   "apply_residual_connection_post_layernorm true, expected false"));
-        CHECK(has(refusal_of("bloom", "n_head", "9"), "hidden_size 96 is no multiple of n_head 9"));
+        CHECK(has(refusal_of("bloom", "n_head", "9"),
+                  "a hidden size that is a multiple of the 9 heads expected, found 96"));
         const JsonValue older = parse_json(
             R"({"vocab_size": 288, "n_embed": 96, "num_hidden_layers": 2, "num_attention_heads": 6})", "config.json");
         const HyperParams p = find_arch("bloom")->read_hugging_face(older);
@@ -63,6 +106,67 @@ TEST_SUITE("model") {
         CHECK(p.n_layers == 2);
         CHECK(p.head_dim == 16);
         CHECK(p.tied_head);
+    }
+
+    TEST_CASE("a .gq with what these networks have no place for is refused") {
+        const TemporaryPath path("opt_whole.gq");
+        QuantizeOptions options = tiny_options(4);
+        options.method = Method::rtn;
+        quantize_tiny("opt", path.path(), options);
+        CHECK(refusal_of_file(path.path(), "", "", "") == "no error");
+        CHECK(has(refusal_of_file(path.path(), "\"tied_head\":true", "\"tied_head\":true,\"head_turn\":true", ""),
+                  "section 'model': no head_turn expected in the network 'opt', one found"));
+        CHECK(has(refusal_of_file(path.path(), "\"arch\":\"opt\"", "\"arch\":\"llama\"", ""),
+                  "rope_inv_freq: 8 values expected in a llama network, none found"));
+        CHECK(has(refusal_of_file(path.path(), "\"context\":256", "\"context\":512", ""),
+                  "positions: shape (514, 64) expected, (258, 64) x 1 experts found"));
+        const std::string corrected = refusal_of_file(path.path(), "", "", "zero_point+lorc");
+        CHECK(has(corrected, "positions: a correction of low rank belongs to a block's linears"));
+    }
+
+    TEST_CASE("a table of positions keeps the floats that other weights keep, and is no part of what a token streams") {
+        const Altered model("opt");
+        const TemporaryPath f16("opt_f16.gq"), bf16("opt_bf16.gq");
+        ThreadPool pool(1);
+        const QuantizeOptions floats{.bits = 16, .embed_bits = 16};
+        const auto codes_of = [&](const TemporaryPath& out) {
+            quantize_model(model.folder.path(), out.path(), floats, {pool, kernel_table()}, {});
+            return GqFile(out.path()).find("positions")->codes;
+        };
+        CHECK(codes_of(f16) == "f16");
+        // The same bytes read as bf16: other numbers, all finite.
+        model.write("model.safetensors",
+                    with_header(file_bytes(model.file("model.safetensors")), [](std::string& header) {
+                        for (size_t at = 0; (at = header.find("\"F16\"", at)) != std::string::npos;)
+                            header.replace(at, 5, "\"BF16\"");
+                    }));
+        CHECK(codes_of(bf16) == "bf16");
+        const auto loaded = LoadedModel::open(f16.path(), false);
+        uint64_t all = 0, table = 0;
+        for (const GqTensor& tensor : loaded->file.tensors())
+            for (const GqPart& part : tensor.parts) (tensor.name == "positions" ? table : all) += part.bytes.size();
+        CHECK(table > 0);
+        CHECK(loaded->streamed_bytes() == all);
+    }
+
+    TEST_CASE("one weight under both of its names is refused") {
+        const Altered model("opt");
+        const std::string bytes = file_bytes(model.file("model.safetensors"));
+        model.write("model.safetensors",
+                    with_header(bytes, [&](std::string& header) {
+                        uint64_t n = 0;
+                        std::memcpy(&n, bytes.data(), sizeof n);
+                        const std::string end = std::to_string(bytes.size() - sizeof n - n);
+                        header.insert(
+                            header.rfind('}'),
+                            ",\"decoder.final_layer_norm.bias\":{\"dtype\":\"F16\",\"shape\":[64],\"data_offsets\":[" +
+                                end + "," + std::to_string(std::stoull(end) + 128) + "]}");
+                    }) + std::string(128, '\0'));
+        CHECK(has(error_of([&] {
+                      const auto checkpoint = open_checkpoint(model.folder.path());
+                      const SourceModel source(*checkpoint);
+                  }),
+                  "tensor 'decoder.final_layer_norm.bias'"));
     }
 
     TEST_CASE("queries, keys and values are parts of every head of one tensor") {
@@ -138,7 +242,9 @@ TEST_SUITE("model") {
         QuantizeOptions options = tiny_options(4);
         options.window = 257;
         const Refusal refusal = refuse(golden_path("tiny_opt"), options);
-        CHECK(refusal.says("position 256: this model has learned 256 positions and no more"));
+        CHECK(refusal.says(
+            "windows of at most 256 tokens, all the positions that this model has learned, expected, found 257"));
+        CHECK(refusal.n_progress == 0);
     }
 
     TEST_CASE(
@@ -150,7 +256,7 @@ TEST_SUITE("model") {
         const GqFile file(found.path());
         const JsonValue provenance = provenance_of(file);
         CHECK(provenance.at("note", "provenance").as_string("note") ==
-              "recipe rotate without its rotation: rotation: this architecture has LayerNorms, with a mean, which does "
+              "recipe rotate without its part: rotation: this architecture has LayerNorms, with a mean, which does "
               "not commute with a rotation");
         CHECK_FALSE(provenance.at("options", "provenance").at("rotate", "options").as_bool("rotate"));
         quantize_tiny("opt", expected.path(), with_recipe(recipe_of("qep"), tiny_options(4)));
@@ -166,7 +272,7 @@ TEST_SUITE("model") {
                                  other->parts[i].bytes.begin(), other->parts[i].bytes.end()));
             }
         }
-        options.recipe = "plain";
+        options.rotate_by_recipe = false;
         CHECK(refuse(golden_path("tiny_opt"), options).says("which does not commute with a rotation"));
     }
 }

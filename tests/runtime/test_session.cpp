@@ -52,14 +52,14 @@ struct Tiny {
     }
 };
 
-void check_memory(const Tiny& tiny) {
+void check_memory(const Tiny& tiny, size_t context = 2048) {
     for (const KvType* kv_type : all_kv_types()) {
         for (const ActivationMode& mode : activation_modes()) {
             const SessionOptions options{
-                .context = 2048, .max_rows = 256, .k_type = kv_type, .v_type = kv_type, .precision = mode.precision};
+                .context = context, .max_rows = 256, .k_type = kv_type, .v_type = kv_type, .precision = mode.precision};
             ThreadPool pool(2);
             const size_t needed = Session::bytes_needed(tiny.loaded->model, options, pool.size());
-            std::vector<BatchRow> rows = rows_of(1, 0, 2048);
+            std::vector<BatchRow> rows = rows_of(1, 0, context);
             for (size_t i = 0; i < rows.size(); ++i) rows[i].want_logits = i + 32 >= rows.size();
             const size_t before = heap_bytes();
             if (before == 0) {
@@ -82,6 +82,7 @@ TEST_SUITE("runtime") {
     TEST_CASE("the memory that a session is said to need is what it takes, and not much more") {
         for (const size_t lorc_rank : {0, 16}) check_memory(Tiny("tied", 4, lorc_rank));
         check_memory(Tiny("bloom"));
+        check_memory(Tiny("opt"), 256);
         const Tiny tiny("tied");
         CHECK_THROWS_AS(static_cast<void>(Session::bytes_needed(tiny.loaded->model, {.context = SIZE_MAX / 2}, 1)),
                         Error);
