@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the fuzz target settings: configs of the tiny Llamas, a GGUF file's metadata, and sections of a .gq.
+"""Writes the seeds of the fuzz target settings: configs of the tiny models, a GGUF file's metadata, and sections of a .gq.
 
 Needs only Python 3.9's own library. Usage: tests/fuzz/make_settings_corpus.py (writes tests/fuzz/corpus/settings/)
 """
@@ -29,8 +29,9 @@ def write(name, kind, value):
 
 
 FOLDER.mkdir(parents=True, exist_ok=True)
-for model in ("tied", "scaled_rope", "sliding"):
-    write(f"config_{model}", CONFIG, json.loads((TESTS / "golden" / f"tiny_llama_{model}" / "config.json").read_text()))
+for model in ("llama_tied", "llama_scaled_rope", "llama_sliding", "opt", "bloom"):
+    config = json.loads((TESTS / "golden" / f"tiny_{model}" / "config.json").read_text())
+    write(f"config_{model.removeprefix('llama_')}", CONFIG, config)
 write("gguf", GGUF, METADATA)
 write("model", MODEL, MODEL_SECTION)
 write("generation", GENERATION, GENERATION_SECTION)

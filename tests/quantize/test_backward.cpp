@@ -15,8 +15,11 @@ namespace {
 
 constexpr size_t window = 110, n_windows = 2;  // attention takes 96 queries of 3 heads at a time: two blocks
 
-constexpr std::pair<const char*, size_t> blocks[] = {
-    {"llama", 0}, {"llama", 17}, {"opt", 0}, {"bloom", 0}};  // and sliding windows
+struct BlockCase {
+    const char* arch;
+    size_t sliding;
+};
+constexpr BlockCase blocks[] = {{"llama", 0}, {"llama", 17}, {"opt", 0}, {"bloom", 0}};
 
 struct Gradients {
     std::vector<std::vector<float>> roles;
@@ -102,10 +105,10 @@ std::vector<float> forward_of_the_model(const TinyBlock& block, const std::vecto
 
 TEST_SUITE("backward") {
     TEST_CASE("gradients of a block are the slopes of its forward pass in double") {
-        for (const auto& [arch, sliding] : blocks) {
-            CAPTURE(arch);
-            CAPTURE(sliding);
-            const TinyBlock block(sliding, 5, arch);
+        for (const BlockCase& made : blocks) {
+            CAPTURE(made.arch);
+            CAPTURE(made.sliding);
+            const TinyBlock block(made.sliding, 5, made.arch);
             Machine machine(2);
             const size_t n = window * n_windows * block.hidden();
             const std::vector<float> x = random_floats(n, 7), c = random_floats(n, 9);
@@ -135,9 +138,9 @@ TEST_SUITE("backward") {
     }
 
     TEST_CASE("the tape's forward pass is that of the model in exact precision") {
-        for (const auto& [arch, sliding] : blocks) {
-            CAPTURE(arch);
-            const TinyBlock block(sliding, 11, arch);
+        for (const BlockCase& made : blocks) {
+            CAPTURE(made.arch);
+            const TinyBlock block(made.sliding, 11, made.arch);
             Machine machine(2);
             const size_t n = window * n_windows * block.hidden();
             const std::vector<float> x = random_floats(n, 13);
