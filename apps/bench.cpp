@@ -285,6 +285,7 @@ void bench_model(const cli::Arguments& args) {
     cli::check(gq_model_get_info(model, &info));
     check_depths(sizes, info);
     std::vector<Run> runs;
+    runs.reserve(counts.size());
     for (const int32_t threads : counts) runs.push_back(measure(model, args, sizes, info, threads));
     const std::map<int32_t, gq_limits> limits = limits_of(runs, cli::isa_of(args));
     if (args.has("--json")) {

@@ -3,7 +3,7 @@
 // In: config.json. Out: hyper-parameters, weight rows and steps. Must not know bytes or kernels. Queries, keys and
 // values of a head stand one after another in one tensor of the checkpoint, and apart in a .gq.
 #include "core/base/status.h"
-#include "core/model/arch_parts.h"
+#include "core/model/arch_biased.h"
 #include "core/model/config_reader.h"
 
 namespace gq {

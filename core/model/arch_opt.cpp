@@ -3,7 +3,7 @@
 // In: config.json. Out: hyper-parameters, weight rows and steps. Must not know bytes or kernels. OPT-350M, whose blocks
 // are post-norm and whose embedding is narrower than they are, is refused.
 #include "core/base/status.h"
-#include "core/model/arch_parts.h"
+#include "core/model/arch_biased.h"
 #include "core/model/config_reader.h"
 
 namespace gq {

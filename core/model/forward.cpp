@@ -78,6 +78,7 @@ void Forward::run_step(const Step& step, const BlockWeights& weights, const RowS
         case Op::rope:
             return backend_.rope(x, rows.positions, step.heads, network_.head_dim, network_.rope_inv_freq.data());
         case Op::attention:
+            if (!rows.geometry) fail(Status::internal, "forward: attention outside of blocks");
             return backend_.attention(x, y, slots[step.in[2]], rows.segments, *rows.geometry, rows.layer,
                                       step.attention, out);
         case Op::silu_mul:

@@ -57,7 +57,8 @@ Turn::Turn(size_t n, uint64_t seed) : signs_(n) {
     while (odd_ % 2 == 0) odd_ /= 2;
     Random random{seed};
     for (float& sign : signs_) sign = random.next() % 2 == 0 ? 1.0f : -1.0f;
-    const double scale = 1 / std::sqrt(static_cast<double>(n / odd_));
+    const size_t blocks = n / odd_;
+    const double scale = 1 / std::sqrt(static_cast<double>(blocks));
     for (const double x : random_orthogonal(odd_, random)) odd_turn_.push_back(static_cast<float>(x * scale));
 }
 

@@ -261,8 +261,8 @@ void Walk::note_few_tokens() {
     const std::span<const WeightRow> rows = source_.arch().block_weights;
     size_t widest = 0;
     for (size_t layer = 0; layer < source_.params().n_layers; ++layer)
-        for (RoleId role = 0; role < rows.size(); ++role)
-            if (rows[role].kind == WeightKind::linear && !keeps(role, layer))
+        for (size_t role = 0; role < rows.size(); ++role)
+            if (rows[role].kind == WeightKind::linear && !keeps(static_cast<RoleId>(role), layer))
                 widest = std::max(widest, rows[role].cols(source_.params()));
     const size_t n_tokens = options_.windows * options_.window;
     if (n_tokens >= widest) return;

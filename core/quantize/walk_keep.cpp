@@ -52,10 +52,10 @@ void Walk::take_over() {
         assignment_.head = *grid_of_blocks(source_.tensor(arch.head, 0).type);
     rounds_linears_ = false;
     for (size_t layer = 0; layer < source_.params().n_layers; ++layer) {
-        for (RoleId role = 0; role < arch.block_weights.size(); ++role) {
+        for (size_t role = 0; role < arch.block_weights.size(); ++role) {
             const WeightRow& row = arch.block_weights[role];
             if (row.kind != WeightKind::linear) continue;
-            if (keeps(role, layer))
+            if (keeps(static_cast<RoleId>(role), layer))
                 assignment_.blocks[layer][role] = *grid_of_blocks(source_.tensor(row, layer).type);
             else
                 rounds_linears_ = true;
@@ -79,9 +79,11 @@ void Walk::tell_kept() const {
     count(arch.embedding, 0, keeps_outer(arch.embedding), assignment_.embedding);
     if (!source_.params().tied_head) count(arch.head, 0, keeps_outer(arch.head), assignment_.head);
     for (size_t layer = 0; layer < source_.params().n_layers; ++layer)
-        for (RoleId role = 0; role < arch.block_weights.size(); ++role)
-            if (arch.block_weights[role].kind == WeightKind::linear)
-                count(arch.block_weights[role], layer, keeps(role, layer), choice_of(role, layer));
+        for (size_t i = 0; i < arch.block_weights.size(); ++i) {
+            const RoleId role = static_cast<RoleId>(i);
+            if (arch.block_weights[i].kind == WeightKind::linear)
+                count(arch.block_weights[i], layer, keeps(role, layer), choice_of(role, layer));
+        }
     kept.log("blocks kept as the GGUF holds them");
     requantized.log("requantized");
     expanded.log("blocks become 16-bit floats");
