@@ -180,7 +180,8 @@ def make_gguf(source, out, kind, threads):
 class ModelInfo(ctypes.Structure):
     _fields_ = [("struct_size", ctypes.c_size_t), ("architecture", ctypes.c_char_p), ("file_bytes", ctypes.c_uint64),
                 ("n_weights", ctypes.c_uint64), ("streamed_bytes", ctypes.c_uint64), ("n_layers", ctypes.c_int32),
-                ("vocab_size", ctypes.c_int32), ("context_length", ctypes.c_int32), ("has_chat_template", ctypes.c_int32)]
+                ("vocab_size", ctypes.c_int32), ("context_length", ctypes.c_int32), ("has_chat_template", ctypes.c_int32),
+                ("most_positions", ctypes.c_int32)]
 
 
 class Limits(ctypes.Structure):

@@ -129,6 +129,9 @@ bad "OPT: bench beyond its positions" "at most 256 positions expected" ./bench "
 ok "OPT: until the positions end" "" ./run "$work/opt.gq" --raw hello -n 0 --ignore-eos
 told "OPT: and says why" "the context of 256 positions is full; the model has learned no more"
 
+# Speed beside a peer, where that is at hand: gq's own row stands in any case.
+ok "bench peers" "^[|] gq .--bits 4. [|]" python3 tests/bench_peers.py $tiny --work "$work/peers" --repeat 1 --prompt 4 --n-predict 2 --pair "--bits 4=Q4_0"
+
 # The papers' tables on checkpoints that no paper has.
 ok "paper tables" "^[|] 3 [|] 128 ([|] [0-9.]+ ){3}[|]$" python3 tests/paper_tables.py tests/golden "$work/text" --also tiny_llama_tied --ctx 64 --chunks 1
 ok "paper tables: OPT" "^[|] 3 [|] 128 ([|] [0-9.]+ ){3}[|]$" python3 tests/paper_tables.py tests/golden "$work/text" --also tiny_opt --calib "$work/text" --calib-windows 4 --calib-window 128 --ctx 64 --chunks 1
