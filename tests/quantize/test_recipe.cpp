@@ -124,6 +124,16 @@ TEST_SUITE("quantize") {
         CHECK(file_bytes(again.path()) == file_bytes(out.path()));
     }
 
+    TEST_CASE("recipes that come to the same where nothing can be rotated are tried once") {
+        const TemporaryPath out("best_opt.gq");
+        ThreadPool pool(2);
+        const LogLines log;
+        quantize_best(tiny_path("opt"), out.path(), best_options(), {pool, kernel_table()}, {});
+        std::vector<std::string> tried;
+        for (const auto& [recipe, kl] : log.divergences()) tried.push_back(recipe);
+        CHECK(tried == std::vector<std::string>{"plain", "qep", "refine", "sweeps"});
+    }
+
     TEST_CASE("a search that is cancelled or would lose a file leaves everything as it was") {
         const TemporaryPath out("best.gq");
         ThreadPool pool(1);
