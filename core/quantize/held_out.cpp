@@ -1,6 +1,8 @@
 // Choices by held-out rows. See held_out.h.
 #include "core/quantize/held_out.h"
 
+#include <algorithm>
+
 #include <cmath>
 #include <limits>
 #include <numeric>
