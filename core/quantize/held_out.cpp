@@ -2,7 +2,6 @@
 #include "core/quantize/held_out.h"
 
 #include <algorithm>
-
 #include <cmath>
 #include <limits>
 #include <numeric>
