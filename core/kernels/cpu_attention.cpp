@@ -41,6 +41,7 @@ struct LayerCall {
     const AttentionShape& shape;
     size_t layer;
     WidenKvFn widen_k, widen_v;  // null: pages hold what is read
+    std::vector<float> falls;    // by head, of add_alibi(); empty: none
 
     size_t head_dim() const { return geometry.head_dim; }
 };
@@ -142,7 +143,8 @@ void CpuBackend::attention(const Activations& q, const Activations& k, const Act
                          shape,
                          layer,
                          kernels.widen_k[kv_type_index(*geometry.k_type)],
-                         kernels.widen_v[kv_type_index(*geometry.v_type)]};
+                         kernels.widen_v[kv_type_index(*geometry.v_type)],
+                         shape.alibi ? alibi_falls(shape.n_heads, shape.scale) : std::vector<float>()};
     store_kv(k, v, segments, geometry, layer);
     const std::vector<TokenChunk> chunks = chunks_of(segments, tokens_per_task(shape));
     const size_t n_tasks = chunks.size() * shape.n_kv_heads, n_threads = compute_.pool.size();
@@ -319,8 +321,8 @@ void attend_block(const HeadTask& task, const float* q, size_t block, const Bloc
         ahead.piece();
         const auto [first, last] = task.visible(r, block);
         float* const scores = scratch.scores + r * kv_page_positions;
-        if (call.shape.alibi)
-            add_alibi(scores, kv_page_positions, alibi_slope(task.head(r), call.shape.n_heads), call.shape.scale,
+        if (!call.falls.empty())
+            add_alibi(scores, kv_page_positions, call.falls[task.head(r)],
                       static_cast<ptrdiff_t>(block * kv_page_positions) - static_cast<ptrdiff_t>(task.position(r)));
         const SoftmaxPart found = call.kernels.softmax_block(scores, first, std::max(first, last), call.shape.scale);
         part.max[r] = found.max;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace gq {
 
@@ -93,7 +94,7 @@ inline float gelu(float x) {
 }
 
 // ALiBi (arXiv 2108.12409): how fast scores of a head fall. With n heads, n a power of two: 2^(-8 (head + 1) / n); of
-// more heads, those beyond the power of two n below take every second slope of 2 n heads.
+// more heads, those beyond the power of two n below take every second slope of 2 n heads. Not for inner loops.
 inline double alibi_slope(size_t head, size_t n_heads) {
     const size_t n = std::bit_floor(n_heads), power = head < n ? 2 * (head + 1) : 2 * (head - n) + 1;
     double ratio = 0x1p-4, slope = 1;  // ratio: to be 2^(-4 / n)
@@ -101,11 +102,16 @@ inline double alibi_slope(size_t head, size_t n_heads) {
     for (size_t i = 0; i < power; ++i) slope *= ratio;
     return slope;
 }
-// To n scores of keys one after another, before they are scaled by `scale`; first: the position of the first key less
-// the query's.
-inline void add_alibi(float* scores, size_t n, double slope, float scale, ptrdiff_t first) {
-    const float steep = static_cast<float>(slope / static_cast<double>(scale));
-    for (size_t i = 0; i < n; ++i) scores[i] += steep * static_cast<float>(first + static_cast<ptrdiff_t>(i));
+// By head: what add_alibi() takes where scores are scaled by `scale` afterwards.
+inline std::vector<float> alibi_falls(size_t n_heads, float scale) {
+    std::vector<float> falls(n_heads);
+    for (size_t h = 0; h < n_heads; ++h)
+        falls[h] = static_cast<float>(alibi_slope(h, n_heads) / static_cast<double>(scale));
+    return falls;
+}
+// To n scores of keys one after another; first: the position of the first key less the query's.
+inline void add_alibi(float* scores, size_t n, float fall, ptrdiff_t first) {
+    for (size_t i = 0; i < n; ++i) scores[i] += fall * static_cast<float>(first + static_cast<ptrdiff_t>(i));
 }
 
 inline void relu_row(const float* x, size_t n, float* out) {

@@ -60,14 +60,14 @@ const char* SourceModel::name_pattern(const WeightRow& row) const {
 // A head beside a tied embedding is claimed too: Hugging Face's own loader leaves it alone.
 void SourceModel::refuse_unclaimed() const {
     std::set<std::string, std::less<>> claimed;
+    const auto claim = [&](const WeightRow& row, size_t layer) {
+        if (const SourceTensor* found = find(row, layer)) claimed.insert(found->name);
+    };
+    for (const WeightRow* row : {&arch_->embedding, &arch_->head}) claim(*row, 0);
+    for (const WeightRow& row : arch_->outer_weights) claim(row, 0);
     for (size_t layer = 0; layer < params_.n_layers; ++layer) {
+        for (const WeightRow& row : arch_->block_weights) claim(row, layer);
         for (const char* pattern : arch_->spare_tensors) claimed.insert(with_layer(pattern, layer));
-        const auto claim = [&](const WeightRow& row) {
-            if (const SourceTensor* found = find(row, layer)) claimed.insert(found->name);
-        };
-        for (const WeightRow* row : {&arch_->embedding, &arch_->head}) claim(*row);
-        for (const std::span<const WeightRow> rows : {arch_->outer_weights, arch_->block_weights})
-            for (const WeightRow& row : rows) claim(row);
     }
     for (const SourceTensor& found : checkpoint_.tensors())
         if (!claimed.contains(found.name))

@@ -186,14 +186,16 @@ ConstMatrixView Tape::forward(std::span<const RoleValues> roles, size_t n_window
     return value(result_);
 }
 
+template <class Work>
+void Tape::for_rows(const Work& work) {
+    compute_.pool.for_ranges(rows(), 1, [&](size_t begin, size_t end, size_t) {
+        for (size_t r = begin; r < end; ++r) work(r);
+    });
+}
+
 void Tape::run_step(size_t index, const RoleValues& role) {
     const Step& step = list_.steps[index];
     const MatrixView x = operand(index, 0), y = value(index + 1);
-    const auto for_rows = [&](auto work) {
-        compute_.pool.for_ranges(rows(), 1, [&](size_t begin, size_t end, size_t) {
-            for (size_t r = begin; r < end; ++r) work(r);
-        });
-    };
     switch (step.op) {
         case Op::center:
             return for_rows([&](size_t r) { center_row(x.row(r), x.cols, y.row(r)); });
@@ -232,10 +234,9 @@ void Tape::run_linear(const ConstMatrixView& x, const RoleValues& role, const Ma
 
 void Tape::turn(const Step& step, const ConstMatrixView& x, float direction, bool add, const MatrixView& y) {
     const size_t dim = network_.head_dim;
-    compute_.pool.for_ranges(rows(), 1, [&](size_t begin, size_t end, size_t) {
-        for (size_t r = begin; r < end; ++r)
-            for (size_t h = 0; h < step.heads; ++h)
-                turn_head(&x(r, h * dim), &turns_[r % window_ * dim], dim / 2, direction, add, &y(r, h * dim));
+    for_rows([&](size_t r) {
+        for (size_t h = 0; h < step.heads; ++h)
+            turn_head(&x(r, h * dim), &turns_[r % window_ * dim], dim / 2, direction, add, &y(r, h * dim));
     });
 }
 
@@ -303,12 +304,10 @@ void Tape::reverse_norm(const Step& step, const ConstMatrixView& x, const RoleVa
                         const RoleGradients& gradients) {
     const MatrixView dy = gradient(step.out), dx = gradient(step.in[0]);
     const bool add = adds_to(step.in[0]);
-    compute_.pool.for_ranges(rows(), 1, [&](size_t begin, size_t end, size_t) {
-        for (size_t r = begin; r < end; ++r) {
-            const float mean = sum_of_squares(&x(r, 0), x.cols) / static_cast<float>(x.cols);
-            inverse_rms_[r] = 1 / std::sqrt(mean + network_.norm_eps);
-            reverse_norm_row(&x(r, 0), role.vector, dy.row(r), inverse_rms_[r], x.cols, add, dx.row(r));
-        }
+    for_rows([&](size_t r) {
+        const float mean = sum_of_squares(&x(r, 0), x.cols) / static_cast<float>(x.cols);
+        inverse_rms_[r] = 1 / std::sqrt(mean + network_.norm_eps);
+        reverse_norm_row(&x(r, 0), role.vector, dy.row(r), inverse_rms_[r], x.cols, add, dx.row(r));
     });
     if (!gradients.vector) return;
     compute_.pool.for_ranges(x.cols, lanes, [&](size_t begin, size_t end, size_t) {
@@ -320,19 +319,16 @@ void Tape::reverse_norm(const Step& step, const ConstMatrixView& x, const RoleVa
 void Tape::reverse_silu_mul(const Step& step, const ConstMatrixView& gate, const ConstMatrixView& up) {
     const MatrixView dy = gradient(step.out), d_gate = gradient(step.in[0]), d_up = gradient(step.in[1]);
     const bool add_gate = adds_to(step.in[0]), add_up = adds_to(step.in[1]);
-    compute_.pool.for_ranges(rows(), 1, [&](size_t begin, size_t end, size_t) {
-        for (size_t r = begin; r < end; ++r)
-            reverse_silu_mul_row(&gate(r, 0), &up(r, 0), dy.row(r), gate.cols, add_gate, add_up, d_gate.row(r),
-                                 d_up.row(r));
+    for_rows([&](size_t r) {
+        reverse_silu_mul_row(&gate(r, 0), &up(r, 0), dy.row(r), gate.cols, add_gate, add_up, d_gate.row(r),
+                             d_up.row(r));
     });
 }
 
 // y = x - mean(x): dx = dy - mean(dy).
 void Tape::reverse_center(const Step& step) {
     const MatrixView dy = gradient(step.out);
-    compute_.pool.for_ranges(rows(), 1, [&](size_t begin, size_t end, size_t) {
-        for (size_t r = begin; r < end; ++r) center_row(dy.row(r), dy.cols, dy.row(r));
-    });
+    for_rows([&](size_t r) { center_row(dy.row(r), dy.cols, dy.row(r)); });
     pass_gradient(step.out, step.in[0]);
 }
 
@@ -340,9 +336,8 @@ void Tape::reverse_center(const Step& step) {
 template <class Slope>
 void Tape::reverse_activation(const Step& step, const ConstMatrixView& x, const Slope& slope) {
     const MatrixView dy = gradient(step.out);
-    compute_.pool.for_ranges(rows(), 1, [&](size_t begin, size_t end, size_t) {
-        for (size_t r = begin; r < end; ++r)
-            for (size_t i = 0; i < dy.cols; ++i) dy.row(r)[i] *= slope(x(r, i));
+    for_rows([&](size_t r) {
+        for (size_t i = 0; i < dy.cols; ++i) dy.row(r)[i] *= slope(x(r, i));
     });
     pass_gradient(step.out, step.in[0]);
 }

@@ -75,6 +75,9 @@ class Tape {
     void reverse_norm(const Step& step, const ConstMatrixView& x, const RoleValues& role,
                       const RoleGradients& gradients);
     void reverse_silu_mul(const Step& step, const ConstMatrixView& gate, const ConstMatrixView& up);
+    // Calls work(row) for every row, shared among the threads.
+    template <class Work>
+    void for_rows(const Work& work);
     void reverse_center(const Step& step);
     template <class Slope>
     void reverse_activation(const Step& step, const ConstMatrixView& x, const Slope& slope);

@@ -80,18 +80,16 @@ std::optional<Verdict> numbers_of(const Recipe& recipe, FunctionRef<std::optiona
 }
 
 // With windows to judge by, and what the model writes known to all tries.
-QuantizeOptions with_judges(QuantizeOptions options, const Checkpoint& checkpoint, const Compute& compute,
-                            const QuantizeCallback& progress) {
+QuantizeOptions with_judges(QuantizeOptions options, const Checkpoint& checkpoint, const SourceModel& model,
+                            const Compute& compute, const QuantizeCallback& progress) {
     options.judged = std::max(options.judged, judging_windows);
     options.held_out = std::max(options.held_out, judging_windows);
     if (!options.own_text) return options;
     options.written_text =
-        calibration_text(options, checkpoint, SourceModel(checkpoint), Tokenizer::from_checkpoint(checkpoint), compute,
-                         [&] {
-                             if (progress && progress({.activity = writing_text}))
-                                 fail(Status::cancelled, "cancelled before the first recipe");
-                         })
-            .text;
+        calibration_text(options, checkpoint, model, Tokenizer::from_checkpoint(checkpoint), compute, [&] {
+            if (progress && progress({.activity = writing_text}))
+                fail(Status::cancelled, "cancelled before the first recipe");
+        }).text;
     return options;
 }
 
@@ -111,8 +109,8 @@ void quantize_best(const std::filesystem::path& source, const std::filesystem::p
     const Files attempt(output, options.report, ".try"), best(output, options.report, ".best");
     const Recipe* winner = nullptr;
     double least = 0;
-    const QuantizeOptions judged = with_judges(options, *checkpoint, compute, progress);
     const SourceModel model(*checkpoint);
+    const QuantizeOptions judged = with_judges(options, *checkpoint, model, compute, progress);
     std::vector<QuantizeOptions> all_tried;
     for (const Recipe& recipe : all_recipes()) {
         std::string left_out;

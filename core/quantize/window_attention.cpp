@@ -37,7 +37,11 @@ struct WindowAttention::Block {
 };
 
 WindowAttention::WindowAttention(const Compute& compute, const AttentionShape& shape, size_t window)
-    : compute_(compute), shape_(shape), window_(window), workers_(compute.pool.size()) {}
+    : compute_(compute),
+      shape_(shape),
+      window_(window),
+      falls_(shape.alibi ? alibi_falls(shape.n_heads, shape.scale) : std::vector<float>()),
+      workers_(compute.pool.size()) {}
 WindowAttention::~WindowAttention() = default;
 WindowAttention::WindowAttention(WindowAttention&&) noexcept = default;
 
@@ -110,6 +114,7 @@ template <class Worker, class Block>
 struct Pass {
     const KernelTable& kernels;
     const AttentionShape& shape;
+    std::span<const float> falls;
     Worker& worker;
     const Block& block;
 
@@ -149,9 +154,8 @@ struct Pass {
         for (size_t r = 0; r < rows(); ++r) {
             const size_t query = block.begin + r % block.queries();
             const size_t oldest = shape.window > 0 && query >= shape.window ? query - shape.window + 1 : 0;
-            if (shape.alibi)
-                add_alibi(scores().row(r), block.keys(),
-                          alibi_slope(block.kv_head * heads() + r / block.queries(), shape.n_heads), shape.scale,
+            if (!falls.empty())
+                add_alibi(scores().row(r), block.keys(), falls[block.kv_head * heads() + r / block.queries()],
                           static_cast<ptrdiff_t>(block.first_key) - static_cast<ptrdiff_t>(query));
             softmax_row(scores().row(r), oldest - block.first_key, query + 1 - block.first_key, block.keys(),
                         shape.scale);
@@ -194,7 +198,7 @@ void WindowAttention::for_blocks(const Block& all, size_t n_windows, bool backwa
         for (block.begin = 0; block.begin < window_; block.begin = block.end) {
             block.end = std::min(window_, block.begin + step);
             block.first_key = shape_.window > 0 && block.begin >= shape_.window ? block.begin - shape_.window + 1 : 0;
-            const Pass<Worker, Block> pass{compute_.kernels, shape_, workers_[thread], block};
+            const Pass<Worker, Block> pass{compute_.kernels, shape_, falls_, workers_[thread], block};
             backward ? pass.backward() : pass.forward();
         }
     });

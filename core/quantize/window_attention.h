@@ -36,7 +36,8 @@ class WindowAttention {
     const Compute compute_;
     const AttentionShape shape_;
     const size_t window_;
-    std::vector<Worker> workers_;  // by thread
+    const std::vector<float> falls_;  // by head, of add_alibi(); empty: none
+    std::vector<Worker> workers_;     // by thread
 };
 
 }  // namespace gq
